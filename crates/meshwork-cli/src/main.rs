@@ -1,0 +1,2 @@
+//! The meshwork command.
+fn main() {}

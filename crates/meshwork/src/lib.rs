@@ -1,0 +1,8 @@
+//! A swarm of agents as a peer-to-peer mesh over one durable log.
+
+pub mod artifacts;
+pub mod broker;
+pub mod file;
+pub mod log;
+pub mod process;
+pub mod state;
