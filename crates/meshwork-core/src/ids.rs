@@ -1,0 +1,128 @@
+//! Numbers that name things inside the core.
+//!
+//! Records live in arrays and are named by their index there, so an entry after `Submit` carries four
+//! bytes instead of an id. Numbers are given by `apply` in log order: every node gives the same ones.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Entries of one batch are numbered below this.
+pub const ENTRIES_A_BATCH_MAX: usize = (1 << INDEX_BITS) - 1;
+const INDEX_BITS: u32 = 16;
+
+/// Where an entry lies in the log: the batch's sequence number and the entry's index in it.
+///
+/// Positions are totally ordered; the first batch has sequence 1. [`Position::START`] lies before
+/// everything.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Position(u64);
+
+impl Position {
+    /// Before the first entry of any log.
+    pub const START: Self = Self(0);
+
+    /// The entry `index` of batch `seq`.
+    pub fn new(seq: u64, index: usize) -> Self {
+        assert!(index <= ENTRIES_A_BATCH_MAX, "entry {index} is beyond what one batch holds");
+        assert!(seq < 1 << (64 - INDEX_BITS), "sequence {seq} is beyond what a position holds");
+        Self(seq << INDEX_BITS | index as u64)
+    }
+
+    /// Sequence number of the batch.
+    pub fn seq(self) -> u64 {
+        self.0 >> INDEX_BITS
+    }
+
+    /// Index of the entry in its batch.
+    pub fn index(self) -> usize {
+        (self.0 & (1 << INDEX_BITS) - 1) as usize
+    }
+
+    /// The packed form, as it is hashed and shown to other programs.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The inverse of [`Position::as_u64`].
+    pub fn from_u64(packed: u64) -> Self {
+        Self(packed)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.seq(), self.index())
+    }
+}
+
+impl fmt::Debug for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "@{self}")
+    }
+}
+
+/// The position that gave a task to a peer: the fencing token of an attempt. Never reused.
+pub type Grant = Position;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// As an index into the array of records.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0)
+            }
+        }
+    };
+}
+
+macro_rules! impl_from_index {
+    ($($name:ident),*) => {$(
+        impl $name {
+            pub(crate) fn from_index(index: usize) -> Self {
+                Self(u32::try_from(index).expect("limits keep every array below 2^32 records"))
+            }
+        }
+    )*};
+}
+
+number!(
+    /// A task of one generation.
+    TaskNo, "t"
+);
+number!(
+    /// A peer, by the order in which peers were first seen.
+    PeerNo, "p"
+);
+number!(
+    /// One incarnation of a node.
+    NodeNo, "n"
+);
+number!(
+    /// A capability, interned.
+    CapNo, "c"
+);
+number!(
+    /// A requirement class: tasks that the same peers can take.
+    ClassNo, "q"
+);
+number!(
+    /// A task type, interned.
+    KindNo, "k"
+);
+impl_from_index!(TaskNo, PeerNo, NodeNo, CapNo, ClassNo, KindNo);
+
+number!(
+    /// A wait: a number and a length; see `Op::Due`.
+    WaitNo, "w"
+);

@@ -1,0 +1,524 @@
+//! The life of a task after it was granted: returns, settling, evidence, further attempts, the end.
+
+use crate::class::Requirement;
+use crate::config::{AVOIDED_MAX, REJECTED_KEPT};
+use crate::effect::Effect;
+use crate::ids::{Grant, NodeNo, PeerNo, TaskNo, WaitNo};
+use crate::op::{AttemptOutcome, DependencyPolicy, Returned, Tokens};
+use crate::refusal::Refusal;
+use crate::swarm::{Rejected, Swarm, Wait};
+use crate::task::{Outcome, Phase};
+
+/// Doublings of a back-off after which it stays: 2^20 times the first is beyond every maximum.
+const DOUBLINGS_MAX: u32 = 20;
+
+impl Swarm {
+    /// The peer that holds this grant, if it is the task's present one and on the author's node.
+    pub(crate) fn holder(&self, node: NodeNo, task: TaskNo, grant: Grant) -> Result<PeerNo, Refusal> {
+        let record = self.task(task).ok_or(Refusal::NoSuchTask { task })?;
+        match record.phase.grant() {
+            Some((peer, present)) if present == grant => {
+                if self.peers[peer.index()].node == node {
+                    Ok(peer)
+                } else {
+                    Err(Refusal::NotHolder { task: record.id.to_string() })
+                }
+            }
+            _ => Err(self.stale(task, grant)),
+        }
+    }
+
+    pub(crate) fn stale(&self, task: TaskNo, found: Grant) -> Refusal {
+        let record = &self.tasks[task.index()];
+        let present = record.phase.grant().map(|(_, grant)| grant);
+        Refusal::StaleGrant { task: record.id.to_string(), found, present }
+    }
+
+    /// Keeps a refused result where people can look at it. Not part of what entries are judged by.
+    pub(crate) fn reject(&mut self, task: TaskNo, grant: Grant, outcome: AttemptOutcome) {
+        if self.task(task).is_none() {
+            return;
+        }
+        let kept = self.rejected.entry(task).or_default();
+        if kept.len() == REJECTED_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(Rejected { at: self.at, grant, outcome });
+    }
+
+    pub(crate) fn returned(&mut self, node: NodeNo, returned: &Returned) -> Result<(), Refusal> {
+        let Returned { task, grant, outcome, .. } = *returned;
+        let held = self.holder(node, task, grant);
+        let checking = self.task(task).is_some_and(|t| matches!(t.phase, Phase::Checking { .. }));
+        let peer = match held {
+            Ok(peer) if !checking => peer,
+            Ok(_) => {
+                self.reject(task, grant, outcome);
+                return Err(self.stale(task, grant));
+            }
+            Err(refusal) => {
+                self.reject(task, grant, outcome);
+                return Err(refusal);
+            }
+        };
+        self.learn(peer, returned);
+        let attempt = self.tasks[task.index()].attempt;
+        self.emit(Effect::AttemptEnded { task, attempt, grant, peer, outcome });
+        if outcome == AttemptOutcome::Ok {
+            self.returned_ok(returned, peer);
+        } else {
+            self.release_grant(task);
+            self.attempt_failed(task, outcome, false);
+        }
+        Ok(())
+    }
+
+    fn returned_ok(&mut self, returned: &Returned, peer: PeerNo) {
+        let task = returned.task;
+        self.cancel_children_but(task, Some(returned.grant));
+        let record = &self.tasks[task.index()];
+        let settled = record.deficit == 0 && !returned.messages_open;
+        let slot = matches!(record.phase, Phase::Running { .. });
+        if record.verify && settled && slot && !record.cancelled {
+            // The slot is kept: evidence is looked at where the files are, and nobody overtakes.
+            self.emit(Effect::SettledTask { task });
+            self.settle_reservation(task);
+            self.start_check(task, peer);
+            return;
+        }
+        self.release_grant(task);
+        let record = &mut self.tasks[task.index()];
+        record.ending = record.cancelled.then_some(Outcome::Cancelled);
+        record.check = record.verify;
+        if returned.messages_open {
+            record.messages_open = true;
+            record.deficit += 1;
+            self.index.messages_open += 1;
+            self.peers[peer.index()].held.insert(task);
+        }
+        self.set_phase(task, Phase::Returned);
+        self.agenda.settle.push_back(task);
+    }
+
+    /// Takes in what a `Return` says of time and tokens: integer sums, so that every node learns alike.
+    fn learn(&mut self, peer: PeerNo, returned: &Returned) {
+        let kind_no = self.tasks[returned.task.index()].kind;
+        let kind = &mut self.kinds[kind_no.index()];
+        let record = &mut self.peers[peer.index()];
+        match returned.outcome {
+            AttemptOutcome::Ok => {
+                kind.runs += 1;
+                kind.ran_ms = kind.ran_ms.saturating_add(returned.ran_ms);
+                record.completed += 1;
+                record.ran_ms = record.ran_ms.saturating_add(returned.ran_ms);
+            }
+            AttemptOutcome::Failed | AttemptOutcome::TimedOut | AttemptOutcome::Lost | AttemptOutcome::Unverified => {
+                record.failed += 1;
+                record.ran_ms = record.ran_ms.saturating_add(returned.ran_ms);
+            }
+            AttemptOutcome::Interrupted | AttemptOutcome::Cancelled => {}
+        }
+        if returned.usage.total() > 0 {
+            kind.tokens = kind.tokens.saturating_add(returned.usage.total());
+            kind.reports += 1;
+            self.spend(peer, returned.usage);
+        }
+        self.touch_kind(kind_no);
+        self.touch_peer(peer);
+    }
+
+    fn spend(&mut self, peer: PeerNo, usage: Tokens) {
+        for tokens in [&mut self.tokens, &mut self.peers[peer.index()].tokens] {
+            tokens.input = tokens.input.saturating_add(usage.input);
+            tokens.output = tokens.output.saturating_add(usage.output);
+        }
+    }
+
+    /// Slot, session and reservation go back; the phase is the caller's to change.
+    pub(crate) fn release_grant(&mut self, task: TaskNo) {
+        let phase = self.tasks[task.index()].phase;
+        let Some((peer, _)) = phase.grant() else {
+            unreachable!("only a task with a grant releases one");
+        };
+        self.settle_reservation(task);
+        self.index.granted -= 1;
+        self.peers[peer.index()].held.remove(&task);
+        if let Phase::InLine { .. } = phase {
+            self.peers[peer.index()].line.retain(|other| *other != task);
+        }
+        if phase.holds_slot() {
+            self.free_slot(peer);
+        }
+        self.touch_peer(peer);
+        self.replace(peer);
+    }
+
+    fn settle_reservation(&mut self, task: TaskNo) {
+        let reserved = std::mem::take(&mut self.tasks[task.index()].reserved);
+        let peer = self.tasks[task.index()].last_peer;
+        self.reserved -= reserved;
+        self.peers[peer.index()].reserved -= reserved;
+        self.touch(task);
+        self.touch_peer(peer);
+        self.feed_starved_of_tokens(peer);
+    }
+
+    /// Tokens of an attempt that still runs: what is known replaces what was guessed.
+    pub(crate) fn usage(&mut self, node: NodeNo, task: TaskNo, grant: Grant, tokens: Tokens) -> Result<(), Refusal> {
+        let peer = self.holder(node, task, grant)?;
+        let record = &mut self.tasks[task.index()];
+        let more = tokens.total().saturating_sub(record.reserved);
+        record.reserved += more;
+        self.reserved += more;
+        self.peers[peer.index()].reserved += more;
+        self.touch(task);
+        self.touch_peer(peer);
+        Ok(())
+    }
+
+    pub(crate) fn messages_settled(&mut self, task: TaskNo, grant: Grant) -> Result<(), Refusal> {
+        let record = self.task(task).ok_or(Refusal::NoSuchTask { task })?;
+        if !record.messages_open {
+            return Err(Refusal::NoMessagesOpen { task: record.id.to_string() });
+        }
+        if record.last_grant != grant {
+            return Err(self.stale(task, grant));
+        }
+        self.drop_messages(task);
+        self.agenda.settle.push_back(task);
+        Ok(())
+    }
+
+    /// The one deficit that stood for open messages is taken off.
+    fn drop_messages(&mut self, task: TaskNo) {
+        let record = &mut self.tasks[task.index()];
+        if !std::mem::take(&mut record.messages_open) {
+            return;
+        }
+        record.deficit -= 1;
+        let peer = record.last_peer;
+        self.index.messages_open -= 1;
+        self.peers[peer.index()].held.remove(&task);
+        self.touch(task);
+        self.touch_peer(peer);
+    }
+
+    /// A returned task whose deficit is 0 goes on: to its end, or to its evidence.
+    pub(crate) fn settle(&mut self, task: TaskNo) {
+        let record = &self.tasks[task.index()];
+        if record.phase != Phase::Returned || record.deficit > 0 {
+            return;
+        }
+        if let Some(outcome) = record.ending {
+            self.close(task, outcome);
+            return;
+        }
+        let (check, peer) = (record.check, record.last_peer);
+        self.emit(Effect::SettledTask { task });
+        if !check {
+            self.close(task, Outcome::Ok);
+        } else if self.peers[peer.index()].up {
+            self.set_phase(task, Phase::Settled { peer });
+            self.peers[peer.index()].line.push_back(task);
+            self.touch_peer(peer);
+            self.replace(peer);
+            self.agenda.fill.push_back(peer);
+        } else {
+            self.make_ready(task);
+        }
+    }
+
+    pub(crate) fn checked(&mut self, node: NodeNo, task: TaskNo, grant: Grant, passed: bool) -> Result<(), Refusal> {
+        let peer = self.holder(node, task, grant)?;
+        let record = &self.tasks[task.index()];
+        if !matches!(record.phase, Phase::Checking { .. }) {
+            return Err(self.stale(task, grant));
+        }
+        let attempt = record.attempt;
+        self.emit(Effect::CheckEnded { task, attempt, passed });
+        self.release_grant(task);
+        let record = &mut self.tasks[task.index()];
+        record.check = false;
+        if passed && !record.cancelled {
+            self.set_phase(task, Phase::Returned);
+            self.close(task, Outcome::Ok);
+        } else {
+            if !passed {
+                // The attempt ended ok by its own word only.
+                let record = &mut self.peers[peer.index()];
+                record.completed = record.completed.saturating_sub(1);
+                record.failed += 1;
+            }
+            self.attempt_failed(task, AttemptOutcome::Unverified, false);
+        }
+        Ok(())
+    }
+
+    /// A further attempt, or the end. The grant is released already.
+    fn attempt_failed(&mut self, task: TaskNo, outcome: AttemptOutcome, node_died: bool) {
+        self.drop_messages(task);
+        let limits = (self.config.limits.crashes, self.config.limits.interruptions);
+        let record = &mut self.tasks[task.index()];
+        record.check = false;
+        record.keeps_number = outcome == AttemptOutcome::Interrupted;
+        let (end, times) = match outcome {
+            AttemptOutcome::Lost => {
+                record.crashes += 1;
+                ((record.crashes >= limits.0).then_some(Outcome::Lost), record.crashes)
+            }
+            AttemptOutcome::Interrupted => {
+                record.interruptions += u32::from(node_died);
+                ((record.interruptions >= limits.1).then_some(Outcome::Interrupted), 0)
+            }
+            AttemptOutcome::Ok | AttemptOutcome::Cancelled => (Some(Outcome::Cancelled), 0),
+            AttemptOutcome::Failed | AttemptOutcome::TimedOut | AttemptOutcome::Unverified => {
+                record.failures += 1;
+                let last = match outcome {
+                    AttemptOutcome::TimedOut => Outcome::TimedOut,
+                    AttemptOutcome::Unverified => Outcome::Unverified,
+                    _ => Outcome::Failed,
+                };
+                ((record.failures > record.retries).then_some(last), record.failures)
+            }
+        };
+        let end = if record.cancelled { Some(Outcome::Cancelled) } else { end };
+        match end {
+            Some(outcome) => self.end(task, outcome),
+            None => {
+                if times > 0 {
+                    self.avoid(task);
+                }
+                self.retry(task, outcome, times);
+            }
+        }
+    }
+
+    fn retry(&mut self, task: TaskNo, outcome: AttemptOutcome, times: u32) {
+        let first = match outcome {
+            AttemptOutcome::Interrupted => 0,
+            AttemptOutcome::Lost => self.config.crash_backoff_ms,
+            _ => self.config.retry_backoff_ms,
+        };
+        let doublings = times.saturating_sub(1).min(DOUBLINGS_MAX);
+        let ms = first.saturating_mul(1 << doublings).min(self.config.backoff_max_ms);
+        if ms == 0 {
+            self.make_ready(task);
+            return;
+        }
+        let wait = WaitNo(self.next_wait);
+        self.next_wait += 1;
+        self.waits.insert(wait, Wait { task, ms });
+        self.set_phase(task, Phase::Backoff { wait });
+        self.emit(Effect::Retry { task, ms });
+        self.emit(Effect::Await { wait, ms });
+    }
+
+    /// The peer that failed it is avoided while another is eligible.
+    fn avoid(&mut self, task: TaskNo) {
+        let record = &self.tasks[task.index()];
+        let peer = record.last_peer;
+        let Requirement { capabilities, avoids } = self.index.classes.requirement(record.class).clone();
+        if avoids.contains(&peer) {
+            return;
+        }
+        let mut avoids = avoids.into_vec();
+        if avoids.len() == AVOIDED_MAX {
+            avoids.remove(0);
+        }
+        avoids.push(peer);
+        let requirement = Requirement { capabilities, avoids: avoids.into() };
+        self.tasks[task.index()].class = self.index.classes.intern(requirement, &self.peers);
+        self.touch(task);
+    }
+
+    /// A grant is taken back because its peer is gone.
+    pub(crate) fn revoke(&mut self, task: TaskNo, outcome: AttemptOutcome, counts: bool) {
+        let record = &self.tasks[task.index()];
+        let (attempt, checking) = (record.attempt, matches!(record.phase, Phase::Checking { .. }));
+        let Some((peer, grant)) = record.phase.grant() else {
+            // It had returned, and its messages were open: a loss before `Settled` interrupts it.
+            self.attempt_failed(task, AttemptOutcome::Interrupted, counts);
+            return;
+        };
+        self.emit(Effect::Stop { task, grant, peer, awaited: false });
+        self.release_grant(task);
+        if !checking {
+            self.emit(Effect::AttemptEnded { task, attempt, grant, peer, outcome });
+            self.attempt_failed(task, outcome, counts);
+        } else if self.tasks[task.index()].cancelled {
+            self.end(task, Outcome::Cancelled);
+        } else {
+            // The agent is not run again for it; the check is.
+            self.tasks[task.index()].check = true;
+            self.make_ready(task);
+        }
+    }
+
+    /// A task that nobody holds ends. It closes when its deficit is 0.
+    pub(crate) fn end(&mut self, task: TaskNo, outcome: Outcome) {
+        self.withdraw(task);
+        self.set_phase(task, Phase::Returned);
+        self.tasks[task.index()].ending = Some(outcome);
+        self.touch(task);
+        self.cancel_children_but(task, None);
+        self.agenda.settle.push_back(task);
+    }
+
+    pub(crate) fn end_for_dependency(&mut self, task: TaskNo, failed: TaskNo) {
+        let record = &mut self.tasks[task.index()];
+        record.because = Some(failed);
+        let outcome = match record.policy {
+            DependencyPolicy::Skip => Outcome::Skipped,
+            _ => Outcome::Failed,
+        };
+        self.end(task, outcome);
+    }
+
+    /// Closed. Signals its parent last, as in Dijkstra–Scholten, then releases who depends on it.
+    fn close(&mut self, task: TaskNo, outcome: Outcome) {
+        self.set_phase(task, Phase::Closed { outcome });
+        let (parent, because) = (self.tasks[task.index()].parent, self.tasks[task.index()].because);
+        self.emit(Effect::Closed { task, outcome, because });
+        if let Some(round) = &mut self.round {
+            round.open -= 1;
+            if outcome == Outcome::Ok {
+                round.ok += 1;
+            } else {
+                round.failed += 1;
+            }
+        }
+        if let Some(parent) = parent {
+            self.child_closed(parent, task);
+        }
+        let dependants: Vec<TaskNo> = self.index.graph.dependants(task).collect();
+        for dependant in dependants {
+            self.dependency_closed(dependant, task, outcome);
+        }
+    }
+
+    fn child_closed(&mut self, parent: TaskNo, child: TaskNo) {
+        let awaited = std::mem::take(&mut self.tasks[child.index()].awaited);
+        let record = &mut self.tasks[parent.index()];
+        record.deficit -= 1;
+        let done = record.deficit == 0 && record.phase == Phase::Returned;
+        let phase = record.phase;
+        self.touch(parent);
+        if done {
+            self.agenda.settle.push_back(parent);
+        }
+        if let (true, Phase::Waiting { peer, grant, open }) = (awaited, phase) {
+            if open > 1 {
+                self.tasks[parent.index()].phase = Phase::Waiting { peer, grant, open: open - 1 };
+            } else {
+                self.set_phase(parent, Phase::InLine { peer, grant });
+                self.peers[peer.index()].line.push_back(parent);
+                self.touch_peer(peer);
+                self.replace(peer);
+                self.agenda.fill.push_back(peer);
+            }
+        }
+    }
+
+    fn dependency_closed(&mut self, task: TaskNo, dependency: TaskNo, outcome: Outcome) {
+        let record = &mut self.tasks[task.index()];
+        if record.phase != Phase::Blocked {
+            return;
+        }
+        record.open_dependencies -= 1;
+        let (open, policy) = (record.open_dependencies, record.policy);
+        self.touch(task);
+        if outcome != Outcome::Ok && policy != DependencyPolicy::Run {
+            self.end_for_dependency(task, dependency);
+        } else if open == 0 {
+            self.make_ready(task);
+        }
+    }
+
+    pub(crate) fn wait(
+        &mut self,
+        node: NodeNo,
+        task: TaskNo,
+        grant: Grant,
+        children: &[TaskNo],
+    ) -> Result<(), Refusal> {
+        let peer = self.holder(node, task, grant)?;
+        let record = &self.tasks[task.index()];
+        match record.phase {
+            Phase::Running { .. } => {}
+            Phase::Checking { .. } => return Err(self.stale(task, grant)),
+            _ => return Err(Refusal::WaitsAlready { task: record.id.to_string() }),
+        }
+        for child in children {
+            let other = self.task(*child).ok_or(Refusal::NoSuchTask { task: *child })?;
+            if other.parent != Some(task) {
+                return Err(Refusal::NotAChild { task: record.id.to_string(), child: other.id.to_string() });
+            }
+        }
+        let own: Vec<TaskNo>;
+        let children = if children.is_empty() {
+            own = self.index.graph.children(task).collect();
+            &own
+        } else {
+            children
+        };
+        let mut open = 0;
+        for child in children {
+            let record = &mut self.tasks[child.index()];
+            if !record.phase.is_closed() && !std::mem::replace(&mut record.awaited, true) {
+                open += 1;
+                self.touch(*child);
+            }
+        }
+        if open == 0 {
+            self.emit(Effect::Continue { task, grant, peer });
+            return Ok(());
+        }
+        self.set_phase(task, Phase::Waiting { peer, grant, open });
+        self.free_slot(peer);
+        self.touch_peer(peer);
+        self.replace(peer);
+        self.emit(Effect::Waiting { task, children: open });
+        Ok(())
+    }
+
+    pub(crate) fn cancel(&mut self, task: TaskNo) -> Result<(), Refusal> {
+        let record = self.task(task).ok_or(Refusal::NoSuchTask { task })?;
+        if record.phase.is_closed() {
+            return Err(Refusal::Closed { task: record.id.to_string() });
+        }
+        self.cancel_one(task);
+        Ok(())
+    }
+
+    /// Open children end: those that this grant did not submit or adopt, or all of them.
+    fn cancel_children_but(&mut self, parent: TaskNo, grant: Option<Grant>) {
+        let children: Vec<TaskNo> = self.index.graph.children(parent).collect();
+        for child in children {
+            if grant.is_none_or(|grant| self.tasks[child.index()].adopted_by != grant) {
+                self.cancel_one(child);
+            }
+        }
+    }
+
+    /// Marks a task and its open descendants. Depth is limited, so this may recurse.
+    fn cancel_one(&mut self, task: TaskNo) {
+        let record = &mut self.tasks[task.index()];
+        if record.phase.is_closed() || record.cancelled {
+            return;
+        }
+        record.cancelled = true;
+        let phase = record.phase;
+        self.touch(task);
+        self.emit(Effect::CancelMarked { task });
+        if let Some((peer, grant)) = phase.grant() {
+            self.cancel_children_but(task, None);
+            self.emit(Effect::Stop { task, grant, peer, awaited: true });
+        } else if phase == Phase::Returned {
+            let record = &mut self.tasks[task.index()];
+            record.ending.get_or_insert(Outcome::Cancelled);
+            self.cancel_children_but(task, None);
+        } else {
+            self.end(task, Outcome::Cancelled);
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! What can be decided: the entries of the log.
+
+use crate::config::Config;
+use crate::ids::{Grant, Position, TaskNo, WaitNo};
+use serde::{Deserialize, Serialize};
+
+/// The version of `apply` that this crate implements; `Open` and `Join` carry it.
+pub const VERSION: u32 = 1;
+
+/// What one author appends at once: stored whole or not at all, its entries judged one by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Who appends.
+    pub author: Author,
+    /// Numbers an author's batches from 1; a batch that was applied already is dropped by it. 0 before
+    /// the author has joined.
+    pub seq: u64,
+    /// What the author had applied when it wrote this: a log that lost entries is found out by it.
+    pub seen: Seen,
+    /// The author's clock in ms since the epoch. For display only: `apply` reads it for nothing.
+    pub time_ms: u64,
+    /// The decisions.
+    pub entries: Vec<Op>,
+}
+
+/// A node and its incarnation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Author {
+    /// Name of the node.
+    pub node: String,
+    /// Position of its Join; [`Position::START`] before it has joined.
+    pub incarnation: Position,
+}
+
+/// The last position that an author had applied, and the state hash there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Seen {
+    /// Sequence number of the last batch applied; 0 for none.
+    pub seq: u64,
+    /// State hash after it.
+    pub hash: u64,
+}
+
+/// One decision. When each is accepted, and what it does, is `completion.md` section 2 in code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// Opens the log. First entry, once.
+    Open {
+        /// Random name of this log, part of every completion id.
+        log_id: String,
+        /// The swarm's id.
+        swarm_id: String,
+        /// Everything that `apply` needs to know.
+        config: Config,
+        /// Version of `apply`.
+        version: u32,
+    },
+    /// Changes settings of an open log; limits never fall below what is in use.
+    Configure {
+        /// The settings from now on.
+        config: Config,
+    },
+    /// A node joins under a name; what it replaces is lost in the same apply.
+    Join {
+        /// The name's last incarnation; [`Position::START`] for none.
+        replaces: Position,
+        /// Version of `apply` that the node runs.
+        version: u32,
+        /// Agent sessions that the node may hold at once.
+        sessions: u32,
+    },
+    /// A node is given up on.
+    NodeLost {
+        /// The incarnation given up on.
+        incarnation: Position,
+        /// Last entry of that node that the author knows; a later one clears it of the suspicion.
+        heard: Position,
+    },
+    /// A node that is suspected says that it is alive. Any entry of it does.
+    Alive,
+    /// A peer of the author's node is there, or changes.
+    PeerUp(PeerSpec),
+    /// A peer of the author's node is gone.
+    PeerDown {
+        /// Its id.
+        peer: String,
+        /// Why.
+        why: DownReason,
+    },
+    /// A peer gets no new work.
+    Pause {
+        /// Its id.
+        peer: String,
+        /// Why; only an `idle` pause leaves it eligible.
+        reason: PauseReason,
+    },
+    /// A paused peer gets work again.
+    Resume {
+        /// Its id.
+        peer: String,
+    },
+    /// Tasks join the open round, or open one.
+    Submit(Submission),
+    /// An attempt has ended; no process of it is left.
+    Return(Returned),
+    /// The messages of a returned attempt are all acknowledged.
+    Settled {
+        /// The task.
+        task: TaskNo,
+        /// The grant whose Return said that messages were open.
+        grant: Grant,
+    },
+    /// An attempt gives up its slot until some of its children are closed.
+    Wait {
+        /// The parent.
+        task: TaskNo,
+        /// Its present grant.
+        grant: Grant,
+        /// Its own children; empty: all that it has.
+        children: Vec<TaskNo>,
+    },
+    /// Evidence was looked at.
+    Checked {
+        /// The task.
+        task: TaskNo,
+        /// The grant of the check.
+        grant: Grant,
+        /// Whether it held.
+        passed: bool,
+        /// What was seen, for people.
+        evidence: String,
+        /// How long the check ran, in ms.
+        ran_ms: u64,
+    },
+    /// A task and its open descendants are to end.
+    Cancel {
+        /// The task.
+        task: TaskNo,
+    },
+    /// The round may close.
+    Seal {
+        /// Its number.
+        round: u32,
+    },
+    /// A wait is over, by the author's own clock.
+    Due {
+        /// Its number.
+        wait: WaitNo,
+    },
+    /// Moves assigned, not running, tasks until no move lowers the imbalance.
+    Rebalance,
+    /// Tokens spent so far by an attempt that still runs: replaces its reservation.
+    Usage {
+        /// The task.
+        task: TaskNo,
+        /// Its present grant.
+        grant: Grant,
+        /// Tokens since the attempt began, in total.
+        tokens: Tokens,
+    },
+    /// What an attempt says of its progress, for people.
+    Progress {
+        /// The task.
+        task: TaskNo,
+        /// Its present grant.
+        grant: Grant,
+        /// The text.
+        text: String,
+    },
+}
+
+/// A peer as its node announces it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerSpec {
+    /// Unique in the swarm.
+    pub id: String,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// Tasks that it runs at once; at least 1.
+    pub slots: u32,
+    /// Whether each of its attempts takes one of its node's sessions.
+    pub uses_session: bool,
+    /// Tokens that it may spend; `None`: no limit of its own.
+    pub token_budget: Option<u64>,
+}
+
+/// Tasks that are submitted together. Accepted as a whole or refused as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    /// The tasks; each lists only dependencies that exist or stand earlier.
+    pub tasks: Vec<TaskSpec>,
+    /// The submitting attempt, when it is one.
+    pub parent: Option<(TaskNo, Grant)>,
+    /// More of this submission follows: the round stays open, and none of these starts, until this
+    /// author's last part or its loss.
+    pub more: bool,
+}
+
+/// A task as it is submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Unique in its round.
+    pub id: String,
+    /// Its type: durations and tokens are learned a type.
+    pub kind: String,
+    /// For people and agents.
+    pub description: String,
+    /// Capabilities that one peer must have, all of them.
+    pub requires: Vec<String>,
+    /// 1 to 10, 10 first.
+    pub priority: u8,
+    /// Ids of tasks that must close first.
+    pub dependencies: Vec<String>,
+    /// Further attempts after a failed one.
+    pub retries: u32,
+    /// How long one attempt may take, in ms.
+    pub timeout_ms: Option<u64>,
+    /// The line that a shell peer runs.
+    pub run: Option<String>,
+    /// Anything, handed to the agent.
+    pub input: Option<Payload>,
+    /// What becomes of this task when a dependency does not close ok.
+    pub on_dependency_failure: DependencyPolicy,
+    /// Evidence before it counts as completed.
+    pub verify: Option<Verify>,
+}
+
+/// JSON text, or the artifact that holds it when it is too large for an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload {
+    /// JSON text.
+    Json(String),
+    /// Key of an artifact, and its size in bytes.
+    Artifact {
+        /// Its key.
+        key: String,
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// Evidence that a result must show. Looked at by the node, never by the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Verify {
+    /// A shell line that must exit 0.
+    pub run: Option<String>,
+    /// Files, relative to the peer's folder, that must exist and not be empty.
+    pub artifacts: Vec<String>,
+}
+
+/// What becomes of a task when a dependency does not close ok.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum DependencyPolicy {
+    /// It fails, naming the dependency.
+    #[default]
+    Fail,
+    /// It is skipped.
+    Skip,
+    /// It runs all the same.
+    Run,
+}
+
+/// The end of an attempt, as its holder reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// The task.
+    pub task: TaskNo,
+    /// The attempt's grant.
+    pub grant: Grant,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// What came out.
+    pub result: Option<Payload>,
+    /// Why it did not end ok, for people.
+    pub error: Option<String>,
+    /// Tokens that it spent, in total.
+    pub usage: Tokens,
+    /// When it started, ms since the epoch by its node's clock; for display.
+    pub started_ms: u64,
+    /// How long it ran, in ms.
+    pub ran_ms: u64,
+    /// Messages that it sent are not acknowledged yet.
+    pub messages_open: bool,
+}
+
+/// Tokens that an agent reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Tokens read.
+    pub input: u64,
+    /// Tokens written.
+    pub output: u64,
+}
+
+impl Tokens {
+    /// Both together.
+    pub fn total(self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AttemptOutcome {
+    /// It says that it did its work.
+    Ok,
+    /// It says that it failed.
+    Failed,
+    /// It ran longer than the task allows.
+    TimedOut,
+    /// Its process or peer died, not by our hand.
+    Lost,
+    /// It was ended because its node stops or died; costs no retry.
+    Interrupted,
+    /// It was ended because its task was cancelled.
+    Cancelled,
+    /// It returned, but its evidence did not hold.
+    Unverified,
+}
+
+/// Why a peer is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DownReason {
+    /// It left on purpose.
+    Left,
+    /// Its process died.
+    Died,
+    /// Its node stops; its attempts count as interrupted at no cost.
+    Shutdown,
+}
+
+/// Why a peer is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PauseReason {
+    /// It had nothing to do; work resumes it.
+    Idle,
+    /// A person asked for it.
+    User,
+    /// A budget is spent.
+    Budget,
+    /// The provider limits its rate.
+    RateLimit,
+    /// Its node stops.
+    Shutdown,
+}

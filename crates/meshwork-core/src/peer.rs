@@ -1,0 +1,212 @@
+//! Nodes and peers as records, and the index that finds the least loaded one.
+
+use crate::bits::Bits;
+use crate::ids::{CapNo, KindNo, NodeNo, PeerNo, Position, TaskNo};
+use crate::op::{PauseReason, Tokens};
+use crate::task::Rank;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// One incarnation of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name; another incarnation may have the same.
+    pub name: Arc<str>,
+    /// Position of its Join.
+    pub incarnation: Position,
+    /// It has neither been replaced nor given up on.
+    pub present: bool,
+    /// Number of its last batch applied.
+    pub last_seq: u64,
+    /// Position of its last entry.
+    pub heard: Position,
+    /// Sessions that it may hold.
+    pub sessions: u32,
+    /// Sessions that are held.
+    pub sessions_held: u32,
+    /// Peers that had work and a free slot but no session or token: first come, first served.
+    pub starved: VecDeque<PeerNo>,
+    /// Tasks of its submission that has not ended.
+    pub submitting: Vec<TaskNo>,
+    pub(crate) hash: u64,
+}
+
+/// A peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The node that hosts it, or did last.
+    pub node: NodeNo,
+    /// It is there.
+    pub up: bool,
+    /// What it can do, sorted.
+    pub capabilities: Box<[CapNo]>,
+    /// Tasks that it runs at once.
+    pub slots: u32,
+    /// Its attempts take sessions.
+    pub uses_session: bool,
+    /// Why it gets no new work.
+    pub paused: Option<PauseReason>,
+    /// Slots in use: running and checking tasks.
+    pub busy: u32,
+    /// Tasks that wait here, by rank.
+    #[serde(skip)]
+    pub assigned: BTreeSet<(Rank, TaskNo)>,
+    /// Tasks first in line for a slot: their children are closed, or their evidence is to be looked at.
+    pub line: VecDeque<TaskNo>,
+    /// Tasks with a present grant here.
+    #[serde(skip)]
+    pub held: BTreeSet<TaskNo>,
+    /// It is in its node's `starved`.
+    pub starved: bool,
+    /// Tokens that it may spend.
+    pub token_budget: Option<u64>,
+    /// Tokens that it spent.
+    pub tokens: Tokens,
+    /// Tokens reserved for its running attempts.
+    pub reserved: u64,
+    /// Attempts that ended ok.
+    pub completed: u64,
+    /// Attempts that ended otherwise, interruptions aside.
+    pub failed: u64,
+    /// Sum of what its finished attempts ran, in ms.
+    pub ran_ms: u64,
+    /// Its key in the placement index, when it is there.
+    #[serde(skip)]
+    pub(crate) placed: Option<PlaceKey>,
+    pub(crate) hash: u64,
+}
+
+impl Peer {
+    /// Assigned-not-started plus running tasks (contracts, section 1), and those in line.
+    pub fn load(&self) -> u32 {
+        self.busy + PeerNo::from_index(self.assigned.len() + self.line.len()).0
+    }
+
+    /// It may be given work: up, and not paused for a reason that work does not end.
+    pub fn is_open(&self) -> bool {
+        self.up && matches!(self.paused, None | Some(PauseReason::Idle))
+    }
+
+    /// What is first in line may go on: such a task began before the pause.
+    pub(crate) fn serves_line(&self) -> bool {
+        self.up && !matches!(self.paused, Some(PauseReason::User | PauseReason::Shutdown))
+    }
+
+    /// Share of finished attempts that ended ok, in thousandths; 1,000 before the first.
+    pub fn success_permille(&self) -> u64 {
+        let all = self.completed + self.failed;
+        if all == 0 { 1_000 } else { self.completed * 1_000 / all }
+    }
+
+    /// Mean run time of finished attempts in ms; 0 before the first.
+    pub fn mean_ms(&self) -> u64 {
+        self.ran_ms.checked_div(self.completed + self.failed).unwrap_or(0)
+    }
+
+    fn place_key(&self, load_balancing: bool) -> PlaceKey {
+        if !load_balancing {
+            return PlaceKey::default();
+        }
+        let load = u64::from(self.load()) * LOAD_SCALE / u64::from(self.slots.max(1));
+        // Quality in buckets, so that peers of like quality share one bit set: failures in sixteenths,
+        // time by powers of two. Within a bucket the peer that was seen first wins.
+        let failing = (1_000 - self.success_permille()) * 16 / 1_000;
+        let slowness = u64::from(64 - self.mean_ms().leading_zeros());
+        PlaceKey { load, quality: failing << 8 | slowness }
+    }
+}
+
+/// A common multiple of all slot counts up to 16, so that relative loads compare exactly there.
+const LOAD_SCALE: u64 = 720_720;
+
+/// The order in which peers are preferred; the least is first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct PlaceKey {
+    load: u64,
+    quality: u64,
+}
+
+/// Open peers that are not full, by relative load, then quality.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Placement {
+    levels: BTreeMap<PlaceKey, Bits>,
+}
+
+impl Placement {
+    /// Brings the index up to date with a peer.
+    pub(crate) fn update(&mut self, no: PeerNo, peer: &mut Peer, backlog: u32, load_balancing: bool) {
+        let full = peer.load() >= peer.slots.saturating_add(backlog);
+        let key = (peer.is_open() && !full).then(|| peer.place_key(load_balancing));
+        if key == peer.placed {
+            return;
+        }
+        if let Some(old) = peer.placed
+            && let Some(level) = self.levels.get_mut(&old)
+        {
+            level.remove(no.index());
+            if level.is_empty() {
+                self.levels.remove(&old);
+            }
+        }
+        if let Some(key) = key {
+            self.levels.entry(key).or_default().insert(no.index());
+        }
+        peer.placed = key;
+    }
+
+    /// The least loaded of these peers that is open and not full.
+    pub(crate) fn least_loaded(&self, eligible: &Bits) -> Option<PeerNo> {
+        self.levels.values().find_map(|level| level.both(eligible).next()).map(PeerNo::from_index)
+    }
+}
+
+/// What is learned of a task type, as integer sums over what `Return` carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kind {
+    /// The type.
+    pub name: Arc<str>,
+    /// Attempts that ended ok.
+    pub runs: u64,
+    /// Sum of their run times, in ms.
+    pub ran_ms: u64,
+    /// Sum of the tokens of all its attempts that reported any.
+    pub tokens: u64,
+    /// How many reported any.
+    pub reports: u64,
+    pub(crate) hash: u64,
+}
+
+impl Kind {
+    /// Mean run time in ms, at least 1, so that a path of unknown tasks counts by its length.
+    pub fn mean_ms(&self) -> u64 {
+        self.ran_ms.checked_div(self.runs).unwrap_or(1).max(1)
+    }
+
+    /// Mean tokens of an attempt; 0 while none has reported any.
+    pub fn mean_tokens(&self) -> u64 {
+        self.tokens.checked_div(self.reports).unwrap_or(0)
+    }
+}
+
+/// Numbers of names, given in log order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Names {
+    by_name: BTreeMap<Arc<str>, u32>,
+}
+
+impl Names {
+    pub(crate) fn get(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn insert(&mut self, name: Arc<str>, number: u32) {
+        self.by_name.insert(name, number);
+    }
+}
+
+pub(crate) fn kind_no(names: &Names, name: &str) -> Option<KindNo> {
+    names.get(name).map(KindNo)
+}

@@ -1,0 +1,379 @@
+//! Scheduling: part of `apply`, so every node agrees and nothing is negotiated.
+
+use crate::config::MOVES_A_REBALANCE;
+use crate::effect::Effect;
+use crate::ids::{NodeNo, PeerNo, TaskNo};
+use crate::op::PauseReason;
+use crate::swarm::Swarm;
+use crate::task::{Phase, Rank};
+
+/// Ready numbers count down from here, so that the first to become ready has the highest level.
+const READY_BASE: u64 = 1 << 62;
+
+impl Swarm {
+    /// The only way to change a phase.
+    pub(crate) fn set_phase(&mut self, task: TaskNo, next: Phase) {
+        let record = &mut self.tasks[task.index()];
+        let now = record.phase;
+        let same = now == Phase::Returned && next == Phase::Returned;
+        assert!(same || now.stage().may_become(next.stage()), "{task:?} cannot go from {now:?} to {next:?}");
+        record.phase = next;
+        self.touch(task);
+    }
+
+    /// A task can run, or its evidence can be looked at: it is ranked, and waits for a slot.
+    pub(crate) fn make_ready(&mut self, task: TaskNo) {
+        let peers = u32::try_from(self.eligible_bits(task).len()).unwrap_or(u32::MAX);
+        let ready = self.next_ready;
+        self.next_ready += 1;
+        let ageing = self.config.ageing.max(1);
+        let record = &mut self.tasks[task.index()];
+        // (priority · K + (2^62 − ready number)) div K: linear ageing that never re-sorts.
+        let level = (u64::from(record.priority) * ageing + (READY_BASE - ready)) / ageing;
+        record.rank = Rank { level: !level, peers, upward: !record.upward, ready };
+        let (class, rank) = (record.class, record.rank);
+        self.set_phase(task, Phase::Ready);
+        self.index.waiting.insert(class, rank, task);
+        self.index.unassigned.insert(class, rank, task);
+        self.agenda.place.push(task);
+        self.emit(Effect::Ready { task });
+    }
+
+    /// Places what became ready or lost its peer, best first; what finds no room stays pending.
+    pub(crate) fn place_all(&mut self) {
+        let mut tasks = std::mem::take(&mut self.agenda.place);
+        tasks.retain(|task| self.tasks[task.index()].phase == Phase::Ready);
+        tasks.sort_unstable_by_key(|task| self.tasks[task.index()].rank);
+        tasks.dedup();
+        for task in tasks {
+            if self.tasks[task.index()].phase == Phase::Ready {
+                self.place(task);
+            }
+        }
+    }
+
+    fn place(&mut self, task: TaskNo) {
+        let class = self.tasks[task.index()].class;
+        let Some(peer) = self.index.placement.least_loaded(self.index.classes.eligible(class)) else {
+            return;
+        };
+        if self.peers[peer.index()].busy < self.peers[peer.index()].slots {
+            self.fill(peer);
+        }
+        if self.tasks[task.index()].phase == Phase::Ready && self.peers[peer.index()].is_open() {
+            self.assign(task, peer);
+        }
+    }
+
+    /// A free slot takes what is first in line, then the highest-ranked task that its peer can take.
+    pub(crate) fn fill(&mut self, no: PeerNo) {
+        while self.peers[no.index()].busy < self.peers[no.index()].slots {
+            let peer = &self.peers[no.index()];
+            if let Some(task) = peer.line.front().copied()
+                && peer.serves_line()
+            {
+                if !self.has_session(no) {
+                    self.starve(no);
+                    break;
+                }
+                self.serve_line(no, task);
+            } else if let Some(task) = self.next_for(no) {
+                if !self.has_session(no) || !self.has_tokens(no, task) {
+                    self.starve(no);
+                    break;
+                }
+                self.grant(task, no);
+            } else {
+                break;
+            }
+        }
+        self.top_up(no);
+    }
+
+    /// Its own first among equals, else one that waits elsewhere: work stealing that cannot race.
+    fn next_for(&self, no: PeerNo) -> Option<TaskNo> {
+        let peer = &self.peers[no.index()];
+        if !peer.is_open() {
+            return None;
+        }
+        let own = peer.assigned.first().copied();
+        let best = self.index.waiting.best(self.index.classes.takes(no));
+        match (own, best) {
+            (Some((own_rank, own)), Some((rank, best))) => {
+                Some(if own_rank <= rank || own_rank.equals(&rank) { own } else { best })
+            }
+            (own, best) => own.or(best).map(|(_, task)| task),
+        }
+    }
+
+    fn serve_line(&mut self, no: PeerNo, task: TaskNo) {
+        self.peers[no.index()].line.pop_front();
+        match self.tasks[task.index()].phase {
+            Phase::InLine { peer, grant } => {
+                self.set_phase(task, Phase::Running { peer, grant });
+                self.take_slot(no);
+                self.emit(Effect::Continue { task, grant, peer });
+            }
+            Phase::Settled { peer } => {
+                self.take_slot(no);
+                self.index.granted += 1;
+                self.peers[no.index()].held.insert(task);
+                self.start_check(task, peer);
+            }
+            other => unreachable!("{task:?} is in line as {other:?}"),
+        }
+        self.touch_peer(no);
+        self.replace(no);
+    }
+
+    /// The slot, the place in `held` and the count of grants are there already.
+    pub(crate) fn start_check(&mut self, task: TaskNo, peer: PeerNo) {
+        let grant = self.at;
+        self.set_phase(task, Phase::Checking { peer, grant });
+        let record = &mut self.tasks[task.index()];
+        record.check = true;
+        record.last_peer = peer;
+        let attempt = record.attempt;
+        self.emit(Effect::Check { task, grant, peer, attempt });
+    }
+
+    /// **A grant**: the task is this peer's until it returns, or the peer is given up on.
+    fn grant(&mut self, task: TaskNo, no: PeerNo) {
+        let grant = self.at;
+        let left = self.leave_queues(task);
+        self.take_slot(no);
+        self.index.granted += 1;
+        let peer = &mut self.peers[no.index()];
+        peer.held.insert(task);
+        self.resume_idle(no);
+        if self.tasks[task.index()].check {
+            self.start_check(task, no);
+        } else {
+            self.set_phase(task, Phase::Running { peer: no, grant });
+            let tokens = self.kinds[self.tasks[task.index()].kind.index()].mean_tokens();
+            let record = &mut self.tasks[task.index()];
+            record.attempt += u32::from(!std::mem::take(&mut record.keeps_number));
+            record.last_grant = grant;
+            record.last_peer = no;
+            record.reserved = tokens;
+            let attempt = record.attempt;
+            self.reserved += tokens;
+            self.peers[no.index()].reserved += tokens;
+            self.emit(Effect::Start { task, grant, peer: no, attempt });
+        }
+        self.touch_peer(no);
+        self.replace(no);
+        if let Some(other) = left.filter(|left| *left != no) {
+            self.top_up(other);
+        }
+    }
+
+    fn assign(&mut self, task: TaskNo, no: PeerNo) {
+        let (class, rank) = (self.tasks[task.index()].class, self.tasks[task.index()].rank);
+        self.index.unassigned.remove(class, rank, task);
+        self.peers[no.index()].assigned.insert((rank, task));
+        self.set_phase(task, Phase::Assigned { peer: no });
+        self.resume_idle(no);
+        self.touch_peer(no);
+        self.replace(no);
+        self.emit(Effect::Assigned { task, peer: no });
+    }
+
+    /// Back to pending.
+    pub(crate) fn unassign(&mut self, task: TaskNo) {
+        let record = &self.tasks[task.index()];
+        let Phase::Assigned { peer } = record.phase else {
+            unreachable!("only an assigned task is unassigned");
+        };
+        let (class, rank) = (record.class, record.rank);
+        self.peers[peer.index()].assigned.remove(&(rank, task));
+        self.set_phase(task, Phase::Ready);
+        self.index.unassigned.insert(class, rank, task);
+        self.touch_peer(peer);
+        self.replace(peer);
+        self.emit(Effect::Unassigned { task, peer });
+    }
+
+    /// A task that is ready or assigned waits no longer. Returns the peer that has room for another now.
+    fn leave_queues(&mut self, task: TaskNo) -> Option<PeerNo> {
+        let record = &self.tasks[task.index()];
+        let (class, rank) = (record.class, record.rank);
+        self.index.waiting.remove(class, rank, task);
+        match record.phase {
+            Phase::Ready => {
+                self.index.unassigned.remove(class, rank, task);
+                None
+            }
+            Phase::Assigned { peer } => {
+                self.peers[peer.index()].assigned.remove(&(rank, task));
+                self.touch_peer(peer);
+                self.replace(peer);
+                Some(peer)
+            }
+            other => unreachable!("{task:?} waits as {other:?}"),
+        }
+    }
+
+    /// Out of whatever it waits in, because it ends.
+    pub(crate) fn withdraw(&mut self, task: TaskNo) {
+        match self.tasks[task.index()].phase {
+            Phase::Ready | Phase::Assigned { .. } => {
+                // It has to be gone from its phase before its peer is given another.
+                if let Some(peer) = self.leave_queues(task) {
+                    self.agenda.fill.push_back(peer);
+                }
+            }
+            Phase::Backoff { wait } => {
+                self.waits.remove(&wait);
+            }
+            Phase::Settled { peer } => {
+                self.peers[peer.index()].line.retain(|other| *other != task);
+                self.touch_peer(peer);
+                self.replace(peer);
+            }
+            _ => {}
+        }
+    }
+
+    /// A peer with room takes pending tasks, best first, up to its backlog.
+    fn top_up(&mut self, no: PeerNo) {
+        while self.index.unassigned.len() > 0 {
+            let peer = &self.peers[no.index()];
+            if !peer.is_open() || peer.load() >= peer.slots.saturating_add(self.config.backlog) {
+                break;
+            }
+            let Some((_, task)) = self.index.unassigned.best(self.index.classes.takes(no)) else {
+                break;
+            };
+            self.assign(task, no);
+        }
+    }
+
+    fn resume_idle(&mut self, no: PeerNo) {
+        if self.peers[no.index()].paused == Some(PauseReason::Idle) {
+            self.resume_peer(no);
+        }
+    }
+
+    fn take_slot(&mut self, no: PeerNo) {
+        let peer = &mut self.peers[no.index()];
+        peer.busy += 1;
+        if peer.uses_session {
+            let node = peer.node;
+            self.nodes[node.index()].sessions_held += 1;
+            self.touch_node(node);
+        }
+    }
+
+    pub(crate) fn free_slot(&mut self, no: PeerNo) {
+        let peer = &mut self.peers[no.index()];
+        peer.busy -= 1;
+        if peer.up {
+            self.agenda.fill.push_back(no);
+        }
+        if peer.uses_session {
+            let node = peer.node;
+            self.nodes[node.index()].sessions_held -= 1;
+            self.touch_node(node);
+            self.feed_starved(node);
+        }
+    }
+
+    fn has_session(&self, no: PeerNo) -> bool {
+        let peer = &self.peers[no.index()];
+        let node = &self.nodes[peer.node.index()];
+        !peer.uses_session || node.sessions_held < node.sessions
+    }
+
+    /// Budgets are reserved before a task is handed out: its type's mean, and at least one token.
+    fn has_tokens(&mut self, no: PeerNo, task: TaskNo) -> bool {
+        let need = self.kinds[self.tasks[task.index()].kind.index()].mean_tokens().max(1);
+        let peer = &self.peers[no.index()];
+        let fits = |budget: Option<u64>, used: u64| budget.is_none_or(|budget| used.saturating_add(need) <= budget);
+        let own = fits(peer.token_budget, peer.tokens.total().saturating_add(peer.reserved));
+        let own_waits = peer.reserved > 0;
+        let all = fits(self.config.token_budget, self.tokens.total().saturating_add(self.reserved));
+        if !all && self.reserved == 0 {
+            self.agenda.budget_spent = true;
+        } else if !own && !own_waits {
+            self.pause_peer_for_budget(no);
+        }
+        own && all
+    }
+
+    /// It has work and a slot but no session or token: it is asked again when one comes back.
+    fn starve(&mut self, no: PeerNo) {
+        let peer = &mut self.peers[no.index()];
+        if !std::mem::replace(&mut peer.starved, true) {
+            let node = peer.node;
+            self.nodes[node.index()].starved.push_back(no);
+            self.touch_node(node);
+            self.touch_peer(no);
+        }
+    }
+
+    fn feed_starved(&mut self, node: NodeNo) {
+        if let Some(peer) = self.nodes[node.index()].starved.pop_front() {
+            self.peers[peer.index()].starved = false;
+            self.touch_node(node);
+            self.touch_peer(peer);
+            self.agenda.fill.push_back(peer);
+        }
+    }
+
+    pub(crate) fn feed_starved_of_tokens(&mut self, peer: PeerNo) {
+        if self.config.token_budget.is_none() && self.peers[peer.index()].token_budget.is_none() {
+            return;
+        }
+        let nodes: Vec<NodeNo> = self.present_nodes().map(|(no, _)| no).collect();
+        for node in nodes {
+            self.feed_starved(node);
+        }
+    }
+
+    /// The placement index follows a peer's load.
+    pub(crate) fn replace(&mut self, no: PeerNo) {
+        let (backlog, balancing) = (self.config.backlog, self.config.load_balancing);
+        self.index.placement.update(no, &mut self.peers[no.index()], backlog, balancing);
+    }
+
+    /// Moves one assigned task p → q while (2·Lp − 1)·cq > (2·Lq + 1)·cp: Σ L²/c falls strictly, so it
+    /// ends. Running tasks do not move.
+    pub(crate) fn rebalance(&mut self) {
+        for _ in 0..MOVES_A_REBALANCE {
+            let Some((task, to)) = self.find_move() else { break };
+            self.unassign(task);
+            self.assign(task, to);
+            self.agenda.fill.push_back(to);
+        }
+    }
+
+    /// From the most loaded peers on: the last of its waiting tasks that somebody is better off with.
+    fn find_move(&self) -> Option<(TaskNo, PeerNo)> {
+        let mut loaded: Vec<PeerNo> =
+            self.peers().filter(|(_, peer)| !peer.assigned.is_empty()).map(|(no, _)| no).collect();
+        loaded.sort_by_key(|no| {
+            let peer = &self.peers[no.index()];
+            (std::cmp::Reverse(u64::from(peer.load()) * 720_720 / u64::from(peer.slots)), *no)
+        });
+        loaded.into_iter().find_map(|from| {
+            let waiting = self.peers[from.index()].assigned.iter().rev();
+            let mut seen = Vec::new();
+            waiting.map(|(_, task)| *task).find_map(|task| {
+                let class = self.tasks[task.index()].class;
+                if seen.contains(&class) {
+                    return None;
+                }
+                seen.push(class);
+                let to = self.index.placement.least_loaded(self.index.classes.eligible(class))?;
+                (to != from && self.is_better(from, to)).then_some((task, to))
+            })
+        })
+    }
+
+    fn is_better(&self, from: PeerNo, to: PeerNo) -> bool {
+        let (p, q) = (&self.peers[from.index()], &self.peers[to.index()]);
+        let (load_p, load_q) = (u64::from(p.load()), u64::from(q.load()));
+        (2 * load_p - 1) * u64::from(q.slots) > (2 * load_q + 1) * u64::from(p.slots)
+    }
+}

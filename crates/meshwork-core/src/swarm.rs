@@ -1,0 +1,497 @@
+//! The swarm as one value, and `apply`: an entry of the log goes in, effects come out.
+
+use crate::bits::Bits;
+use crate::class::Classes;
+use crate::config::Config;
+use crate::effect::{Effect, Effects};
+use crate::ids::{ENTRIES_A_BATCH_MAX, Grant, NodeNo, PeerNo, Position, TaskNo, WaitNo};
+use crate::op::{AttemptOutcome, Author, Batch, Op, Seen, Tokens};
+use crate::peer::{Kind, Names, Node, Peer, Placement};
+use crate::queue::Queue;
+use crate::refusal::{LogFault, Refusal};
+use crate::task::Task;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Batches whose state hash is remembered, to compare with what their authors had applied.
+const SEEN_KEPT: usize = 1_024;
+
+/// The state of a swarm: what the log up to [`Swarm::last`] says.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Swarm {
+    pub(crate) log_id: String,
+    pub(crate) swarm_id: String,
+    pub(crate) config: Config,
+    pub(crate) version: u32,
+
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) capabilities: Vec<Arc<str>>,
+    pub(crate) requirements: Vec<crate::class::Requirement>,
+    pub(crate) waits: BTreeMap<WaitNo, Wait>,
+    pub(crate) rejected: BTreeMap<TaskNo, VecDeque<Rejected>>,
+
+    pub(crate) round: Option<Round>,
+    pub(crate) last_round: Option<ClosedRound>,
+    pub(crate) tokens: Tokens,
+    pub(crate) reserved: u64,
+    pub(crate) next_wait: u32,
+    pub(crate) next_ready: u64,
+
+    pub(crate) seq: u64,
+    seen: VecDeque<Seen>,
+
+    #[serde(skip)]
+    pub(crate) index: Index,
+    #[serde(skip)]
+    pub(crate) agenda: Agenda,
+    #[serde(skip)]
+    pub(crate) at: Position,
+    #[serde(skip)]
+    pub(crate) out: Vec<Effect>,
+}
+
+/// Everything that is derived from the records; rebuilt from them when a snapshot is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    /// Id → the task of the latest generation.
+    pub(crate) tasks: BTreeMap<Arc<str>, TaskNo>,
+    pub(crate) peers: Names,
+    pub(crate) kinds: Names,
+    pub(crate) capabilities: Names,
+    /// Name of a node → its last incarnation.
+    pub(crate) nodes: Names,
+    pub(crate) incarnations: BTreeMap<Position, NodeNo>,
+    pub(crate) graph: crate::graph::Graph,
+    pub(crate) classes: Classes,
+    /// Ready and assigned tasks: what a free slot takes from.
+    pub(crate) waiting: Queue,
+    /// Ready tasks that no peer has: what a peer with room takes from.
+    pub(crate) unassigned: Queue,
+    pub(crate) placement: Placement,
+    /// Tasks with a present grant.
+    pub(crate) granted: u32,
+    /// Tasks whose body has ended and whose messages are open.
+    pub(crate) messages_open: u32,
+    /// Sum of all record hashes.
+    pub(crate) hash: u64,
+}
+
+/// What is still to be done within the present apply. Empty between entries.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Agenda {
+    pub(crate) settle: VecDeque<TaskNo>,
+    pub(crate) fill: VecDeque<PeerNo>,
+    pub(crate) place: Vec<TaskNo>,
+    pub(crate) budget_spent: bool,
+    pub(crate) touched: Touched,
+}
+
+/// Records whose hash is to be made anew.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Touched {
+    pub(crate) tasks: Vec<TaskNo>,
+    pub(crate) peers: Vec<PeerNo>,
+    pub(crate) nodes: Vec<NodeNo>,
+    pub(crate) kinds: Vec<crate::ids::KindNo>,
+}
+
+/// A wait that nodes measure: a back-off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The task that waits.
+    pub task: TaskNo,
+    /// Its length, in ms.
+    pub ms: u64,
+}
+
+/// The open round: the root of the engagement tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// Rounds are numbered from 1.
+    pub number: u32,
+    /// Where it opened.
+    pub opened: Position,
+    /// It may close.
+    pub sealed: bool,
+    /// Its tasks that are not closed.
+    pub open: u32,
+    /// Its tasks that closed ok.
+    pub ok: u32,
+    /// Its tasks that closed otherwise.
+    pub failed: u32,
+    /// Nodes whose submission has not ended.
+    pub(crate) submitters: BTreeSet<NodeNo>,
+}
+
+/// The last closed round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedRound {
+    /// Its number.
+    pub number: u32,
+    /// The completion: the position that closed it.
+    pub at: Position,
+    /// Tasks that closed ok in it.
+    pub ok: u32,
+    /// Tasks that closed otherwise.
+    pub failed: u32,
+}
+
+/// A result that came from a grant that was no longer present: kept for people to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Where it lies in the log, in full.
+    pub at: Position,
+    /// The stale grant.
+    pub grant: Grant,
+    /// What it said.
+    pub outcome: AttemptOutcome,
+}
+
+/// What a batch brought about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "effects are to be performed, or to be dropped on purpose"]
+pub struct Applied {
+    /// The batch was applied before under its author's number; nothing happened.
+    pub duplicate: bool,
+    /// One for each entry; empty for a duplicate.
+    pub effects: Vec<Effects>,
+}
+
+impl Swarm {
+    /// A swarm before its first entry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies the batch that the log holds at `seq`.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the log is not what it was; then nothing was applied, and the caller must stop.
+    pub fn apply_batch(&mut self, seq: u64, batch: &Batch) -> Result<Applied, LogFault> {
+        self.inspect(seq, batch)?;
+        let author = self.index.incarnations.get(&batch.author.incarnation).copied();
+        if let Some(node) = author {
+            let last = self.nodes[node.index()].last_seq;
+            if batch.seq <= last {
+                self.remember(seq);
+                return Ok(Applied { duplicate: true, effects: Vec::new() });
+            }
+            self.nodes[node.index()].last_seq = batch.seq;
+            self.touch_node(node);
+        }
+        let effects = batch
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(index, op)| self.apply(Position::new(seq, index), &batch.author, op))
+            .collect();
+        self.rehash();
+        self.remember(seq);
+        Ok(Applied { duplicate: false, effects })
+    }
+
+    /// **The transition function.** Pure: the same swarm and entry give the same swarm and effects.
+    pub fn apply(&mut self, at: Position, author: &Author, op: &Op) -> Effects {
+        self.at = at;
+        let refusal = self.judge(author, op).err();
+        if refusal.is_some() {
+            assert!(self.out.is_empty(), "a refused entry has no effects");
+        }
+        self.drain();
+        if cfg!(debug_assertions) && cfg!(test) {
+            self.rehash();
+            self.check_invariants();
+        }
+        Effects { list: std::mem::take(&mut self.out), refusal }
+    }
+
+    /// What must hold before any entry of a batch is looked at.
+    fn inspect(&self, seq: u64, batch: &Batch) -> Result<(), LogFault> {
+        if seq != self.seq + 1 {
+            return Err(LogFault::Hole { last: self.seq, found: seq });
+        }
+        if batch.entries.len() > ENTRIES_A_BATCH_MAX {
+            return Err(LogFault::TooManyEntries { at: seq, found: batch.entries.len() });
+        }
+        let seen = batch.seen;
+        let ours = self.seen.iter().rev().find(|ours| ours.seq == seen.seq).map(|ours| ours.hash);
+        let forgotten = seen.seq <= self.seq && ours.is_none();
+        if seen.seq > 0 && !forgotten && ours != Some(seen.hash) {
+            let (seen, theirs) = (seen.seq, seen.hash);
+            return Err(LogFault::LedgerRegressed { at: seq, seen, theirs, ours });
+        }
+        if let Some(node) = self.index.incarnations.get(&batch.author.incarnation) {
+            let node = &self.nodes[node.index()];
+            if batch.seq > node.last_seq + 1 {
+                let (node, last) = (node.name.to_string(), node.last_seq);
+                return Err(LogFault::AuthorGap { node, last, found: batch.seq });
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, seq: u64) {
+        self.seq = seq;
+        if self.seen.len() == SEEN_KEPT {
+            self.seen.pop_front();
+        }
+        let hash = self.state_hash();
+        self.seen.push_back(Seen { seq, hash });
+    }
+
+    /// Accepts and does, or refuses and changes nothing.
+    fn judge(&mut self, author: &Author, op: &Op) -> Result<(), Refusal> {
+        match op {
+            Op::Open { log_id, swarm_id, config, version } => {
+                return self.open(log_id, swarm_id, config, *version);
+            }
+            _ if !self.is_open() => return Err(Refusal::NotOpen),
+            Op::Join { replaces, version, sessions } => {
+                return self.join(&author.node, *replaces, *version, *sessions);
+            }
+            _ => {}
+        }
+        let node = self.present(author, op)?;
+        self.nodes[node.index()].heard = self.at;
+        self.touch_node(node);
+        match op {
+            Op::Open { .. } | Op::Join { .. } | Op::Alive => Ok(()),
+            Op::Configure { config } => {
+                self.config = config.clone();
+                Ok(())
+            }
+            Op::NodeLost { incarnation, heard } => self.node_lost(*incarnation, *heard),
+            Op::PeerUp(spec) => self.peer_up(node, spec),
+            Op::PeerDown { peer, why } => self.peer_down(node, peer, *why),
+            Op::Pause { peer, reason } => self.pause(peer, *reason),
+            Op::Resume { peer } => self.resume(peer),
+            Op::Submit(submission) => self.submit(node, submission),
+            Op::Return(returned) => self.returned(node, returned),
+            Op::Settled { task, grant } => self.messages_settled(*task, *grant),
+            Op::Wait { task, grant, children } => self.wait(node, *task, *grant, children),
+            Op::Checked { task, grant, passed, .. } => self.checked(node, *task, *grant, *passed),
+            Op::Cancel { task } => self.cancel(*task),
+            Op::Seal { round } => self.seal(*round),
+            Op::Due { wait } => self.due(*wait),
+            Op::Rebalance => {
+                self.rebalance();
+                Ok(())
+            }
+            Op::Usage { task, grant, tokens } => self.usage(node, *task, *grant, *tokens),
+            Op::Progress { task, grant, .. } => self.holder(node, *task, *grant).map(|_| ()),
+        }
+    }
+
+    /// The author's node, if it is present. A stale `Return` is remembered as a rejected attempt.
+    fn present(&mut self, author: &Author, op: &Op) -> Result<NodeNo, Refusal> {
+        let node = self.index.incarnations.get(&author.incarnation).copied();
+        match node {
+            Some(node) if self.nodes[node.index()].present && *self.nodes[node.index()].name == *author.node => {
+                Ok(node)
+            }
+            _ => {
+                if let Op::Return(returned) = op {
+                    self.reject(returned.task, returned.grant, returned.outcome);
+                }
+                Err(Refusal::NotPresent { node: author.node.clone(), incarnation: author.incarnation })
+            }
+        }
+    }
+
+    fn open(&mut self, log_id: &str, swarm_id: &str, config: &Config, version: u32) -> Result<(), Refusal> {
+        if self.is_open() {
+            return Err(Refusal::AlreadyOpen);
+        }
+        if version != crate::op::VERSION {
+            return Err(Refusal::Version { found: version, expected: crate::op::VERSION });
+        }
+        self.log_id = log_id.to_owned();
+        self.swarm_id = swarm_id.to_owned();
+        self.config = config.clone();
+        self.version = version;
+        Ok(())
+    }
+
+    /// Brings everything to rest: what closed releases others, what became free takes work.
+    ///
+    /// Free slots are filled before newly ready tasks are placed, from one ordered queue that holds
+    /// both: so the best of all gets the slot, and a placed task never overtakes.
+    pub(crate) fn drain(&mut self) {
+        loop {
+            if let Some(task) = self.agenda.settle.pop_front() {
+                self.settle(task);
+            } else if let Some(peer) = self.agenda.fill.pop_front() {
+                self.fill(peer);
+            } else if std::mem::take(&mut self.agenda.budget_spent) {
+                self.pause_for_budget();
+            } else if !self.agenda.place.is_empty() {
+                self.place_all();
+            } else {
+                break;
+            }
+        }
+        self.close_round_when_done();
+    }
+
+    pub(crate) fn emit(&mut self, effect: Effect) {
+        self.out.push(effect);
+    }
+}
+
+/// What others may ask.
+impl Swarm {
+    /// Whether the log was opened.
+    pub fn is_open(&self) -> bool {
+        self.version != 0
+    }
+
+    /// The log's own name.
+    pub fn log_id(&self) -> &str {
+        &self.log_id
+    }
+
+    /// The swarm's id.
+    pub fn swarm_id(&self) -> &str {
+        &self.swarm_id
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Sequence number and state hash of the last batch applied.
+    pub fn last(&self) -> Seen {
+        Seen { seq: self.seq, hash: self.seen.back().map_or(0, |seen| seen.hash) }
+    }
+
+    /// The open round.
+    pub fn round(&self) -> Option<&Round> {
+        self.round.as_ref()
+    }
+
+    /// The last closed round.
+    pub fn last_round(&self) -> Option<ClosedRound> {
+        self.last_round
+    }
+
+    /// A task by number.
+    pub fn task(&self, no: TaskNo) -> Option<&Task> {
+        self.tasks.get(no.index())
+    }
+
+    /// The latest generation of a task.
+    pub fn find_task(&self, id: &str) -> Option<TaskNo> {
+        self.index.tasks.get(id).copied()
+    }
+
+    /// All tasks of all generations, by number.
+    pub fn tasks(&self) -> impl ExactSizeIterator<Item = (TaskNo, &Task)> {
+        self.tasks.iter().enumerate().map(|(index, task)| (TaskNo::from_index(index), task))
+    }
+
+    /// The children of a task, last submitted first.
+    pub fn children(&self, task: TaskNo) -> impl Iterator<Item = TaskNo> + '_ {
+        self.index.graph.children(task)
+    }
+
+    /// A peer by number.
+    pub fn peer(&self, no: PeerNo) -> Option<&Peer> {
+        self.peers.get(no.index())
+    }
+
+    /// A peer by id.
+    pub fn find_peer(&self, id: &str) -> Option<PeerNo> {
+        self.index.peers.get(id).map(PeerNo)
+    }
+
+    /// All peers ever, by number.
+    pub fn peers(&self) -> impl ExactSizeIterator<Item = (PeerNo, &Peer)> {
+        self.peers.iter().enumerate().map(|(index, peer)| (PeerNo::from_index(index), peer))
+    }
+
+    /// A node by number.
+    pub fn node(&self, no: NodeNo) -> Option<&Node> {
+        self.nodes.get(no.index())
+    }
+
+    /// The last incarnation of a node's name; [`Position::START`] for none.
+    pub fn last_incarnation(&self, name: &str) -> Position {
+        self.index.nodes.get(name).map_or(Position::START, |no| self.nodes[no as usize].incarnation)
+    }
+
+    /// The present nodes, by number.
+    pub fn present_nodes(&self) -> impl Iterator<Item = (NodeNo, &Node)> {
+        let numbered = self.nodes.iter().enumerate();
+        numbered.filter(|(_, node)| node.present).map(|(index, node)| (NodeNo::from_index(index), node))
+    }
+
+    /// What is learned of a task type.
+    pub fn kind(&self, no: crate::ids::KindNo) -> Option<&Kind> {
+        self.kinds.get(no.index())
+    }
+
+    /// The name of a capability.
+    pub fn capability(&self, no: crate::ids::CapNo) -> Option<&str> {
+        self.capabilities.get(no.index()).map(|name| &**name)
+    }
+
+    /// What a task requires, by name.
+    pub fn requirements(&self, task: TaskNo) -> impl Iterator<Item = &str> {
+        let class = self.tasks[task.index()].class;
+        let wants = &self.index.classes.requirement(class).capabilities;
+        wants.iter().map(|cap| &*self.capabilities[cap.index()])
+    }
+
+    /// Peers that could take this task now or when they have a slot.
+    pub fn eligible(&self, task: TaskNo) -> impl Iterator<Item = PeerNo> + '_ {
+        self.eligible_bits(task).iter().map(PeerNo::from_index)
+    }
+
+    pub(crate) fn eligible_bits(&self, task: TaskNo) -> &Bits {
+        self.index.classes.eligible(self.tasks[task.index()].class)
+    }
+
+    /// Results that were refused because their grant was stale; the last 16 of a task.
+    pub fn rejected(&self, task: TaskNo) -> impl Iterator<Item = &Rejected> {
+        self.rejected.get(&task).into_iter().flatten()
+    }
+
+    /// A wait that is not over.
+    pub fn open_wait(&self, wait: WaitNo) -> Option<&Wait> {
+        self.waits.get(&wait)
+    }
+
+    /// All waits that are not over.
+    pub fn open_waits(&self) -> impl Iterator<Item = (WaitNo, &Wait)> {
+        self.waits.iter().map(|(no, wait)| (*no, wait))
+    }
+
+    /// Tokens spent by all attempts.
+    pub fn tokens(&self) -> Tokens {
+        self.tokens
+    }
+
+    /// Tasks with a present grant.
+    pub fn granted(&self) -> u32 {
+        self.index.granted
+    }
+
+    /// Tasks that are ready or assigned.
+    pub fn waiting(&self) -> usize {
+        self.index.waiting.len()
+    }
+
+    /// Whether nothing runs, nothing is awaited, and yet tasks are open: no event of this swarm's own
+    /// will change that. A peer that a person paused may be resumed, so it does not count as the end.
+    pub fn is_stalled(&self) -> bool {
+        let open = self.round.as_ref().is_some_and(|round| round.open > 0 && round.submitters.is_empty());
+        let idle = self.index.granted == 0 && self.index.messages_open == 0 && self.waits.is_empty();
+        let by_hand = [crate::op::PauseReason::User, crate::op::PauseReason::RateLimit];
+        open && idle && !self.peers.iter().any(|p| p.up && p.paused.is_some_and(|r| by_hand.contains(&r)))
+    }
+}
