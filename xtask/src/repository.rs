@@ -12,10 +12,11 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
-    /// The repository that this program was built from.
+    /// The repository that cargo runs this program for; started without cargo, the one it was built from.
     pub(crate) fn find() -> io::Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        let root = root.ok_or_else(|| {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR");
+        let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&package).parent().ok_or_else(|| {
             io::Error::other("xtask has no folder above it; expected the repository")
         })?;
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
