@@ -4,7 +4,7 @@ use std::io;
 
 use crate::repository::Repository;
 use crate::step::{Step, succeeds};
-use crate::{deny, say, test, tidy};
+use crate::{deny, needs, say, test, tidy};
 
 /// Runs all checks, also after one failed, so that one run tells everything. True when all held.
 /// The last line of output is the test counts, after a table of the steps.
@@ -18,6 +18,8 @@ pub(crate) fn chore(repository: &Repository) -> io::Result<bool> {
         "-D",
         "warnings",
     ];
+    // First, because linting compiles C too.
+    let needs = Step::run("needs", || needs::provide(repository))?;
     let mut steps = vec![
         Step::run("format", || cargo(&["fmt", "--all", "--check"]))?,
         Step::run("clippy", || cargo(&clippy))?,
@@ -25,7 +27,7 @@ pub(crate) fn chore(repository: &Repository) -> io::Result<bool> {
         Step::run("deny", || deny::check(repository))?,
         Step::run("tidy", || tidy::chore(repository))?,
     ];
-    let (tests, counts) = test::steps(repository)?;
+    let (tests, counts) = test::steps(repository, needs)?;
     steps.extend(tests);
     for step in &steps {
         say(&step.to_string())?;

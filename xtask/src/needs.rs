@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::repository::Repository;
 use crate::step::succeeds;
@@ -47,9 +47,11 @@ const PROGRAMS: [Program; 5] = [
     },
 ];
 
-/// Makes sure that everything is there which the tests start. Installs what is missing where it may.
-pub(crate) fn provide(repository: &Repository) -> io::Result<()> {
-    provide_programs(repository)
+/// Makes sure that everything is there which the tests start. Installs what is missing where it may; true, or
+/// an error that names what is still missing.
+pub(crate) fn provide(repository: &Repository) -> io::Result<bool> {
+    provide_programs(repository)?;
+    Ok(true)
 }
 
 fn provide_programs(repository: &Repository) -> io::Result<()> {
@@ -57,11 +59,10 @@ fn provide_programs(repository: &Repository) -> io::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    if is_root()?
-        && !search_path()
-            .iter()
-            .all(|folder| !is_program(&folder.join("apt-get")))
-    {
+    let has_apt = search_path()
+        .iter()
+        .any(|folder| is_program(&folder.join("apt-get")));
+    if has_apt && is_root()? {
         install(repository, &missing)?;
     }
     let missing = self::missing(&missing, &search_path());
@@ -73,7 +74,7 @@ fn provide_programs(repository: &Repository) -> io::Result<()> {
 }
 
 /// Those of `programs` that no folder holds.
-fn missing(programs: &[Program], folders: &[std::path::PathBuf]) -> Vec<Program> {
+fn missing(programs: &[Program], folders: &[PathBuf]) -> Vec<Program> {
     let here = |program: &Program| {
         folders
             .iter()
@@ -117,7 +118,7 @@ fn install(repository: &Repository, missing: &[Program]) -> io::Result<()> {
     Ok(())
 }
 
-fn search_path() -> Vec<std::path::PathBuf> {
+fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect())
         .unwrap_or_default()
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_found_out_and_named_with_its_package() {
-        let nowhere = [std::path::PathBuf::from("/nonexistent")];
+        let nowhere = [PathBuf::from("/nonexistent")];
         let missing = missing(&PROGRAMS, &nowhere);
         assert_eq!(missing, PROGRAMS);
         let text = explain(&missing);

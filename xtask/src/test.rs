@@ -10,17 +10,17 @@ use crate::{needs, say};
 
 /// Runs the tests; true when all passed. The last line of output is the counts, alone on its line.
 pub(crate) fn chore(repository: &Repository) -> io::Result<bool> {
-    let (steps, counts) = steps(repository)?;
+    let needs = Step::run("needs", || needs::provide(repository))?;
+    let (steps, counts) = steps(repository, needs)?;
     say(&counts.to_string())?;
-    Ok(steps.iter().all(|step| step.succeeded))
+    Ok(succeeded(&steps))
 }
 
-/// What is needed, then the build, then the tests. Each rests on the one before, so the first failure ends it.
-pub(crate) fn steps(repository: &Repository) -> io::Result<(Vec<Step>, Counts)> {
+/// The build and the tests, when what they need is there. Each rests on the one before, so the first failure
+/// ends it; all that were begun are returned.
+pub(crate) fn steps(repository: &Repository, needs: Step) -> io::Result<(Vec<Step>, Counts)> {
     let mut counts = Tally::default().finish(false);
-    let mut steps = vec![Step::run("needs", || {
-        needs::provide(repository).map(|()| true)
-    })?];
+    let mut steps = vec![needs];
     if succeeded(&steps) {
         let arguments = ["test", "--workspace", "--no-run"];
         steps.push(Step::run("build tests", || {
