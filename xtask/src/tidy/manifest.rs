@@ -1,0 +1,199 @@
+//! `Cargo.toml` files: every dependency says why it is there, every crate takes the workspace's lints.
+
+use std::collections::BTreeSet;
+
+use super::Finding;
+use super::files::{File, Files};
+
+/// A dependency as a manifest declares it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry<'a> {
+    /// `dependencies`, `dev-dependencies` or `build-dependencies`.
+    pub(super) section: &'a str,
+    pub(super) name: &'a str,
+    pub(super) line: usize,
+    /// What stands behind the `#` of its line.
+    comment: &'a str,
+}
+
+/// Both rules, for every manifest of a crate.
+pub(super) fn check(files: &Files) -> Vec<Finding> {
+    let manifests: Vec<(&File, &str)> = files
+        .iter()
+        .filter(|file| file.name() == "Cargo.toml")
+        .filter_map(|file| Some((file, file.text.as_deref()?)))
+        .filter(|(_, text)| has_line(text, "package", |_| true))
+        .collect();
+    let own: BTreeSet<&str> = manifests
+        .iter()
+        .filter_map(|(_, text)| package_name(text))
+        .collect();
+    let mut findings = Vec::new();
+    for (file, text) in manifests {
+        if !has_line(text, "lints", |line| {
+            line.split_whitespace().eq(["workspace", "=", "true"])
+        }) {
+            findings.push(Finding::new(
+                &file.path,
+                0,
+                "no [lints] with workspace = true",
+            ));
+        }
+        let silent = entries(text)
+            .into_iter()
+            .filter(|entry| entry.comment.is_empty() && !own.contains(entry.name));
+        findings.extend(silent.map(|Entry { name, line, .. }| {
+            Finding::new(
+                &file.path,
+                line,
+                format!("no comment says why {name} is needed"),
+            )
+        }));
+    }
+    findings
+}
+
+/// The dependencies of a manifest, for any platform.
+pub(super) fn entries(manifest: &str) -> Vec<Entry<'_>> {
+    let mut entries = Vec::new();
+    for (section, line, text) in lines(manifest) {
+        let (text, comment) = split_comment(text);
+        let parts: Vec<&str> = section.rsplit('.').collect();
+        let kind = |name: &str| {
+            matches!(
+                name,
+                "dependencies" | "dev-dependencies" | "build-dependencies"
+            )
+        };
+        match parts.as_slice() {
+            ["dependencies", "workspace"] => {}
+            // `name = …`, or `name.workspace = true`.
+            [section, ..] if kind(section) && !text.starts_with('[') => {
+                let key = text.split_once('=').map(|(key, _)| key.trim());
+                let key = key
+                    .and_then(|key| key.split('.').next())
+                    .map(|key| key.trim_matches(['"', ' ']));
+                let is_name = |key: &&str| !key.is_empty() && key.bytes().all(is_name);
+                entries.extend(key.filter(is_name).map(|name| Entry {
+                    section,
+                    name,
+                    line,
+                    comment,
+                }));
+            }
+            // `[dependencies.name]`.
+            [name, section, ..] if kind(section) && text.starts_with('[') => {
+                entries.push(Entry {
+                    section,
+                    name,
+                    line,
+                    comment,
+                });
+            }
+            _ => {}
+        }
+    }
+    entries
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// Every line with its number and the section that it stands in; a header stands in its own.
+fn lines(manifest: &str) -> impl Iterator<Item = (&str, usize, &str)> {
+    let mut section = "";
+    manifest.lines().enumerate().map(move |(index, line)| {
+        let header = split_comment(line).0;
+        if let Some(name) = header
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'))
+        {
+            section = name.trim_matches(['[', ']', ' ']);
+        }
+        (section, index + 1, line.trim())
+    })
+}
+
+fn has_line(manifest: &str, wanted: &str, is_it: impl Fn(&str) -> bool) -> bool {
+    lines(manifest).any(|(section, _, line)| section == wanted && is_it(split_comment(line).0))
+}
+
+fn package_name(manifest: &str) -> Option<&str> {
+    let name = lines(manifest)
+        .filter(|(section, _, _)| *section == "package")
+        .find_map(|(_, _, line)| {
+            split_comment(line)
+                .0
+                .strip_prefix("name")?
+                .trim_start()
+                .strip_prefix('=')
+        })?;
+    Some(name.trim().trim_matches('"'))
+}
+
+/// A line before its `#`, and what follows it. A `#` in a string is none.
+fn split_comment(line: &str) -> (&str, &str) {
+    let mut quote = None;
+    for (at, letter) in line.char_indices() {
+        match (quote, letter) {
+            (None, '#') => return (line[..at].trim(), line[at + 1..].trim()),
+            (None, '"' | '\'') => quote = Some(letter),
+            (Some(open), _) if open == letter => quote = None,
+            _ => {}
+        }
+    }
+    (line.trim(), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(manifest: &str) -> Vec<String> {
+        let files = Files::samples(&[
+            ("a/Cargo.toml", manifest),
+            (
+                "b/Cargo.toml",
+                "[package]\nname = \"own\"\n[lints]\nworkspace = true\n",
+            ),
+        ]);
+        check(&files).iter().map(Finding::to_string).collect()
+    }
+
+    #[test]
+    fn a_dependency_without_a_reason_is_found_in_every_section() {
+        let manifest = "[package]\nname = \"a\"\n[lints]\nworkspace = true\n[dependencies]\nserde = \"1\" # data\nx = \"1\"\n\
+            own = { path = \"../b\" }\n[dev-dependencies]\ny.workspace = true\n[target.'cfg(unix)'.build-dependencies]\n\
+            z = { version = \"1\", features = [\n    \"q\",\n] } #\n[dependencies.w]\nversion = \"1#2\"\n";
+        assert_eq!(
+            found(manifest),
+            [
+                "a/Cargo.toml:7: no comment says why x is needed",
+                "a/Cargo.toml:10: no comment says why y is needed",
+                "a/Cargo.toml:12: no comment says why z is needed",
+                "a/Cargo.toml:15: no comment says why w is needed",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_crate_with_lints_of_its_own_is_found() {
+        assert_eq!(
+            found("[package]\nname = \"a\"\n"),
+            ["a/Cargo.toml: no [lints] with workspace = true"]
+        );
+        assert_eq!(
+            found("[package]\nname = \"a\"\n[lints.rust]\nworkspace = true\n").len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_workspace_manifest_is_no_crate() {
+        assert_eq!(
+            found("[workspace]\n[workspace.dependencies]\nserde = \"1\"\n"),
+            [""; 0]
+        );
+    }
+}
