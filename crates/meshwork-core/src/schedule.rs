@@ -349,7 +349,7 @@ impl Swarm {
     }
 
     /// From the most loaded peers on: the last of its waiting tasks that somebody is better off with.
-    fn find_move(&self) -> Option<(TaskNo, PeerNo)> {
+    pub(crate) fn find_move(&self) -> Option<(TaskNo, PeerNo)> {
         let mut loaded: Vec<PeerNo> =
             self.peers().filter(|(_, peer)| !peer.assigned.is_empty()).map(|(no, _)| no).collect();
         loaded.sort_by_key(|no| {

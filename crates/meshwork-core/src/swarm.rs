@@ -424,6 +424,29 @@ impl Swarm {
         self.index.nodes.get(name).map_or(Position::START, |no| self.nodes[no as usize].incarnation)
     }
 
+    /// The node whose Join lies at this position.
+    pub fn node_no(&self, incarnation: Position) -> Option<NodeNo> {
+        self.index.incarnations.get(&incarnation).copied()
+    }
+
+    /// Whether the largest load is at most so many thousandths of the mean over open peers. An idle
+    /// mesh is balanced.
+    pub fn is_balanced(&self, permille: u64) -> bool {
+        let (mut max, mut sum, mut count) = (0, 0, 0);
+        for peer in self.peers.iter().filter(|peer| peer.is_open()) {
+            let load = u64::from(peer.load());
+            max = load.max(max);
+            sum += load;
+            count += 1;
+        }
+        sum == 0 || max * count * 1_000 <= sum * permille
+    }
+
+    /// Whether a `Rebalance` would move anything.
+    pub fn has_move(&self) -> bool {
+        self.find_move().is_some()
+    }
+
     /// The present nodes, by number.
     pub fn present_nodes(&self) -> impl Iterator<Item = (NodeNo, &Node)> {
         let numbered = self.nodes.iter().enumerate();
