@@ -178,6 +178,7 @@ fn task_hash(no: TaskNo, task: &Task) -> u64 {
             pair(task.crashes, task.interruptions),
             pair(task.deficit, task.children),
             task.last_grant.as_u64(),
+            task.returned_at.as_u64(),
             pair(task.last_peer.0, task.upward),
             task.rank.level,
             pair(task.rank.peers, task.rank.upward),

@@ -62,6 +62,7 @@ impl Swarm {
             }
         };
         self.learn(peer, returned);
+        self.tasks[task.index()].returned_at = self.at;
         let attempt = self.tasks[task.index()].attempt;
         self.emit(Effect::AttemptEnded { task, attempt, grant, peer, outcome });
         if outcome == AttemptOutcome::Ok {

@@ -304,6 +304,7 @@ impl Swarm {
             awaited: false,
             last_grant: Position::START,
             last_peer: PeerNo::default(),
+            returned_at: Position::START,
             rank: Rank::default(),
             upward: 0,
             reserved: 0,

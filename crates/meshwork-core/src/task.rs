@@ -337,6 +337,8 @@ pub struct Task {
     pub last_grant: Grant,
     /// Who ran it.
     pub last_peer: PeerNo,
+    /// Where the last accepted `Return` lies in the log: its result is read back from there.
+    pub returned_at: Position,
     /// Its place among those that wait.
     pub rank: Rank,
     /// Longest path that still depends on it, in ms of learned durations.
