@@ -2,7 +2,9 @@
 
 pub mod artifacts;
 pub mod broker;
+pub mod endpoint;
 pub mod file;
 pub mod log;
+pub mod mesh;
 pub mod process;
 pub mod state;

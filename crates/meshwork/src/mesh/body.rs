@@ -1,0 +1,107 @@
+//! One attempt from its start to its report: a conversation with one agent, so an `async fn`.
+
+use super::agent::{Agent, Attempt, AttemptEnd, Output};
+use super::driver::Event;
+use super::{INLINE_BYTES, MeshError};
+use crate::artifacts::Artifacts;
+use futures_util::FutureExt;
+use meshwork_core::node::BodyEnd;
+use meshwork_core::{AttemptOutcome, Payload};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// What an error text may have; the log is not a place for core dumps.
+const ERROR_BYTES: usize = 4 << 10;
+
+/// Runs the attempt and reports its end. Reports in every case, whatever the agent does.
+pub(super) async fn run(
+    agent: Arc<dyn Agent>,
+    attempt: Attempt,
+    started_ms: u64,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    let (task, grant, number) = (attempt.task, attempt.grant, attempt.number);
+    let artifacts = attempt.tools.artifacts().clone();
+    let key = format!("results/{}/{number}", safe_key(&attempt.spec().id));
+    let started = Instant::now();
+    let body = AssertUnwindSafe(async move { agent.run(attempt).await });
+    let end = body.catch_unwind().await.unwrap_or_else(|panic| AttemptEnd::failed(panic_text(&*panic)));
+    let ran_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let AttemptEnd { mut outcome, output, mut error, usage } = end;
+    let result = match keep(output, &key, &artifacts).await {
+        Ok(result) => result,
+        Err(failed) => {
+            outcome = outcome.map(|_| AttemptOutcome::Failed);
+            error = Some(format!("the result could not be kept: {failed}"));
+            None
+        }
+    };
+    let error = error.map(|text| cut(text, ERROR_BYTES));
+    let end = BodyEnd { task, grant, outcome, result, error, usage, started_ms, ran_ms, messages_open: false };
+    // A driver that is gone has no use for it: the log says that the attempt was interrupted.
+    let _gone = events.send(Event::BodyEnded(end));
+}
+
+/// The result as the log holds it. Larger ones become artifacts; files are streamed, never read whole.
+async fn keep(output: Output, key: &str, artifacts: &Arc<dyn Artifacts>) -> Result<Option<Payload>, MeshError> {
+    let text = match output {
+        Output::None => return Ok(None),
+        Output::Json(text) => text,
+        Output::Bytes(bytes) => as_json(&bytes),
+        Output::File(path) => {
+            let file = tokio::fs::File::open(&path).await.map_err(|e| unreadable(&path, e))?;
+            let bytes = file.metadata().await.map_err(|e| unreadable(&path, e))?.len();
+            artifacts.store_stream(key, Box::pin(file)).await?;
+            // It is in the store now; a file that cannot be removed is swept with its folder.
+            let _left_behind = tokio::fs::remove_file(&path).await;
+            return Ok(Some(Payload::Artifact { key: key.to_owned(), bytes }));
+        }
+    };
+    if text.len() <= INLINE_BYTES {
+        return Ok(Some(Payload::Json(text)));
+    }
+    let bytes = text.len() as u64;
+    artifacts.store(key, text.into()).await?;
+    Ok(Some(Payload::Artifact { key: key.to_owned(), bytes }))
+}
+
+fn unreadable(path: &std::path::Path, error: std::io::Error) -> MeshError {
+    crate::artifacts::ArtifactError::from_io(path, error).into()
+}
+
+/// Output that is JSON as JSON, anything else as a string; nothing but white space is nothing said.
+fn as_json(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let trimmed = text.trim();
+    match serde_json::from_str::<&serde_json::value::RawValue>(trimmed) {
+        Ok(json) => json.get().to_owned(),
+        Err(_) => serde_json::Value::String(text.trim_end_matches('\n').to_owned()).to_string(),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the agent panicked: {}", text.unwrap_or("no message"))
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let mut start = text.len() - most;
+        while !text.is_char_boundary(start) {
+            start += 1;
+        }
+        text = format!("…{}", &text[start..]);
+    }
+    text
+}
+
+/// A task id as one component of an artifact key.
+fn safe_key(id: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if id.chars().all(plain) && !id.starts_with(['.', '-']) {
+        return id.to_owned();
+    }
+    format!("id-{}", blake3::hash(id.as_bytes()).to_hex())
+}

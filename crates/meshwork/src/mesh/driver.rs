@@ -1,0 +1,597 @@
+//! The loop: what happened goes into the core, what it asks for is done. It never awaits a peer.
+
+use super::agent::{Agent, Attempt, Control};
+use super::specs::{SpecRef, Specs};
+use super::tools::Tools;
+use super::{Mesh, MeshError, MeshOptions, RoundEnd, Status, Stop, body, evidence};
+use crate::broker::AttemptKey;
+use crate::log::{Log, LogError, Stored};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use meshwork_core::node::{Answer, Ask, BodyEnd, Input, Node, Setup, Ticket, Timer};
+use meshwork_core::{Batch, Grant, Op, PeerNo, Position, Swarm, TaskNo, decode_batch, encode_batch};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Wishes that wait for the driver; a full queue holds back those who wish, never the driver.
+const COMMANDS: usize = 1_024;
+/// Inputs taken in before a batch is formed of what they bring.
+const INPUTS_A_TURN: usize = 4_096;
+/// Entries after which a snapshot is written, at least; more for large swarms, so that the work for
+/// snapshots stays a fixed part of the work for entries.
+const SNAPSHOT_ENTRIES: u64 = 100_000;
+/// A refused append is tried again after this long.
+const APPEND_RETRY: Duration = Duration::from_millis(200);
+
+type Look = Box<dyn FnOnce(&Swarm) + Send>;
+
+/// What handles ask for; bounded.
+pub(super) enum Command {
+    Wish { op: Op, answer: oneshot::Sender<Result<Answer, MeshError>> },
+    WaitForChildren { task: TaskNo, grant: Grant, op: Op, answer: oneshot::Sender<Result<(), MeshError>> },
+    Look(Look),
+    AwaitRound { round: Option<u32>, answer: oneshot::Sender<Result<RoundEnd, MeshError>> },
+}
+
+/// What bodies and timers report; bounded by the number of bodies.
+pub(super) enum Event {
+    BodyEnded(BodyEnd),
+    CheckEnded { task: TaskNo, grant: Grant, passed: bool, evidence: String, ran_ms: u64 },
+    AppendFailed(Arc<LogError>),
+    AppendAgain,
+    SpecMissing(MeshError),
+    Stop(Stop),
+}
+
+struct RunningBody {
+    stop: CancellationToken,
+    kill: CancellationToken,
+}
+
+struct Driver {
+    node: Node,
+    log: Arc<dyn Log>,
+    specs: Arc<Specs>,
+    mesh: Mesh,
+    agents: BTreeMap<Arc<str>, Arc<dyn Agent>>,
+    still: BTreeMap<PeerNo, watch::Sender<bool>>,
+    bodies: BTreeMap<(TaskNo, Grant), RunningBody>,
+    timers: BinaryHeap<Reverse<(Instant, u64, Timer)>>,
+    timers_made: u64,
+    tickets: BTreeMap<Ticket, oneshot::Sender<Result<Answer, MeshError>>>,
+    children: BTreeMap<Ticket, (TaskNo, Grant)>,
+    waiting: BTreeMap<(TaskNo, Grant), oneshot::Sender<Result<(), MeshError>>>,
+    rounds: Vec<(Option<u32>, oneshot::Sender<Result<RoundEnd, MeshError>>)>,
+    tickets_made: u64,
+    appended: Option<(Bytes, Arc<Batch>)>,
+    since_snapshot: u64,
+    status: watch::Sender<Status>,
+    clock: Clock,
+    left: bool,
+}
+
+/// Milliseconds since the epoch that never go back, whatever the system's clock does.
+struct Clock {
+    started: Instant,
+    epoch_ms: u64,
+}
+
+impl Clock {
+    fn new(not_before: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let epoch_ms = u64::try_from(now).unwrap_or(u64::MAX).max(not_before);
+        Self { started: Instant::now(), epoch_ms }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.epoch_ms + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX / 2)
+    }
+}
+
+/// What the log held when the node was started.
+struct History {
+    swarm: Swarm,
+    tail: BoxStream<'static, Result<Stored, LogError>>,
+    last: u64,
+    time_ms: u64,
+}
+
+async fn replay(log: &Arc<dyn Log>, specs: &Specs) -> Result<History, MeshError> {
+    let last = log.last().await?;
+    let mut swarm = Swarm::new();
+    if let Some((seq, bytes)) = log.load_snapshot().await? {
+        match Swarm::restore(&bytes) {
+            Ok(restored) if restored.last().seq == seq => swarm = restored,
+            // The log is the truth; without a snapshot it is only read for longer.
+            Ok(_) => tracing::warn!(seq, "the snapshot is of another position; replaying the whole log"),
+            Err(error) => tracing::warn!(seq, %error, "replaying the whole log instead of the snapshot"),
+        }
+    }
+    let mut tail = log.tail(swarm.last().seq + 1);
+    let mut time_ms = 0;
+    while swarm.last().seq < last {
+        let Some(stored) = tail.next().await else { return Err(MeshError::Stopped) };
+        let Stored { seq, bytes } = stored?;
+        if seq <= swarm.last().seq {
+            continue;
+        }
+        let batch = Arc::new(decode_batch(&bytes)?);
+        specs.keep(seq, &batch, bytes.len());
+        time_ms = batch.time_ms.max(time_ms);
+        let _effects_of_the_past = swarm.apply_batch(seq, &batch)?;
+    }
+    Ok(History { swarm, tail, last, time_ms })
+}
+
+pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Result<(), MeshError>>), MeshError> {
+    let specs = Arc::new(Specs::new(options.log.clone()));
+    let History { swarm, tail, time_ms, .. } = replay(&options.log, &specs).await?;
+    if swarm.is_open() && swarm.swarm_id() != options.swarm_id {
+        let (found, expected) = (swarm.swarm_id().to_owned(), options.swarm_id);
+        return Err(MeshError::OtherSwarm { found, expected });
+    }
+    let (commands, command_queue) = mpsc::channel(COMMANDS);
+    let (events, event_queue) = mpsc::unbounded_channel();
+    let (status, status_seen) = watch::channel(Status::default());
+    let (broker, settled) = options.broker;
+    let mesh = Mesh {
+        commands,
+        events,
+        status: status_seen,
+        artifacts: options.artifacts,
+        swarm_id: Arc::from(&*options.swarm_id),
+        specs: specs.clone(),
+        broker,
+    };
+    let mut agents = BTreeMap::new();
+    let mut peers = Vec::new();
+    for peer in options.peers {
+        let mut spec = peer.spec;
+        spec.uses_session = peer.agent.uses_session();
+        agents.insert(Arc::from(&*spec.id), peer.agent);
+        peers.push(spec);
+    }
+    let setup = Setup {
+        name: options.node,
+        open: Some((random_name(), options.swarm_id, options.config)),
+        sessions: options.max_sessions,
+        peers,
+        rebalance_ms: options.rebalance.map(|every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX)),
+        imbalance_permille: options.imbalance_permille,
+    };
+    let driver = Driver {
+        node: Node::new(setup, swarm),
+        log: options.log,
+        specs,
+        mesh: mesh.clone(),
+        agents,
+        still: BTreeMap::new(),
+        bodies: BTreeMap::new(),
+        timers: BinaryHeap::new(),
+        timers_made: 0,
+        tickets: BTreeMap::new(),
+        children: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        rounds: Vec::new(),
+        tickets_made: 0,
+        appended: None,
+        since_snapshot: 0,
+        status,
+        clock: Clock::new(time_ms),
+        left: false,
+    };
+    let ended = tokio::spawn(driver.run(tail, command_queue, event_queue, settled));
+    mesh.await_member().await?;
+    Ok((mesh, ended))
+}
+
+/// 128 random bits in hex.
+fn random_name() -> String {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).expect("the operating system has a random source");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut tail: BoxStream<'static, Result<Stored, LogError>>,
+        mut commands: mpsc::Receiver<Command>,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        mut settled: crate::broker::Settled,
+    ) -> Result<(), MeshError> {
+        let result = self.turn_until_left(&mut tail, &mut commands, &mut events, &mut settled).await;
+        if let Err(error) = &result {
+            self.give_up(error, &mut events).await;
+        }
+        let snapshot = if result.is_ok() { self.save_snapshot().await } else { Ok(()) };
+        let closed = self.log.close().await;
+        result.and(snapshot).and(closed.map_err(MeshError::from))
+    }
+
+    async fn turn_until_left(
+        &mut self,
+        tail: &mut BoxStream<'static, Result<Stored, LogError>>,
+        commands: &mut mpsc::Receiver<Command>,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+        settled: &mut crate::broker::Settled,
+    ) -> Result<(), MeshError> {
+        self.feed(Input::CaughtUp)?;
+        let mut happened = Vec::with_capacity(INPUTS_A_TURN);
+        while !self.left {
+            let next_timer = self.timers.peek().map(|Reverse((at, ..))| *at);
+            tokio::select! {
+                biased;
+                stored = tail.next() => self.on_stored(stored).await?,
+                count = events.recv_many(&mut happened, INPUTS_A_TURN) => {
+                    debug_assert!(count > 0, "the driver itself holds a sender");
+                    for event in happened.drain(..) {
+                        self.on_event(event)?;
+                    }
+                }
+                Some(key) = settled.next() => self.on_settled(key)?,
+                Some(command) = commands.recv() => {
+                    self.on_command(command)?;
+                    for _ in 1..INPUTS_A_TURN {
+                        let Ok(command) = commands.try_recv() else { break };
+                        self.on_command(command)?;
+                    }
+                }
+                () = sleep_until(next_timer) => self.on_timers()?,
+            }
+            self.tell_stalled();
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, input: Input) -> Result<(), MeshError> {
+        let asks = self.node.handle(input, self.clock.now_ms())?;
+        for ask in asks {
+            self.perform(ask)?;
+        }
+        Ok(())
+    }
+
+    async fn on_stored(&mut self, stored: Option<Result<Stored, LogError>>) -> Result<(), MeshError> {
+        let Some(stored) = stored else { return Err(LogError::Closed.into()) };
+        let Stored { seq, bytes } = stored?;
+        if seq <= self.node.swarm().last().seq {
+            return Ok(());
+        }
+        // What this node appended is at hand as a value; what others appended is decoded.
+        let batch = match &self.appended {
+            Some((mine, batch)) if *mine == bytes => batch.clone(),
+            _ => Arc::new(decode_batch(&bytes)?),
+        };
+        self.specs.keep(seq, &batch, bytes.len());
+        self.since_snapshot += batch.entries.len() as u64;
+        self.feed(Input::Stored { seq, batch })?;
+        self.publish();
+        let due = SNAPSHOT_ENTRIES.max(4 * self.node.swarm().tasks().len() as u64);
+        if self.since_snapshot >= due { self.save_snapshot().await } else { Ok(()) }
+    }
+
+    async fn save_snapshot(&mut self) -> Result<(), MeshError> {
+        let seq = self.node.swarm().last().seq;
+        if seq == 0 || self.since_snapshot == 0 {
+            return Ok(());
+        }
+        self.since_snapshot = 0;
+        match self.node.swarm().snapshot() {
+            Ok(bytes) => {
+                let bytes = Bytes::from(bytes);
+                if bytes.len() > crate::log::BATCH_LIMIT {
+                    tracing::warn!(bytes = bytes.len(), "the state is too large for a snapshot; the log is whole");
+                    return Ok(());
+                }
+                // A full disk is found out by the next append; without a snapshot the log is still whole.
+                if let Err(error) = self.log.save_snapshot(seq, bytes).await {
+                    tracing::warn!(%error, "a snapshot could not be written");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "a snapshot could not be made"),
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), MeshError> {
+        match event {
+            Event::BodyEnded(mut end) => {
+                self.bodies.remove(&(end.task, end.grant));
+                if let Some(waiting) = self.waiting.remove(&(end.task, end.grant)) {
+                    let _gone_with_its_body = waiting.send(Err(MeshError::NodeLost));
+                }
+                let key = key_of(end.task, end.grant);
+                if end.outcome == Some(meshwork_core::AttemptOutcome::Ok) {
+                    end.messages_open = self.mesh.broker.body_ended(key).open > 0;
+                } else {
+                    self.mesh.broker.drop_attempt(key);
+                }
+                self.feed(Input::BodyEnded(end))
+            }
+            Event::CheckEnded { task, grant, passed, evidence, ran_ms } => {
+                self.bodies.remove(&(task, grant));
+                self.feed(Input::CheckEnded { task, grant, passed, evidence, ran_ms })
+            }
+            Event::AppendFailed(error) => {
+                tracing::warn!(%error, "an append failed");
+                if error.is_permanent() {
+                    return Err(MeshError::Log(error));
+                }
+                let again = self.mesh.events.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(APPEND_RETRY).await;
+                    let _gone = again.send(Event::AppendAgain);
+                });
+                Ok(())
+            }
+            Event::AppendAgain => self.feed(Input::AppendFailed),
+            Event::SpecMissing(error) => Err(error),
+            Event::Stop(how) => {
+                if how == Stop::Now {
+                    for body in self.bodies.values() {
+                        body.kill.cancel();
+                    }
+                }
+                self.feed(Input::Shutdown)
+            }
+        }
+    }
+
+    fn on_settled(&mut self, key: AttemptKey) -> Result<(), MeshError> {
+        let task = TaskNo(u32::try_from(key.task).expect("keys are made of task numbers here"));
+        self.feed(Input::MessagesSettled { task, grant: Position::from_u64(key.grant) })
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.tickets_made += 1;
+        Ticket(self.tickets_made)
+    }
+
+    fn on_command(&mut self, command: Command) -> Result<(), MeshError> {
+        match command {
+            Command::Wish { op, answer } => {
+                let ticket = self.ticket();
+                self.tickets.insert(ticket, answer);
+                self.feed(Input::Wish { op, ticket: Some(ticket) })
+            }
+            Command::WaitForChildren { task, grant, op, answer } => {
+                let ticket = self.ticket();
+                // Only one wait an attempt: the second is refused by the log, and must not take the first's place.
+                if self.waiting.contains_key(&(task, grant)) {
+                    let id = self.node.swarm().task(task).map_or_else(String::new, |task| task.id.to_string());
+                    let refusal = meshwork_core::Refusal::WaitsAlready { task: id };
+                    let _gone = answer.send(Err(refusal.into()));
+                    return Ok(());
+                }
+                self.waiting.insert((task, grant), answer);
+                self.children.insert(ticket, (task, grant));
+                self.feed(Input::Wish { op, ticket: Some(ticket) })
+            }
+            Command::Look(look) => {
+                look(self.node.swarm());
+                Ok(())
+            }
+            Command::AwaitRound { round, answer } => {
+                self.rounds.push((round, answer));
+                self.tell_closed();
+                Ok(())
+            }
+        }
+    }
+
+    fn on_timers(&mut self) -> Result<(), MeshError> {
+        let now = Instant::now();
+        while let Some(Reverse((at, _, timer))) = self.timers.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.timers.pop();
+            self.feed(Input::Fired(timer))?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, ask: Ask) -> Result<(), MeshError> {
+        match ask {
+            Ask::Append(batch) => self.append(batch)?,
+            Ask::Start { task, grant, peer, attempt } => self.start_body(task, grant, peer, attempt, false),
+            Ask::Check { task, grant, peer, attempt } => self.start_body(task, grant, peer, attempt, true),
+            Ask::Continue { task, grant } => {
+                if let Some(waiting) = self.waiting.remove(&(task, grant)) {
+                    let _gone = waiting.send(Ok(()));
+                }
+            }
+            Ask::Stop { task, grant } => {
+                self.mesh.broker.drop_attempt(key_of(task, grant));
+                if let Some(body) = self.bodies.get(&(task, grant)) {
+                    body.stop.cancel();
+                }
+            }
+            Ask::Suspend { peer, still } => {
+                self.still(peer).send_replace(still);
+            }
+            Ask::Sleep { timer, ms } => {
+                self.timers_made += 1;
+                let at = Instant::now() + Duration::from_millis(ms);
+                self.timers.push(Reverse((at, self.timers_made, timer)));
+            }
+            Ask::Answer { ticket, answer } => self.answer(ticket, answer),
+            Ask::RoundClosed(_) => self.tell_closed(),
+            Ask::Left => self.left = true,
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        if let Some(waiter) = self.tickets.remove(&ticket) {
+            let _gone = waiter.send(Ok(answer));
+        } else if let Some(attempt) = self.children.remove(&ticket) {
+            // Accepted: `Continue` comes when the children are closed.
+            let error = match answer {
+                Answer::Accepted { .. } => return,
+                Answer::Refused(refusal) => refusal.into(),
+                Answer::TooLarge { found, most } => MeshError::TooLarge { found, most },
+                Answer::NodeLost => MeshError::NodeLost,
+            };
+            if let Some(waiting) = self.waiting.remove(&attempt) {
+                let _gone = waiting.send(Err(error));
+            }
+        }
+    }
+
+    fn append(&mut self, batch: Arc<Batch>) -> Result<(), MeshError> {
+        let bytes = match &self.appended {
+            Some((bytes, same)) if Arc::ptr_eq(same, &batch) => bytes.clone(),
+            _ => Bytes::from(encode_batch(&batch)?),
+        };
+        self.appended = Some((bytes.clone(), batch));
+        let appended = self.log.append(bytes);
+        let events = self.mesh.events.clone();
+        tokio::spawn(async move {
+            if let Err(error) = appended.await {
+                let _gone = events.send(Event::AppendFailed(Arc::new(error)));
+            }
+        });
+        Ok(())
+    }
+
+    fn still(&mut self, peer: PeerNo) -> &watch::Sender<bool> {
+        self.still.entry(peer).or_insert_with(|| watch::Sender::new(false))
+    }
+
+    fn start_body(&mut self, task: TaskNo, grant: Grant, peer: PeerNo, number: u32, check: bool) {
+        let swarm = self.node.swarm();
+        let peer_id = swarm.peer(peer).expect("a grant names a peer").id.clone();
+        let at = swarm.task(task).expect("a grant names a task").spec;
+        let agent = self.agents.get(&peer_id).expect("a grant of this node names one of its peers").clone();
+        let running = RunningBody { stop: CancellationToken::new(), kill: CancellationToken::new() };
+        let still = self.still(peer).subscribe();
+        let control = Control { stop: running.stop.clone(), kill: running.kill.clone(), still };
+        let (mesh, events) = (self.mesh.clone(), self.mesh.events.clone());
+        let tools = Tools { mesh, task, grant, peer: peer_id.clone(), handler: None };
+        let make = move |spec: SpecRef| {
+            let swarm_id = tools.mesh.swarm_id.clone();
+            Attempt { swarm_id, peer_id, task, grant, number, spec, control, tools }
+        };
+        let started_ms = self.clock.now_ms();
+        self.bodies.insert((task, grant), running);
+        let run = move |attempt: Attempt| async move {
+            if check {
+                evidence::run(agent, attempt, events).await;
+            } else {
+                body::run(agent, attempt, started_ms, events).await;
+            }
+        };
+        if let Some(spec) = self.specs.try_get(at) {
+            tokio::spawn(run(make(spec)));
+            return;
+        }
+        let (specs, events) = (self.specs.clone(), self.mesh.events.clone());
+        tokio::spawn(async move {
+            match specs.get(at).await {
+                Ok(spec) => run(make(spec)).await,
+                Err(error) => {
+                    let _gone = events.send(Event::SpecMissing(error));
+                }
+            }
+        });
+    }
+
+    fn publish(&self) {
+        let swarm = self.node.swarm();
+        let mut status = Status {
+            running: swarm.granted(),
+            waiting: u32::try_from(swarm.waiting()).unwrap_or(u32::MAX),
+            seq: swarm.last().seq,
+            ..Status::default()
+        };
+        if let Some(round) = swarm.round() {
+            (status.round, status.open) = (round.number, round.open);
+            (status.completed, status.failed) = (round.ok, round.failed);
+        } else if let Some(last) = swarm.last_round() {
+            (status.round, status.completed, status.failed) = (last.number, last.ok, last.failed);
+        }
+        self.status.send_replace(status);
+    }
+
+    /// Tells those who wait for a round that is closed.
+    fn tell_closed(&mut self) {
+        let swarm = self.node.swarm();
+        let (open, last) = (swarm.round().map(|round| round.number), swarm.last_round());
+        for (round, answer) in std::mem::take(&mut self.rounds) {
+            let end = match (round, last) {
+                (Some(round), Some(last)) if round <= last.number => RoundEnd::Closed(last),
+                (None, last) if open.is_none() => RoundEnd::Empty(last),
+                _ => {
+                    self.rounds.push((round, answer));
+                    continue;
+                }
+            };
+            let _gone = answer.send(Ok(end));
+        }
+    }
+
+    /// Tells those who wait for a round that nothing can close any more.
+    fn tell_stalled(&mut self) {
+        let nobody = self.rounds.is_empty() || self.node.swarm().granted() > 0 || self.node.has_undecided();
+        if nobody || !self.bodies.is_empty() || !self.node.is_member() || !self.node.swarm().is_stalled() {
+            return;
+        }
+        for (_, answer) in self.rounds.drain(..) {
+            let _gone = answer.send(Ok(RoundEnd::Stalled));
+        }
+    }
+
+    /// The log is unusable: bodies are ended, everybody who waits is told why.
+    async fn give_up(&mut self, error: &MeshError, events: &mut mpsc::UnboundedReceiver<Event>) {
+        tracing::error!(%error, "the node stops");
+        for body in self.bodies.values() {
+            body.stop.cancel();
+            body.kill.cancel();
+        }
+        for (_, answer) in std::mem::take(&mut self.tickets) {
+            let _gone = answer.send(Err(error.clone()));
+        }
+        for (_, answer) in std::mem::take(&mut self.waiting) {
+            let _gone = answer.send(Err(error.clone()));
+        }
+        for (_, answer) in std::mem::take(&mut self.rounds) {
+            let _gone = answer.send(Err(error.clone()));
+        }
+        while !self.bodies.is_empty() {
+            match events.recv().await {
+                Some(Event::BodyEnded(end)) => self.bodies.remove(&(end.task, end.grant)),
+                Some(Event::CheckEnded { task, grant, .. }) => self.bodies.remove(&(task, grant)),
+                Some(_) => continue,
+                None => break,
+            };
+        }
+    }
+}
+
+fn key_of(task: TaskNo, grant: Grant) -> AttemptKey {
+    AttemptKey { task: u64::from(task.0), grant: grant.as_u64() }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Mesh {
+    /// Resolves when the node has joined and its peers are up.
+    async fn await_member(&self) -> Result<(), MeshError> {
+        // The first wish is decided after the Join and the announcements that go ahead of it.
+        self.decide(Op::Alive).await.map(|_| ())
+    }
+}

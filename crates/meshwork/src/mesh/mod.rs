@@ -1,0 +1,358 @@
+//! A node that runs: the core's rules, driven by real time, a real log and real bodies.
+//!
+//! [`Mesh`] is the handle; [`driver`] holds the loop. The driver never awaits a peer: bodies are tasks of
+//! their own that report back through one queue.
+
+mod agent;
+mod body;
+mod driver;
+mod evidence;
+mod process_agent;
+mod specs;
+mod tools;
+
+pub use agent::{Agent, Attempt, AttemptEnd, Control, FnAgent, Output};
+pub use process_agent::{ProcessAgent, ProcessHost, Program};
+pub use tools::{ChildEnd, Tools, ToolsError};
+
+use crate::artifacts::{ArtifactError, Artifacts};
+use crate::broker::Broker;
+use crate::log::{Log, LogError};
+use driver::{Command, Event};
+use meshwork_core::node::Answer;
+use meshwork_core::{ClosedRound, CodecError, Config, LogFault, Op, Payload, Refusal, Submission, Swarm, TaskNo, TaskSpec};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Larger inputs and results become artifacts (contracts, section 5).
+pub const INLINE_BYTES: usize = 32 << 10;
+/// Encoded bytes of one part of a submission: well below an entry's limit, so that a part with many
+/// small tasks is one entry and a large one is not refused.
+const PART_BYTES: usize = 48 << 10;
+
+/// A peer that this node hosts.
+#[derive(Clone)]
+pub struct PeerSetup {
+    /// What it announces; `uses_session` is taken from its agent.
+    pub spec: meshwork_core::PeerSpec,
+    /// What runs its tasks.
+    pub agent: Arc<dyn Agent>,
+}
+
+/// How a node is started.
+pub struct MeshOptions {
+    /// The log. An empty one is opened with `swarm_id` and `config`.
+    pub log: Arc<dyn Log>,
+    /// Where artifacts are kept.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// Messages between peers, and the attempts whose messages were all acknowledged.
+    pub broker: (Broker, crate::broker::Settled),
+    /// The node's name; one that joins again under its name replaces what it was.
+    pub node: String,
+    /// The swarm's id.
+    pub swarm_id: String,
+    /// Settings for a log that is not open yet.
+    pub config: Config,
+    /// The peers.
+    pub peers: Vec<PeerSetup>,
+    /// Agent sessions that this node may hold at once.
+    pub max_sessions: u32,
+    /// Look at the balance this often; `None`: never.
+    pub rebalance: Option<std::time::Duration>,
+    /// Rebalance when the largest load is over this multiple of the mean, in thousandths.
+    pub imbalance_permille: u64,
+}
+
+/// Why a node could not go on, or a wish was not granted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MeshError {
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] Arc<LogError>),
+    /// The log is not what it was.
+    #[error("the log cannot be applied: {0}; nothing further was applied")]
+    Fault(#[from] LogFault),
+    /// The log holds bytes that are not a batch.
+    #[error("the log cannot be read: {0}; nothing further was applied")]
+    Codec(#[from] CodecError),
+    /// The swarm in the log has another id.
+    #[error("the log belongs to swarm {found:?}, expected {expected:?}; nothing was changed")]
+    OtherSwarm {
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        expected: String,
+    },
+    /// Decided, and refused: nothing changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Over the limit of an entry.
+    #[error("the entry has {found} bytes, the limit is {most}; nothing was changed")]
+    TooLarge {
+        /// Its size.
+        found: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// An input or result could not be kept as an artifact.
+    #[error("could not keep an artifact: {0}")]
+    Artifact(Arc<ArtifactError>),
+    /// The node lost its place in the mesh before this was decided.
+    #[error("the node was given up on before this was decided; it may be asked again")]
+    NodeLost,
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+impl From<LogError> for MeshError {
+    fn from(error: LogError) -> Self {
+        Self::Log(Arc::new(error))
+    }
+}
+
+impl From<ArtifactError> for MeshError {
+    fn from(error: ArtifactError) -> Self {
+        Self::Artifact(Arc::new(error))
+    }
+}
+
+/// Counts of a running swarm, brought up to date after each batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The open round, or the last one.
+    pub round: u32,
+    /// Tasks of the round that are not closed.
+    pub open: u32,
+    /// Tasks of the round that completed.
+    pub completed: u32,
+    /// Tasks of the round that closed otherwise.
+    pub failed: u32,
+    /// Tasks with a present grant.
+    pub running: u32,
+    /// Ready and assigned tasks.
+    pub waiting: u32,
+    /// Sequence number of the last batch applied.
+    pub seq: u64,
+}
+
+/// How a round went for somebody who waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoundEnd {
+    /// It closed: completion.
+    Closed(ClosedRound),
+    /// No round was open; this is the last one that closed, if any did.
+    Empty(Option<ClosedRound>),
+    /// Nothing runs, nothing is awaited, and tasks are open: no peer can ever run what is left, or a
+    /// budget is spent.
+    Stalled,
+}
+
+/// How to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// No new work; bodies are asked to end, and their attempts count as interrupted at no cost.
+    Gently,
+    /// The same, and bodies are killed at once.
+    Now,
+}
+
+/// A running node. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Mesh {
+    commands: mpsc::Sender<Command>,
+    events: mpsc::UnboundedSender<Event>,
+    status: watch::Receiver<Status>,
+    artifacts: Arc<dyn Artifacts>,
+    swarm_id: Arc<str>,
+    specs: Arc<specs::Specs>,
+    broker: Broker,
+}
+
+impl Mesh {
+    /// Starts a node: replays the log, joins, announces its peers. Resolves when it is a member; the
+    /// second value resolves when it has stopped.
+    ///
+    /// # Errors
+    /// When the log cannot be read or applied, or belongs to another swarm; then nothing was written.
+    pub async fn start(options: MeshOptions) -> Result<(Self, tokio::task::JoinHandle<Result<(), MeshError>>), MeshError> {
+        driver::start(options).await
+    }
+
+    async fn ask(&self, op: Op) -> Result<(meshwork_core::Position, Vec<TaskNo>), MeshError> {
+        let (answer, decided) = oneshot::channel();
+        self.commands.send(Command::Wish { op, answer }).await.map_err(|_| MeshError::Stopped)?;
+        match decided.await.map_err(|_| MeshError::Stopped)?? {
+            Answer::Accepted { position, tasks } => Ok((position, tasks)),
+            Answer::Refused(refusal) => Err(refusal.into()),
+            Answer::TooLarge { found, most } => Err(MeshError::TooLarge { found, most }),
+            Answer::NodeLost => Err(MeshError::NodeLost),
+        }
+    }
+
+    /// Has something decided; resolves when it is durable and applied.
+    ///
+    /// # Errors
+    /// [`MeshError::Refused`] when it was judged and refused.
+    pub async fn decide(&self, op: Op) -> Result<meshwork_core::Position, MeshError> {
+        self.ask(op).await.map(|(position, _)| position)
+    }
+
+    /// Submits tasks; each lists only dependencies that exist or stand earlier. A large submission is
+    /// written in parts, none of which starts before the last.
+    ///
+    /// # Errors
+    /// [`MeshError::Refused`] names what is wrong; earlier parts stay submitted, and the submission ends.
+    pub async fn submit(&self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, MeshError> {
+        self.submit_as(tasks, None).await
+    }
+
+    async fn submit_as(
+        &self,
+        mut tasks: Vec<TaskSpec>,
+        parent: Option<(TaskNo, meshwork_core::Grant)>,
+    ) -> Result<Vec<TaskNo>, MeshError> {
+        for task in &mut tasks {
+            self.store_large_input(task).await?;
+        }
+        let mut parts = parts(tasks);
+        let last = parts.pop().unwrap_or_default();
+        let mut numbers = Vec::new();
+        let more = parent.is_none();
+        for tasks in parts {
+            let part = self.ask(Op::Submit(Submission { tasks, parent, more })).await;
+            match part {
+                Ok((_, part)) => numbers.extend(part),
+                Err(error) => {
+                    // What was submitted before may start: nobody is left waiting for the rest.
+                    let end = Submission { tasks: Vec::new(), parent, more: false };
+                    let _refused_when_nothing_pends = self.ask(Op::Submit(end)).await;
+                    return Err(error);
+                }
+            }
+        }
+        let (_, part) = self.ask(Op::Submit(Submission { tasks: last, parent, more: false })).await?;
+        numbers.extend(part);
+        Ok(numbers)
+    }
+
+    async fn store_large_input(&self, task: &mut TaskSpec) -> Result<(), MeshError> {
+        if let Some(Payload::Json(text)) = &task.input
+            && text.len() > INLINE_BYTES
+        {
+            let bytes = text.len() as u64;
+            let key = format!("inputs/{}", blake3::hash(text.as_bytes()).to_hex());
+            self.artifacts.store(&key, text.clone().into()).await?;
+            task.input = Some(Payload::Artifact { key, bytes });
+        }
+        Ok(())
+    }
+
+    /// Looks at the swarm as this node has read it. `look` runs between two batches and should be quick.
+    ///
+    /// # Errors
+    /// [`MeshError::Stopped`].
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Swarm) -> T + Send + 'static,
+    ) -> Result<T, MeshError> {
+        let (answer, seen) = oneshot::channel();
+        let look = Box::new(move |swarm: &Swarm| {
+            let _nobody_waits = answer.send(look(swarm));
+        });
+        self.commands.send(Command::Look(look)).await.map_err(|_| MeshError::Stopped)?;
+        seen.await.map_err(|_| MeshError::Stopped)
+    }
+
+    /// Seals the open round and waits until it closes, or until nothing can close it.
+    ///
+    /// # Errors
+    /// When the node stops before.
+    pub async fn complete(&self) -> Result<RoundEnd, MeshError> {
+        if let Some(round) = self.look(|swarm| swarm.round().map(|round| round.number)).await? {
+            match self.decide(Op::Seal { round }).await {
+                // It closed by another's seal in the meantime.
+                Ok(_) | Err(MeshError::Refused(Refusal::RoundNotOpen { .. })) => {}
+                Err(error) => return Err(error),
+            }
+            return self.await_round(Some(round)).await;
+        }
+        self.await_round(None).await
+    }
+
+    async fn await_round(&self, round: Option<u32>) -> Result<RoundEnd, MeshError> {
+        let (answer, ended) = oneshot::channel();
+        self.commands.send(Command::AwaitRound { round, answer }).await.map_err(|_| MeshError::Stopped)?;
+        ended.await.map_err(|_| MeshError::Stopped)?
+    }
+
+    /// What a task returned with its last attempt.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn result(&self, task: TaskNo) -> Result<Option<meshwork_core::Returned>, MeshError> {
+        let at = self.look(move |swarm| swarm.task(task).map(|task| task.returned_at)).await?;
+        match at {
+            Some(at) if at != meshwork_core::Position::START => self.specs.returned(at).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// Counts, brought up to date after each batch.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Where artifacts are kept.
+    pub fn artifacts(&self) -> &Arc<dyn Artifacts> {
+        &self.artifacts
+    }
+
+    /// Messages between this node's peers.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// The swarm's id.
+    pub fn swarm_id(&self) -> &str {
+        &self.swarm_id
+    }
+
+    /// Asks the node to stop; may be asked again, more firmly. The join handle of [`Mesh::start`] tells
+    /// when it has.
+    pub fn stop(&self, how: Stop) {
+        // A node that is gone has stopped.
+        let _gone = self.events.send(Event::Stop(how));
+    }
+}
+
+/// Splits tasks so that each part fits an entry, in order.
+fn parts(tasks: Vec<TaskSpec>) -> Vec<Vec<TaskSpec>> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = 0;
+    for task in tasks {
+        let size = task_bytes(&task);
+        if bytes + size > PART_BYTES && bytes > 0 {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        parts.last_mut().expect("there is always a last part").push(task);
+    }
+    parts
+}
+
+/// About what a task takes in an entry, never less: its texts and 64 bytes for the numbers and lengths.
+fn task_bytes(task: &TaskSpec) -> usize {
+    let lists = task.requires.iter().chain(&task.dependencies).map(|text| text.len() + 3).sum::<usize>();
+    let input = match &task.input {
+        None => 0,
+        Some(Payload::Json(text)) => text.len(),
+        Some(Payload::Artifact { key, .. }) => key.len(),
+    };
+    let verify = task.verify.as_ref().map_or(0, |verify| {
+        verify.run.as_ref().map_or(0, String::len) + verify.artifacts.iter().map(|name| name.len() + 3).sum::<usize>()
+    });
+    let texts = task.id.len() + task.kind.len() + task.description.len() + task.run.as_ref().map_or(0, String::len);
+    64 + texts + lists + input + verify
+}

@@ -1,0 +1,291 @@
+//! Agents that are processes: `shell` runs a task's line like a CI runner, `command` starts a program for
+//! each task (contracts, section 5).
+
+use super::agent::{Agent, Attempt, AttemptEnd, Control, Output};
+use crate::endpoint::Endpoint;
+use crate::process::{self, Channel, Ended, Nonce, OnOutput, OutputLimits, ProcessHandle, ProcessReport, ProcessSpec, Stdout};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use meshwork_core::{AttemptOutcome, TaskSpec, Tokens};
+use serde::Serialize;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What a process agent starts.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// `sh -c` with the task's `run` line.
+    Shell,
+    /// This program and its arguments; the task comes as JSON on standard input.
+    Command(Vec<String>),
+}
+
+/// Everything that process agents of one node share.
+pub struct ProcessHost {
+    /// Marks the processes of this swarm, so that what a killed node left behind is found.
+    pub nonce: String,
+    /// Where large outputs are kept until they are in the artifact store.
+    pub spill_dir: PathBuf,
+    /// What attempts talk to; `None`: they get no tools.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// The program that scripts call as `$MESHWORK_BIN`; `None`: the variable is not set.
+    pub program: Option<PathBuf>,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+    /// Largest result, in bytes.
+    pub result_bytes: u64,
+}
+
+/// A peer whose attempts are processes.
+pub struct ProcessAgent {
+    host: Arc<ProcessHost>,
+    program: Program,
+    folder: PathBuf,
+    env: Vec<(String, String)>,
+    log: Option<Arc<Mutex<File>>>,
+}
+
+impl ProcessAgent {
+    /// An agent that works in `folder`. `env` is added to the allow-list of
+    /// [`process::environment`]; `log` gets what the processes write.
+    pub fn new(
+        host: Arc<ProcessHost>,
+        program: Program,
+        folder: PathBuf,
+        env: Vec<(String, String)>,
+        log: Option<File>,
+    ) -> Self {
+        Self { host, program, folder, env, log: log.map(|file| Arc::new(Mutex::new(file))) }
+    }
+}
+
+impl Agent for ProcessAgent {
+    fn run(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
+        let (host, folder, env) = (self.host.clone(), self.folder.clone(), self.env.clone());
+        let (program, log) = (self.program.clone(), self.log.clone());
+        Box::pin(async move { run(&host, program, folder, env, log, attempt).await })
+    }
+
+    fn uses_session(&self) -> bool {
+        matches!(self.program, Program::Command(_))
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.folder)
+    }
+
+    fn host(&self) -> Option<&Arc<ProcessHost>> {
+        Some(&self.host)
+    }
+}
+
+async fn run(
+    host: &Arc<ProcessHost>,
+    program: Program,
+    folder: PathBuf,
+    env: Vec<(String, String)>,
+    log: Option<Arc<Mutex<File>>>,
+    attempt: Attempt,
+) -> AttemptEnd {
+    let (program, args): (OsString, Vec<OsString>) = match program {
+        Program::Shell => match &attempt.spec().run {
+            Some(line) => ("/bin/sh".into(), vec!["-c".into(), line.into()]),
+            None => return AttemptEnd::failed("the task has no run line, and this peer runs nothing else"),
+        },
+        Program::Command(words) => {
+            let mut words = words.into_iter().map(OsString::from);
+            match words.next() {
+                Some(program) => (program, words.collect()),
+                None => return AttemptEnd::failed("the peer's command is empty"),
+            }
+        }
+    };
+    let stdin = match task_json(&attempt).await {
+        Ok(json) => json,
+        Err(error) => return AttemptEnd::failed(format!("the task's input could not be read: {error}")),
+    };
+    let lease = host.endpoint.as_ref().map(|endpoint| endpoint.lease(attempt.tools.clone()));
+    let mut variables = variables(&attempt);
+    if let (Some(endpoint), Some(lease)) = (&host.endpoint, &lease) {
+        variables.push(("MESHWORK_URL".to_owned(), endpoint.url().to_owned()));
+        variables.push(("MESHWORK_TOKEN".to_owned(), lease.token().to_owned()));
+    }
+    if let Some(program) = host.program.as_deref().and_then(Path::to_str) {
+        variables.push(("MESHWORK_BIN".to_owned(), program.to_owned()));
+    }
+    variables.extend(env);
+    let nonce = match host.nonce_of(&attempt) {
+        Ok(nonce) => nonce,
+        Err(error) => return AttemptEnd::failed(error.to_string()),
+    };
+    let spec = ProcessSpec {
+        program,
+        args,
+        cwd: folder,
+        env: process::environment(&variables),
+        stdin,
+        timeout: attempt.spec().timeout_ms.map(Duration::from_millis),
+        grace: host.grace,
+        limits: OutputLimits { stdout_bytes: host.result_bytes, ..OutputLimits::default() },
+        nonce,
+        spill_dir: host.spill_dir.clone(),
+        on_output: log.map(to_log),
+    };
+    let (handle, ended) = process::start(spec);
+    let report = supervise(handle, ended, attempt.control.clone()).await;
+    drop(lease);
+    end_of(report)
+}
+
+impl ProcessHost {
+    /// Marks one attempt: its task, grant and nothing that could come again.
+    pub(super) fn nonce_of(&self, attempt: &Attempt) -> Result<Nonce, process::NonceError> {
+        Nonce::new(&*self.nonce, format!("{}-{}", attempt.task.0, attempt.grant.as_u64()))
+    }
+}
+
+/// Passes on what the attempt is told, until its process has ended.
+pub(super) async fn supervise(
+    handle: ProcessHandle,
+    ended: impl Future<Output = ProcessReport>,
+    control: Control,
+) -> ProcessReport {
+    let mut still = control.still();
+    if *still.borrow_and_update() {
+        handle.pause();
+    }
+    let told = async {
+        let (mut stopping, mut killing) = (false, false);
+        loop {
+            tokio::select! {
+                () = control.killed(), if !killing => {
+                    killing = true;
+                    handle.kill();
+                }
+                () = control.stopped(), if !stopping => {
+                    stopping = true;
+                    handle.stop();
+                }
+                changed = still.changed() => {
+                    if changed.is_err() {
+                        // The driver is gone, and with it whoever could tell anything.
+                        handle.stop();
+                        return std::future::pending::<()>().await;
+                    }
+                    if *still.borrow_and_update() { handle.pause() } else { handle.resume() }
+                }
+            }
+        }
+    };
+    tokio::select! {
+        report = ended => report,
+        () = told => unreachable!("what is told never ends"),
+    }
+}
+
+fn end_of(report: ProcessReport) -> AttemptEnd {
+    let tail = report.stderr_tail.trim().to_owned();
+    let with_tail = |text: String| if tail.is_empty() { text } else { format!("{text}: {tail}") };
+    let (outcome, error) = match report.ended {
+        Ended::Exited { code: 0 } => (Some(AttemptOutcome::Ok), None),
+        Ended::Exited { code } => (Some(AttemptOutcome::Failed), Some(with_tail(format!("exit code {code}")))),
+        Ended::Signalled { signal } => {
+            (Some(AttemptOutcome::Lost), Some(with_tail(format!("killed by signal {signal}, which was not ours"))))
+        }
+        Ended::TimedOut => (Some(AttemptOutcome::TimedOut), Some(with_tail("ran longer than its timeout".to_owned()))),
+        Ended::Stopped => (None, None),
+        Ended::OutputLimit { limit } => {
+            (Some(AttemptOutcome::Failed), Some(format!("wrote more than {limit} bytes to standard output")))
+        }
+        Ended::OutputUnsaved { error } => {
+            (Some(AttemptOutcome::Failed), Some(format!("its output could not be kept: {error}")))
+        }
+        Ended::NotStarted { error } => (Some(AttemptOutcome::Failed), Some(error.to_string())),
+    };
+    let (output, usage) = output_of(report.stdout);
+    AttemptEnd { outcome, output, error, usage }
+}
+
+fn output_of(stdout: Stdout) -> (Output, Tokens) {
+    let tokens = |usage: Option<process::Usage>| {
+        usage.map_or_else(Tokens::default, |usage| Tokens { input: usage.input_tokens, output: usage.output_tokens })
+    };
+    match stdout {
+        Stdout::Inline(bytes) => {
+            let (rest, usage) = process::split_usage(&bytes);
+            let output = if rest.iter().all(u8::is_ascii_whitespace) {
+                Output::None
+            } else {
+                Output::Bytes(Bytes::copy_from_slice(rest))
+            };
+            (output, tokens(usage))
+        }
+        Stdout::File(file) => {
+            // A usage line that cannot be read is output like any other.
+            let usage = process::split_usage_file(file.path()).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the end of a large output could not be looked at for usage");
+                None
+            });
+            (Output::File(file.keep()), tokens(usage))
+        }
+    }
+}
+
+fn to_log(log: Arc<Mutex<File>>) -> OnOutput {
+    Arc::new(move |_: Channel, chunk: &[u8]| {
+        let mut file = log.lock().unwrap_or_else(PoisonError::into_inner);
+        // A log that cannot be written must not end the work that it is about.
+        let _full_disk = file.write_all(chunk);
+    })
+}
+
+/// What an attempt finds in its environment beside the allow-list.
+pub(super) fn variables(attempt: &Attempt) -> Vec<(String, String)> {
+    let plain = |id: &str| id.replace('\0', "");
+    vec![
+        ("MESHWORK_SWARM_ID".to_owned(), plain(&attempt.swarm_id)),
+        ("MESHWORK_TASK_ID".to_owned(), plain(&attempt.spec().id)),
+        ("MESHWORK_PEER_ID".to_owned(), plain(&attempt.peer_id)),
+        ("MESHWORK_ATTEMPT".to_owned(), attempt.number.to_string()),
+    ]
+}
+
+/// The task as JSON, with the seed's field names: what a process gets on standard input.
+async fn task_json(attempt: &Attempt) -> Result<Bytes, String> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Task<'a> {
+        id: &'a str,
+        r#type: &'a str,
+        description: &'a str,
+        required_capabilities: &'a [String],
+        priority: u8,
+        dependencies: &'a [String],
+        attempt: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        input: Option<&'a serde_json::value::RawValue>,
+    }
+    let TaskSpec { id, kind, description, requires, priority, dependencies, .. } = attempt.spec();
+    let input = attempt.input().await.map_err(|error| error.to_string())?;
+    let input = match &input {
+        Some(text) => Some(serde_json::from_str(text).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    let task = Task {
+        id,
+        r#type: kind,
+        description,
+        required_capabilities: requires,
+        priority: *priority,
+        dependencies,
+        attempt: attempt.number,
+        input,
+    };
+    let mut json = serde_json::to_vec(&task).map_err(|error| error.to_string())?;
+    json.push(b'\n');
+    Ok(json.into())
+}
