@@ -575,11 +575,11 @@ impl<'t> de::MapAccess<'t> for Entries<'t, '_> {
         let Some((key, node)) = self.value.take() else {
             return Err(de::Error::custom("a value was asked for before its key"));
         };
+        let at = node.at;
         seed.deserialize(Decoder { node, context })
             .map_err(|mut error| {
-                // A missing key is missing in the table, not in what leads to it.
                 error.key.get_or_insert_with(|| key.text.into_owned());
-                error
+                error.at(at)
             })
     }
 }

@@ -245,8 +245,8 @@ fn bad_shapes_in_toml() {
         ("[swarm]\nid = 5\n", C::WrongType, 4, "wrong type for `id`: found the number 5, expected a string"),
         ("[swarm]\nid = 2020-01-01\n", C::WrongType, 4, "found the date 2020-01-01"),
         ("[swarm]\nidd = 'a'\n", C::UnknownKey, 4, "unknown key in [swarm]: found \"idd\", expected \"id\""),
-        ("swarm = 5\n", C::WrongType, 3, "found the number 5, expected a table"),
-        ("[[peers]]\nname = 'x'\n", C::UnknownKey, 4, "expected one of \"id\""),
+        ("[[swarm]]\n", C::WrongType, 3, "found a list, expected a table"),
+        ("[[peers]]\nid = 'x'\ncolour = 'x'\n", C::UnknownKey, 5, "expected one of \"id\""),
         ("[[peers]]\nid = 'x'\nwake_interval = '5m'\n", C::NotYet, 5, "not built yet"),
         ("[[peers]]\nid = 'x'\nworkspace = 'worktree'\n", C::NotYet, 5, "`worktree` is a word"),
         ("[[peers]]\nid = 'x'\nworkspace = 'worktre'\n", C::UnknownWord, 5, "expected \"shared\""),
@@ -300,7 +300,7 @@ fn bad_meanings_in_toml() {
         ("[[peers]]\nid = 'p'\n", C::DuplicateId, 4, "two peers are called \"p\" (the first in line 2)"),
         ("[[peers]]\nid='x'\ncount=2\n[[peers]]\nid='x-2'\n", C::DuplicateId, 7, "called \"x-2\" (the first in line 4)"),
         ("[[peers]]\nid='x'\ncount=0\n", C::OutOfRange, 4, "count of peer \"x\" out of range: found 0"),
-        ("[[peers]]\nid='x'\ncount=4294967295\n", C::OutOfRange, 4, "found 4294967295"),
+        ("[[peers]]\nid='x'\ncount=4294967295\n", C::TooManyPeers, 2, "found 4294967296, expected at most 100000"),
         ("[[peers]]\nid='x'\nmax_concurrent_tasks=0\n", C::OutOfRange, 4, "found 0, expected 1 to 65535"),
         ("[[peers]]\nid='x'\ntoken_budget=0\n", C::OutOfRange, 4, "token_budget of peer \"x\""),
         ("[swarm]\nmax_agents = 1\n[[peers]]\nid='x'\n", C::TooManyPeers, 4, "found 2, expected at most 1"),
@@ -351,7 +351,7 @@ fn bad_yaml() {
         ("", C::NoPeers, 0, "no peers"),
         ("peers: [", C::Syntax, 1, "not well-formed YAML"),
         ("- 1\n", C::WrongType, 1, "found a list, expected a table"),
-        ("peers:\n  - id: p\n    id: q\n", C::DuplicateKey, 3, "twice"),
+        ("peers:\n  - id: p\n    id: q\n", C::DuplicateKey, 3, "a key stands twice in one table: found \"id\""),
         ("peers:\n  - id: p\n    capabilites: [a]\n", C::UnknownKey, 3, "expected \"capabilities\""),
         ("peers:\n  - id: p\ntasks:\n  - id: a\n    priority: 11\n", C::PriorityOutOfRange, 5, "found the number 11"),
         ("peers:\n  - id: p\ntasks:\n  - id: a\n    run: true\n", C::WrongType, 5, "found true, expected a string (in quotes)"),
@@ -359,7 +359,7 @@ fn bad_yaml() {
         ("peers:\n  - id: p\ntasks:\n  - id: a\n    run: x\n    dependencies:\n    - b\n", C::UnknownDependency, 6, "does not exist"),
         ("peers:\n  - id: p\ntasks:\n  - id: a\n    run: x\n  - id: a\n    run: x\n", C::DuplicateId, 6, "the first in line 4"),
         ("peers:\n  - id: p\n    agent: {kind: acp}\n", C::NotYet, 3, "`acp`"),
-        ("peers:\n  - id: p\n---\npeers: []\n", C::Syntax, 3, "YAML"),
+        ("peers:\n  - id: p\n---\npeers: []\n", C::Syntax, 4, "more than one YAML document"),
     ];
     refused(Format::Yaml, "", &cases);
 }

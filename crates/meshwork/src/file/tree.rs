@@ -18,7 +18,7 @@ use super::findings::{Finding, quoted};
 
 /// Nesting beyond this is refused while parsing, whatever it is for. Above the limit for `input`
 /// (64), so that the answer there names that limit.
-const PARSE_DEPTH: usize = 120;
+const PARSE_DEPTH: usize = 72;
 
 /// A value and where it starts.
 #[derive(Debug)]
@@ -154,7 +154,24 @@ pub(super) fn from_json(text: &str) -> Result<Node<'_>, Finding> {
 }
 
 /// Reads YAML: one document, booleans as in YAML 1.2.
+///
+/// The parser recurses and takes tens of kilobytes of stack a level, more than a thread of a runtime
+/// is sure to have left; so it gets a stack of its own.
 pub(super) fn from_yaml(text: &str) -> Result<Node<'_>, Finding> {
+    const STACK_BYTES: usize = 16 << 20;
+    let failed = || Finding::new(Code::Unreadable, None, "no thread for reading YAML");
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let reader = thread.spawn_scoped(scope, || yaml_document(text));
+        let reader = reader.map_err(|error| failed().found(error.to_string()))?;
+        match reader.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn yaml_document(text: &str) -> Result<Node<'_>, Finding> {
     let reading = Reading::new(text);
     // A file within its size limit may have as many nodes as it likes; what the parser's budget
     // is for here is what a small file can blow up to: aliases, anchors, depth.
@@ -171,20 +188,27 @@ pub(super) fn from_yaml(text: &str) -> Result<Node<'_>, Finding> {
     let node = serde_saphyr::with_deserializer_from_str_with_options(text, options, |document| {
         reading.seed().deserialize(document)
     });
-    node.map_err(|error| {
-        reading.refusal.take().unwrap_or_else(|| {
-            let place = error.location();
-            let place = place.map(|place| (place.line() as usize, place.column() as usize));
-            let at = place.and_then(|(line, column)| offset_of_place(text, line, column));
-            let message = error.without_snippet().to_string();
-            let message = message.lines().next().unwrap_or_default();
-            let code = match error.without_snippet() {
-                serde_saphyr::Error::DuplicateMappingKey { .. } => Code::DuplicateKey,
-                _ => Code::Syntax,
-            };
-            Finding::new(code, at, format!("not well-formed YAML: {message}"))
-        })
+    node.map_err(|error| match reading.refusal.take() {
+        Some(refusal) => refusal,
+        None => yaml_finding(text, error.without_snippet()),
     })
+}
+
+fn yaml_finding(text: &str, error: &serde_saphyr::Error) -> Finding {
+    let place = error.location();
+    let place = place.map(|place| (place.line() as usize, place.column() as usize));
+    let at = place.and_then(|(line, column)| offset_of_place(text, line, column));
+    if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error {
+        let finding = Finding::new(Code::DuplicateKey, at, "a key stands twice in one table");
+        return finding.found(key.as_deref().map(quoted).unwrap_or_default());
+    }
+    if let serde_saphyr::Error::MultipleDocuments { .. } = error {
+        return Finding::new(Code::Syntax, at, "more than one YAML document").expected("one");
+    }
+    let message = error.to_string();
+    let message = message.lines().next().unwrap_or_default();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    Finding::new(Code::Syntax, at, format!("not well-formed YAML: {message}"))
 }
 
 /// The offset of a line and column, both from 1; 0 means that the parser did not know.
