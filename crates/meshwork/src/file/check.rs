@@ -1,0 +1,395 @@
+//! What would happen with a swarm file, without running it.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::capabilities::Requirements;
+use super::graph::Graph;
+use super::model::{SwarmFile, Topology};
+
+/// The topologies of the design. This version runs a mesh; `check` knows them all, because what it
+/// recommends does not depend on what is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TopologyType {
+    /// Everybody knows everybody: 1 to 7 peers.
+    Mesh,
+    /// A queen and workers: 8 to 49 peers.
+    Hierarchical,
+    /// Cells of a mesh, their leads in a tree: 50 peers and more.
+    Hybrid,
+    /// What is recommended for the number of peers.
+    Auto,
+}
+
+impl TopologyType {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Mesh => "mesh",
+            Self::Hierarchical => "hierarchical",
+            Self::Hybrid => "hybrid",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// Whether a topology suits a number of peers (the seed's `TopologyValidationResult`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopologyValidation {
+    /// No errors.
+    pub valid: bool,
+    /// Why it cannot work.
+    pub errors: Vec<String>,
+    /// Why it is not the best choice.
+    pub warnings: Vec<String>,
+    /// What would be better, if something is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recommended_topology: Option<TopologyType>,
+    /// What could be done.
+    pub suggestions: Vec<String>,
+}
+
+/// Why no peer can take a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Some capability is one that no peer has.
+    NoPeerHas,
+    /// Each capability is there, but no single peer has them all.
+    NoSinglePeerHasAll,
+}
+
+/// A task that no peer can take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnsatisfiableTask {
+    /// The task.
+    pub task_id: String,
+    /// Why.
+    pub reason: Reason,
+    /// The capabilities that no peer has, or all those that no single peer has together.
+    pub capabilities: Vec<String>,
+    /// The same in a sentence.
+    pub message: String,
+}
+
+/// A task that will never start because of one that it depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreachableTask {
+    /// The task.
+    pub task_id: String,
+    /// The unsatisfiable task at the root of it.
+    pub because_of: String,
+}
+
+/// What `check` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReport {
+    /// The swarm's id.
+    pub swarm_id: String,
+    /// Single peers, counts included.
+    pub peers: u64,
+    /// Tasks that run at once when every peer is busy.
+    pub slots: u64,
+    /// Tasks of the file.
+    pub tasks: u64,
+    /// Dependencies of the file.
+    pub dependencies: u64,
+    /// Most tasks that have to run one after another.
+    pub critical_path: u64,
+    /// Most tasks at the same distance from the start: how many peers could help at best.
+    pub widest_layer: u64,
+    /// True if every task can be taken by some peer.
+    pub can_finish: bool,
+    /// The topology for this number of peers.
+    pub topology: TopologyValidation,
+    /// Tasks that no peer can take, in the order of the file.
+    pub unsatisfiable_tasks: Vec<UnsatisfiableTask>,
+    /// Tasks that never start because of those, in the order of the file.
+    pub unreachable_tasks: Vec<UnreachableTask>,
+    /// Peer entries that no task can be given to.
+    pub unused_peers: Vec<String>,
+    /// Other things worth a look.
+    pub warnings: Vec<String>,
+}
+
+/// The topology for a number of peers: mesh up to 7, hierarchical from 8, hybrid from 50.
+#[must_use]
+pub const fn recommended_topology(peers: u64) -> TopologyType {
+    match peers {
+        0..=7 => TopologyType::Mesh,
+        8..=49 => TopologyType::Hierarchical,
+        _ => TopologyType::Hybrid,
+    }
+}
+
+/// Whether a topology suits a number of peers: none is an error, another than the recommended one
+/// is honoured with a warning.
+#[must_use]
+pub fn validate_topology(topology: TopologyType, peers: u64) -> TopologyValidation {
+    let mut result = TopologyValidation {
+        valid: true,
+        errors: Vec::new(),
+        warnings: Vec::new(),
+        recommended_topology: None,
+        suggestions: Vec::new(),
+    };
+    if peers < 1 {
+        result.valid = false;
+        result
+            .errors
+            .push("no peers: found 0, expected at least 1".to_owned());
+        return result;
+    }
+    let best = recommended_topology(peers);
+    if topology == TopologyType::Auto || topology == best {
+        return result;
+    }
+    result.recommended_topology = Some(best);
+    let (given, best) = (topology.word(), best.word());
+    result.warnings.push(format!(
+        "{given} with {peers} peers works, but {best} is recommended for that many"
+    ));
+    result.suggestions.push(match topology {
+        TopologyType::Mesh => "use at most 7 peers, or topology = \"auto\"".to_owned(),
+        _ => "use topology = \"auto\"".to_owned(),
+    });
+    result
+}
+
+/// Says what would happen with a swarm that [`super::load`] or [`super::validate`] accepted.
+#[must_use]
+pub fn check(file: &SwarmFile) -> CheckReport {
+    let requirements = Requirements::of(file);
+    let ids = file.tasks.iter().map(|task| task.id.as_str());
+    let index: HashMap<&str, u32> = ids.zip(0..).collect();
+    let graph = Graph::of(&file.tasks, &index, |_, _| {});
+    let (critical_path, widest_layer, because_of) = walk(&graph, &requirements);
+
+    let unsatisfiable_tasks: Vec<_> = (0..file.tasks.len())
+        .filter_map(|number| unsatisfiable(file, &requirements, number))
+        .collect();
+    let unreachable_tasks = because_of
+        .iter()
+        .zip(&file.tasks)
+        .filter_map(|(root, task)| {
+            Some(UnreachableTask {
+                task_id: task.id.clone(),
+                because_of: file.tasks[(*root)? as usize].id.clone(),
+            })
+        })
+        .collect();
+    let peers = file.peer_count();
+    let slots = file.peers.iter();
+    let slots = slots.map(|peer| u64::from(peer.size()) * u64::from(peer.slots(&file.mesh)));
+    let unused = file.peers.iter().zip(&requirements.used);
+    CheckReport {
+        swarm_id: file.swarm.id.clone(),
+        peers,
+        slots: slots.sum(),
+        tasks: file.tasks.len() as u64,
+        dependencies: graph.edge_count() as u64,
+        critical_path,
+        widest_layer,
+        can_finish: unsatisfiable_tasks.is_empty(),
+        topology: topology(file.swarm.topology, peers),
+        unsatisfiable_tasks,
+        unreachable_tasks,
+        unused_peers: unused
+            .filter(|(_, used)| !**used)
+            .map(|(peer, _)| peer.id.clone())
+            .collect(),
+        warnings: warnings(file, &requirements),
+    }
+}
+
+/// The validation of what the file says, and what this version makes of it.
+fn topology(topology: Topology, peers: u64) -> TopologyValidation {
+    let given = match topology {
+        Topology::Mesh => TopologyType::Mesh,
+        Topology::Auto => TopologyType::Auto,
+    };
+    let mut result = validate_topology(given, peers);
+    let best = recommended_topology(peers);
+    if given == TopologyType::Auto && best != TopologyType::Mesh {
+        // Auto would choose it, and this version cannot: that has to be said, not done silently.
+        let word = best.word();
+        result.recommended_topology = Some(best);
+        result.warnings.push(format!(
+            "{word} is recommended for {peers} peers and not built yet: they run as a mesh"
+        ));
+    }
+    result
+}
+
+/// One pass in the order of dependencies: the longest chain, the widest layer, and by task the
+/// unsatisfiable task that keeps it from starting. Such a task does not fail, it waits, so what its
+/// dependants would do after a failure does not come into play.
+fn walk(graph: &Graph, requirements: &Requirements) -> (u64, u64, Vec<Option<u32>>) {
+    let mut layer = vec![0usize; graph.len()];
+    let mut because_of: Vec<Option<u32>> = vec![None; graph.len()];
+    let mut widths: Vec<u64> = Vec::new();
+    for task in graph.order() {
+        let task = task as usize;
+        for dependency in graph.dependencies(task) {
+            let at = *dependency as usize;
+            layer[task] = layer[task].max(layer[at] + 1);
+            let root = match requirements.candidates(at).any() {
+                true => because_of[at],
+                false => Some(*dependency),
+            };
+            because_of[task] = because_of[task].or(root);
+        }
+        if widths.len() <= layer[task] {
+            widths.resize(layer[task] + 1, 0);
+        }
+        widths[layer[task]] += 1;
+    }
+    for (task, root) in because_of.iter_mut().enumerate() {
+        if !requirements.candidates(task).any() {
+            *root = None; // it is unsatisfiable itself, which says more
+        }
+    }
+    let widest = widths.iter().copied().max().unwrap_or(0);
+    (widths.len() as u64, widest, because_of)
+}
+
+fn unsatisfiable(
+    file: &SwarmFile,
+    requirements: &Requirements,
+    number: usize,
+) -> Option<UnsatisfiableTask> {
+    let (task, found) = (&file.tasks[number], requirements.candidates(number));
+    if found.any() {
+        return None;
+    }
+    let (reason, capabilities) = match found.missing.is_empty() {
+        false => (Reason::NoPeerHas, found.missing.clone()),
+        true => {
+            let mut all = task.required_capabilities.clone();
+            all.sort_unstable();
+            (Reason::NoSinglePeerHasAll, all)
+        }
+    };
+    let list: Vec<_> = capabilities
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let (id, list) = (&task.id, list.join(", "));
+    let message = match reason {
+        Reason::NoPeerHas => format!("task `{id}` can never run: no peer has {list}"),
+        Reason::NoSinglePeerHasAll => {
+            format!("task `{id}` can never run: no single peer has all of {list}")
+        }
+    };
+    Some(UnsatisfiableTask {
+        task_id: id.clone(),
+        reason,
+        capabilities,
+        message,
+    })
+}
+
+/// Things that are allowed and probably not meant.
+fn warnings(file: &SwarmFile, requirements: &Requirements) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if file.tasks.is_empty() {
+        warnings.push("the file has no tasks".to_owned());
+    }
+    let mixed = |(number, task): &(usize, &super::model::Task)| {
+        let found = requirements.candidates(*number);
+        task.run.is_none() && found.shell && found.other
+    };
+    let mixed: Vec<_> = file.tasks.iter().enumerate().filter(mixed).collect();
+    if let Some((_, first)) = mixed.first() {
+        warnings.push(format!(
+            "{} task(s) without `run`, `{}` first, could be given to a shell peer and would fail there; \
+             require a capability that only the others have",
+            mixed.len(),
+            first.id
+        ));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::super::{Format, parse};
+    use super::*;
+
+    fn report(text: &str) -> CheckReport {
+        check(&parse(text, Format::Toml, "swarm.toml").unwrap())
+    }
+
+    fn peers(count: u64, topology: &str) -> TopologyValidation {
+        report(&format!(
+            "[swarm]\ntopology = '{topology}'\n[[peers]]\nid = 'p'\ncount = {count}\n"
+        ))
+        .topology
+    }
+
+    #[test]
+    fn a_task_that_nobody_can_take_and_those_behind_it() {
+        let report = report(
+            "[[peers]]\nid='p'\ncapabilities=['a', 'b']\n[[peers]]\nid='q'\ncapabilities=['c']\n\
+             [[peers]]\nid='idle'\ncapabilities=['b']\n\
+             [[tasks]]\nid='one'\nrun='x'\nrequired_capabilities=['a', 'b']\n\
+             [[tasks]]\nid='two'\nrun='x'\nrequired_capabilities=['c', 'a']\ndependencies=['one']\n\
+             [[tasks]]\nid='three'\nrun='x'\nrequired_capabilities=['a', 'z']\ndependencies=['one']\n\
+             [[tasks]]\nid='four'\nrun='x'\nrequired_capabilities=['c']\ndependencies=['two']\n\
+             [[tasks]]\nid='five'\nrun='x'\nrequired_capabilities=['c']\ndependencies=['four']\non_dependency_failure='run'\n",
+        );
+        assert!(!report.can_finish);
+        let [two, three] = report.unsatisfiable_tasks.as_slice() else {
+            panic!("{report:?}")
+        };
+        assert_eq!(two.reason, Reason::NoSinglePeerHasAll);
+        assert_eq!(two.capabilities, ["a", "c"]);
+        assert_eq!(
+            two.message,
+            "task `two` can never run: no single peer has all of `a`, `c`"
+        );
+        assert_eq!(three.reason, Reason::NoPeerHas);
+        assert_eq!(three.message, "task `three` can never run: no peer has `z`");
+        let unreachable = report.unreachable_tasks.iter();
+        let unreachable: Vec<_> = unreachable
+            .map(|task| (task.task_id.as_str(), task.because_of.as_str()))
+            .collect();
+        assert_eq!(unreachable, [("four", "two"), ("five", "two")]);
+        assert_eq!(report.unused_peers, ["idle"]);
+        assert_eq!((report.critical_path, report.widest_layer), (4, 2));
+        assert_eq!((report.peers, report.slots, report.tasks), (3, 9, 5));
+    }
+
+    #[test]
+    fn topologies_and_numbers_of_peers() {
+        let good = peers(7, "mesh");
+        assert!(good.valid && good.warnings.is_empty() && good.recommended_topology.is_none());
+        let many = peers(8, "mesh");
+        assert!(many.valid);
+        let best = Some(TopologyType::Hierarchical);
+        assert_eq!(many.recommended_topology, best);
+        assert!(many.warnings[0].contains("mesh with 8 peers works"));
+        assert_eq!(many.suggestions.len(), 1);
+        assert!(peers(7, "auto").warnings.is_empty());
+        assert!(peers(50, "auto").warnings[0].contains("hybrid is recommended for 50 peers"));
+        assert!(!validate_topology(TopologyType::Auto, 0).valid);
+        let few = validate_topology(TopologyType::Hybrid, 3);
+        assert_eq!(few.recommended_topology, Some(TopologyType::Mesh));
+    }
+
+    #[test]
+    fn the_report_is_json_in_camel_case() {
+        let report = report("[[peers]]\nid='p'\n");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["criticalPath"], 0);
+        assert_eq!(json["unsatisfiableTasks"], serde_json::json!([]));
+        assert_eq!(json["warnings"][0], "the file has no tasks");
+        assert!(json["topology"].get("recommendedTopology").is_none());
+    }
+}

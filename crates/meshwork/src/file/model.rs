@@ -1,0 +1,377 @@
+//! The swarm file as plain data. Doc comments here are the descriptions in the published schema.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::Timespan;
+
+/// What a priority has to be; errors quote it.
+pub(super) const EXPECTED_PRIORITY: &str = "a whole number from 1 to 10";
+
+/// A swarm: who the peers are, what they can do, what has to be done and what depends on what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwarmFile {
+    /// Where the schema of this file is published, for editors; not read otherwise.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The swarm as a whole.
+    pub swarm: Swarm,
+    /// Limits of this swarm, each with a default.
+    pub limits: Limits,
+    /// How peers share the work.
+    pub mesh: Mesh,
+    /// The peers that do the work.
+    #[schemars(length(min = 1))]
+    pub peers: Vec<Peer>,
+    /// The work.
+    pub tasks: Vec<Task>,
+}
+
+/// The swarm as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Swarm {
+    /// Name of the swarm, 1 to 256 bytes of printable UTF-8 without a leading `-`. Default: the file's name without its ending.
+    #[schemars(length(max = 256))]
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// How the peers are connected.
+    pub topology: Topology,
+    /// How work is given out.
+    pub strategy: Strategy,
+    /// Most peers that the file may name, counts included. Default: as many as it names.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_agents: Option<u32>,
+}
+
+/// How the peers are connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Topology {
+    /// Chosen from the number of peers.
+    #[default]
+    Auto,
+    /// Everybody knows everybody; recommended for up to 7 peers.
+    Mesh,
+}
+
+/// How work is given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// To the eligible peer with the least relative load.
+    #[default]
+    Balanced,
+}
+
+/// Limits of a swarm. Going over one is a typed error that names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Tokens that the whole swarm may use; reserved before a task is handed out. On reaching it everything pauses. Default: no limit.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_budget: Option<u64>,
+    /// Agent processes alive at once on this node. Default: from its cores and memory.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_sessions: Option<u32>,
+    /// How long the run may take. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_timeout: Option<Timespan>,
+    /// Wait before the first retry of a task; doubles with each further one, to at most one minute.
+    pub retry_backoff: Timespan,
+    /// Tasks in the swarm, subtasks included.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub tasks: u32,
+    /// How deep subtasks may nest.
+    pub subtask_depth: u32,
+    /// Subtasks of one task.
+    pub children_per_task: u32,
+    /// Attempts of a task that may end with its peer lost before it is quarantined.
+    #[schemars(range(min = 1))]
+    pub crash_attempts: u32,
+    /// Interruptions of a task (death or shutdown of its node) before it fails.
+    #[schemars(range(min = 1))]
+    pub interruptions: u32,
+    /// Bytes of one message between peers.
+    #[schemars(range(min = 1))]
+    pub message_bytes: u64,
+    /// Messages that may wait for one peer.
+    #[schemars(range(min = 1))]
+    pub mailbox_messages: u32,
+    /// Bytes of one artifact.
+    #[schemars(range(min = 1))]
+    pub artifact_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            token_budget: None,
+            max_sessions: None,
+            run_timeout: None,
+            retry_backoff: Timespan::from_millis(1_000),
+            tasks: 1_000_000,
+            subtask_depth: 32,
+            children_per_task: 100_000,
+            crash_attempts: 3,
+            interruptions: 100,
+            message_bytes: 256 << 10,
+            mailbox_messages: 10_000,
+            artifact_bytes: 1 << 30,
+        }
+    }
+}
+
+/// How peers share the work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mesh {
+    /// Tasks that a peer runs at once when it does not say so itself.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub max_concurrent_tasks_per_peer: u32,
+    /// Give work to the least loaded peer; otherwise to the first eligible one by id.
+    pub enable_load_balancing: bool,
+    /// Move waiting tasks from overloaded peers to others.
+    pub enable_auto_rebalance: bool,
+    /// How often loads are compared.
+    pub rebalance_interval: Timespan,
+    /// Largest load divided by mean load that still counts as balanced.
+    #[schemars(range(min = 1.0))]
+    pub load_imbalance_threshold: f64,
+}
+
+impl Default for Mesh {
+    fn default() -> Self {
+        Self {
+            max_concurrent_tasks_per_peer: 3,
+            enable_load_balancing: true,
+            enable_auto_rebalance: true,
+            rebalance_interval: Timespan::from_millis(5_000),
+            load_imbalance_threshold: 1.5,
+        }
+    }
+}
+
+/// A peer, or several equal ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Name of the peer, 1 to 256 bytes of printable UTF-8 without a leading `-`.
+    #[schemars(length(min = 1, max = 256))]
+    pub id: String,
+    /// How many peers like this; when given, they are called `id-1`, `id-2`, ….
+    #[schemars(range(min = 1, max = 100_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// What the peer can do; tasks name what they require.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+    /// Tasks that the peer runs at once. Default: `mesh.max_concurrent_tasks_per_peer`.
+    #[schemars(range(min = 1, max = 65_535))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_tasks: Option<u32>,
+    /// Tokens that this peer may use; on reaching it the peer is paused. Default: no limit.
+    #[schemars(range(min = 1))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_budget: Option<u64>,
+    /// Where its attempts work.
+    #[serde(default)]
+    pub workspace: Workspace,
+    /// What does the work.
+    #[serde(default)]
+    pub agent: Agent,
+}
+
+/// Where attempts of a peer work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Workspace {
+    /// All in the agent's working folder.
+    #[default]
+    Shared,
+}
+
+/// What does a peer's work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agent {
+    /// The kind of agent.
+    pub kind: AgentKind,
+    /// Program and arguments, for kind `command`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Working folder, relative to the file. Default: the file's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Environment variables beside the allow-list that every agent inherits.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// The kind of agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentKind {
+    /// Runs the task's `run` line with `sh -c`.
+    #[default]
+    Shell,
+    /// Starts `command` for each task: the task as JSON on stdin, its result on stdout.
+    Command,
+}
+
+/// A unit of work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Name of the task, 1 to 256 bytes of printable UTF-8 without a leading `-`.
+    #[schemars(length(min = 1, max = 256))]
+    pub id: String,
+    /// What sort of task it is; durations are learned per type.
+    #[schemars(length(min = 1, max = 256))]
+    #[serde(rename = "type", default = "default_task_type")]
+    pub task_type: String,
+    /// What has to be done, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// A peer must have all of these to be given the task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required_capabilities: Vec<String>,
+    /// 1 to 10, 10 first.
+    #[schemars(range(min = 1, max = 10))]
+    #[serde(default = "default_priority", deserialize_with = "priority")]
+    pub priority: u8,
+    /// Tasks that must be completed before this one starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<String>,
+    /// Further attempts after a failed one.
+    #[schemars(range(max = 1_000))]
+    #[serde(default)]
+    pub retries: u32,
+    /// How long one attempt may take. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Timespan>,
+    /// The line that shell peers run.
+    #[schemars(length(min = 1))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Any value; handed to the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<serde_json::Value>,
+    /// What happens when a dependency did not complete.
+    #[serde(default)]
+    pub on_dependency_failure: OnDependencyFailure,
+    /// Evidence that is looked at before the task counts as completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
+}
+
+/// What happens to a task when a dependency did not complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDependencyFailure {
+    /// It fails too and names the dependency.
+    #[default]
+    Fail,
+    /// It is skipped.
+    Skip,
+    /// It runs all the same.
+    Run,
+}
+
+/// Evidence, gathered by the node and never by the agent. At least one of the two is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Verify {
+    /// A line that must exit 0, run with `sh -c`.
+    #[schemars(length(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Files that must exist and not be empty, relative to the agent's working folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<String>,
+}
+
+fn default_task_type() -> String {
+    "task".to_owned()
+}
+
+const fn default_priority() -> u8 {
+    5
+}
+
+/// Every whole number is read, so that 11 and 1000 and -1 get the same answer.
+fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    match u8::try_from(number) {
+        Ok(priority @ 1..=10) => Ok(priority),
+        _ => Err(de::Error::invalid_value(
+            de::Unexpected::Signed(number),
+            &EXPECTED_PRIORITY,
+        )),
+    }
+}
+
+impl SwarmFile {
+    /// How many peers the file names, counts included.
+    #[must_use]
+    pub fn peer_count(&self) -> u64 {
+        self.peers.iter().map(|peer| u64::from(peer.size())).sum()
+    }
+
+    /// Every single peer: its id and the entry that it comes from, in the order of the file.
+    pub fn expanded_peers(&self) -> impl Iterator<Item = (String, &Peer)> {
+        self.peers
+            .iter()
+            .flat_map(|peer| peer.ids().map(move |id| (id, peer)))
+    }
+}
+
+impl Peer {
+    /// How many peers the entry stands for.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.count.unwrap_or(1)
+    }
+
+    /// Their ids: `id` itself without a count, else `id-1` to `id-count`.
+    pub fn ids(&self) -> impl Iterator<Item = String> + '_ {
+        (1..=self.size()).map(|number| match self.count {
+            None => self.id.clone(),
+            Some(_) => format!("{}-{number}", self.id),
+        })
+    }
+
+    /// Tasks that each of these peers runs at once.
+    #[must_use]
+    pub fn slots(&self, mesh: &Mesh) -> u32 {
+        self.max_concurrent_tasks
+            .unwrap_or(mesh.max_concurrent_tasks_per_peer)
+    }
+}
+
+impl Task {
+    /// A task with that id and defaults otherwise.
+    #[must_use]
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            task_type: default_task_type(),
+            description: String::new(),
+            required_capabilities: Vec::new(),
+            priority: default_priority(),
+            dependencies: Vec::new(),
+            retries: 0,
+            timeout: None,
+            run: None,
+            input: None,
+            on_dependency_failure: OnDependencyFailure::default(),
+            verify: None,
+        }
+    }
+}
