@@ -1,1 +1,200 @@
-//! Processes of attempts.
+//! One attempt's process, from its start until nothing of it is left.
+//!
+//! A slot is free when the attempt that held it has no process any more, so [`start`] reports an end only when the
+//! leader is reaped, its process group is empty, and descendants that left the group (`setsid`, double fork) are gone.
+//!
+//! # How escaped descendants are found
+//!
+//! * A program that called [`become_subreaper`] adopts every orphan below it. The kernel lists them as children of the
+//!   main thread; what is not a known leader is told apart by the nonce in its environment ([`NONCE_VARIABLE`]).
+//!   In the normal case that list is empty, and the whole search is three system calls.
+//! * A program that did not (library use) has to look through `/proc`. It does so unless the kernel has handed out no
+//!   process id since the leader's, in which case nothing can have been forked.
+//! * A descendant with a scrubbed environment is still recognised while it holds one of the attempt's pipes open.
+//!   One that left the group, scrubbed its environment *and* closed its output cannot be told from a stranger and stays.
+//!   It never delays a report.
+//!
+//! A process that we may not signal (it changed its user) is waited for: the slot stays taken, because it is.
+//!
+//! # What this module must not know
+//!
+//! Tasks, grants, peers, the log. It is given a program and answers with a [`ProcessReport`].
+
+mod environment;
+mod launch;
+mod leftovers;
+mod nonce;
+mod output;
+mod procfs;
+mod registry;
+mod rest;
+mod run;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod usage;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use environment::{INHERITED_PREFIXES, INHERITED_VARIABLES, environment};
+pub use leftovers::{Leftover, end_leftovers};
+pub use nonce::{NONCE_VARIABLE, Nonce, NonceError};
+pub use output::Stdout;
+pub use rest::become_subreaper;
+pub use run::{ProcessHandle, start};
+pub use usage::{USAGE_LINE_BYTES, Usage, split_usage, split_usage_file};
+
+/// Which of a process's two output channels a chunk came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Standard output: the result.
+    Stdout,
+    /// Standard error: logs, and the error of a failed attempt.
+    Stderr,
+}
+
+/// Called with each chunk of output as it is read, on the task that drives the attempt: it must be quick.
+pub type OnOutput = Arc<dyn Fn(Channel, &[u8]) + Send + Sync>;
+
+/// What to run and under which limits.
+pub struct ProcessSpec {
+    /// A path, or a name that is looked up in the `PATH` of `env`.
+    pub program: OsString,
+    /// Arguments, without the program's name.
+    pub args: Vec<OsString>,
+    /// Working directory; must exist.
+    pub cwd: PathBuf,
+    /// The whole environment ([`environment`] builds it); [`NONCE_VARIABLE`] is added.
+    pub env: Vec<(OsString, OsString)>,
+    /// Written to standard input, then closed. A process that does not read it is fine.
+    pub stdin: Bytes,
+    /// Longest running time, paused time not counted.
+    pub timeout: Option<Duration>,
+    /// From SIGTERM to SIGKILL; [`DEFAULT_GRACE`] unless there is a reason.
+    pub grace: Duration,
+    /// Bounds on what is kept of the output.
+    pub limits: OutputLimits,
+    /// Names the attempt in its processes' environment.
+    pub nonce: Nonce,
+    /// Existing directory for standard output that is too long to keep in memory.
+    pub spill_dir: PathBuf,
+    /// Sees all output, for the peer's log file.
+    pub on_output: Option<OnOutput>,
+}
+
+/// Five seconds between SIGTERM and SIGKILL: what service managers and container runtimes have taught programs to expect,
+/// on the short side because a slot waits for it.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+/// Bounds on the output of one process, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// Standard output up to this length is kept in memory, longer output goes to a file. Default 32 KiB: what the log
+    /// holds of a result.
+    pub inline_bytes: usize,
+    /// Longer standard output ends the process. Default 1 GiB: the limit of an artifact.
+    pub stdout_bytes: u64,
+    /// This much of the end of standard error is kept. Default 4 KiB: the last lines, as an error message.
+    pub stderr_tail_bytes: usize,
+}
+
+impl Default for OutputLimits {
+    fn default() -> Self {
+        Self {
+            inline_bytes: 32 << 10,
+            stdout_bytes: 1 << 30,
+            stderr_tail_bytes: 4 << 10,
+        }
+    }
+}
+
+/// How an attempt's process ended and what it said. When it exists, nothing of the attempt is running.
+#[derive(Debug)]
+#[must_use]
+pub struct ProcessReport {
+    /// Why it ended.
+    pub ended: Ended,
+    /// Standard output; after [`Ended::OutputLimit`] the part within the limit.
+    pub stdout: Stdout,
+    /// The end of standard error: valid text, no control characters but newline and tab, no terminal sequences.
+    pub stderr_tail: String,
+    /// From the leader's start to its end, paused time not counted.
+    pub ran: Duration,
+}
+
+/// Why a process ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// It ended by itself with this exit code.
+    Exited {
+        /// 0 is success.
+        code: i32,
+    },
+    /// A signal that we did not send ended it: the attempt is lost, not failed.
+    Signalled {
+        /// Signal number.
+        signal: i32,
+    },
+    /// It ran longer than [`ProcessSpec::timeout`] and was ended.
+    TimedOut,
+    /// [`ProcessHandle::stop`] or [`ProcessHandle::kill`] ended it.
+    Stopped,
+    /// Standard output passed its limit; it was killed.
+    OutputLimit {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Its output could not be kept (a full disk, say); it was killed.
+    OutputUnsaved {
+        /// Why writing the spill file failed.
+        error: io::Error,
+    },
+    /// It never ran.
+    NotStarted {
+        /// Why.
+        error: StartError,
+    },
+}
+
+/// Why a process could not be started. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A bare name that no directory of `PATH` has as an executable file.
+    #[error("program {program:?} was not found; looked in PATH {path:?}; nothing was started")]
+    ProgramNotFound {
+        /// The name given.
+        program: OsString,
+        /// Where it was looked for.
+        path: OsString,
+    },
+    /// The program's file is missing or cannot be executed.
+    #[error("program {program:?} cannot be executed: {reason}; nothing was started")]
+    ProgramUnusable {
+        /// The path tried.
+        program: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The working directory is missing or cannot be entered.
+    #[error("working directory {cwd:?} cannot be entered: {error}; nothing was started")]
+    WorkingDirectory {
+        /// The directory given.
+        cwd: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system refused pipes or a process: often a limit on open files or processes, so a later try may succeed.
+    #[error("could not start program {program:?}: {error}; nothing was started")]
+    System {
+        /// The path tried.
+        program: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
