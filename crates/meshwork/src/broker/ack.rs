@@ -132,7 +132,8 @@ impl Engagement {
             Parent::Attempt(attempt) => attempt.deficit.engage(),
             Parent::Message(letter) => letter.deficit.engage(),
         };
-        engaged.then_some(Self(parent))
+        // Lazily: an engagement that was not taken must not be given back.
+        engaged.then(|| Self(parent))
     }
 
     /// The message exists now and holds the place itself.

@@ -80,7 +80,8 @@ type Shard = HashMap<AttemptKey, Arc<Attempt>>;
 /// (the body's end, the settling, the drop) decides what is announced.
 pub(super) struct Attempts {
     shards: [Mutex<Shard>; SHARDS],
-    settled: mpsc::UnboundedSender<AttemptKey>,
+    /// Nothing once the broker is closed, so that whoever listens learns it.
+    settled: Mutex<Option<mpsc::UnboundedSender<AttemptKey>>>,
 }
 
 impl Attempts {
@@ -89,7 +90,7 @@ impl Attempts {
         (
             Arc::new(Self {
                 shards: Default::default(),
-                settled,
+                settled: Mutex::new(Some(settled)),
             }),
             Settled(receiver),
         )
@@ -138,8 +139,12 @@ impl Attempts {
         }
     }
 
-    /// Drops whatever is left, when the broker closes.
-    pub(super) fn drop_all(&self) {
+    /// Drops whatever is left, when the broker closes. Nothing is announced any more.
+    pub(super) fn close(&self) {
+        self.settled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let keys = self.shards.iter().flat_map(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.keys().copied().collect::<Vec<_>>()
@@ -150,9 +155,12 @@ impl Attempts {
     }
 
     fn settle(&self, key: AttemptKey) {
-        if self.shard(key).remove(&key).is_some() {
+        if self.shard(key).remove(&key).is_none() {
+            return;
+        }
+        if let Some(settled) = &*self.settled.lock().unwrap_or_else(PoisonError::into_inner) {
             // Nobody listens any more: then nobody wants to know.
-            let _ = self.settled.send(key);
+            let _ = settled.send(key);
         }
     }
 

@@ -137,7 +137,7 @@ impl Shared {
     /// Ends everything, so that nothing refers to anything in a circle any more.
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        self.attempts.drop_all();
+        self.attempts.close();
         let mailboxes = std::mem::take(
             &mut *self
                 .mailboxes
