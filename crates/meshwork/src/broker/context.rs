@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::sync::{SemaphorePermit, TryAcquireError};
+use tokio::sync::TryAcquireError;
+use tokio::task::coop::consume_budget;
 use tokio_util::sync::CancellationToken;
 
 use super::ack::{Engagement, Parent, dead_lettered, not_sent};
@@ -153,15 +154,17 @@ impl Context {
             Begun::Outgoing(outgoing) => outgoing,
             Begun::Ended(receipt) => return Ok(Sent(receipt)),
         };
-        let mailbox = Arc::clone(&outgoing.lane.mailbox);
+        let mailbox = &outgoing.lane.mailbox;
         if matches!(mailbox.recipient, Recipient::Mailbox) {
             return Err(SendError::MustWait {
                 peer: mailbox.peer().clone(),
             });
         }
-        let room = mailbox.room.try_acquire();
-        let room = room.map_err(|no| no_room(&mailbox, no, Duration::ZERO))?;
-        Ok(deliver(outgoing, room))
+        match mailbox.room.try_acquire() {
+            Ok(room) => room.forget(),
+            Err(no) => return Err(no_room(mailbox, &no, Duration::ZERO)),
+        }
+        Ok(deliver(outgoing))
     }
 
     /// Sends to many peers at once. Resolves when each of them has it; a peer whose mailbox is
@@ -203,36 +206,36 @@ impl Context {
         kind: impl Into<Kind>,
         payload: Bytes,
     ) -> Result<Sent, SendError> {
+        // A loop that sends must let the pumps run, or it only fills mailboxes.
+        consume_budget().await;
         let outgoing = match self.begin(name, to, kind.into(), payload)? {
             Begun::Outgoing(outgoing) => outgoing,
             Begun::Ended(receipt) => return Ok(Sent(receipt)),
         };
-        let mailbox = Arc::clone(&outgoing.lane.mailbox);
-        let room = match mailbox.room.try_acquire() {
-            Ok(room) => room,
-            Err(_) => self.wait_for_room(&mailbox).await?,
-        };
+        let mailbox = &outgoing.lane.mailbox;
+        match mailbox.room.try_acquire() {
+            Ok(room) => room.forget(),
+            Err(_) => self.wait_for_room(mailbox).await?,
+        }
+        // The room is taken; until it is filled or given back there is nothing to wait for.
         match mailbox.recipient {
-            Recipient::Handler(_) => Ok(deliver(outgoing, room)),
-            Recipient::Mailbox => store(outgoing, room, self.origin()).await,
+            Recipient::Handler(_) => Ok(deliver(outgoing)),
+            Recipient::Mailbox => store(outgoing, self.origin()).await,
         }
     }
 
-    async fn wait_for_room<'m>(
-        &self,
-        mailbox: &'m Mailbox,
-    ) -> Result<SemaphorePermit<'m>, SendError> {
+    async fn wait_for_room(&self, mailbox: &Mailbox) -> Result<(), SendError> {
         let waited = self.as_sender().shared.config.send_deadline;
         let room = match tokio::time::timeout(waited, mailbox.room.acquire()).await {
             Ok(Ok(room)) => room,
-            Ok(Err(_)) => return Err(no_room(mailbox, TryAcquireError::Closed, waited)),
-            Err(_) => return Err(no_room(mailbox, TryAcquireError::NoPermits, waited)),
+            Ok(Err(_)) => return Err(no_room(mailbox, &TryAcquireError::Closed, waited)),
+            Err(_) => return Err(no_room(mailbox, &TryAcquireError::NoPermits, waited)),
         };
         if self.is_dropped() {
-            Err(SendError::TokenDead)
-        } else {
-            Ok(room)
+            return Err(SendError::TokenDead);
         }
+        room.forget();
+        Ok(())
     }
 
     /// Everything about a send that needs no waiting. From here on it is counted.
@@ -314,8 +317,8 @@ enum Begun {
     Ended(Receipt),
 }
 
-/// Gives the message to the recipient's pump, in the room that was found for it.
-fn deliver(outgoing: Outgoing, room: SemaphorePermit<'_>) -> Sent {
+/// Gives the message to the recipient's pump, in the room that was taken for it.
+fn deliver(outgoing: Outgoing) -> Sent {
     let Outgoing {
         lane,
         engagement,
@@ -328,12 +331,12 @@ fn deliver(outgoing: Outgoing, room: SemaphorePermit<'_>) -> Sent {
         && let Some(first) = lane.known_or_remember(name, &letter)
     {
         not_sent(&letter);
+        lane.mailbox.make_room(1);
         return Sent(first);
     }
     shared.counters.add(Count::Sent, 1);
     lane.sender
         .tell(Moment::Publish, &letter.id, lane.mailbox.peer());
-    room.forget();
     if !lane.push(Arc::clone(&letter)) {
         dead_lettered(&letter, DeadReason::RecipientGone);
     }
@@ -356,18 +359,13 @@ impl Drop for RoomInStore {
 
 /// Puts the message into the mail store. It is acknowledged when it is there. A call that has
 /// begun is not to be abandoned, or nobody would know whether its message takes room.
-async fn store(
-    outgoing: Outgoing,
-    room: SemaphorePermit<'_>,
-    origin: Origin,
-) -> Result<Sent, SendError> {
+async fn store(outgoing: Outgoing, origin: Origin) -> Result<Sent, SendError> {
     let peer = outgoing.lane.mailbox.peer().clone();
     let runtime = outgoing.lane.shared.runtime.clone();
     let room_in_store = RoomInStore {
         mailbox: Arc::clone(&outgoing.lane.mailbox),
         stored: false,
     };
-    room.forget();
     let storing = runtime.spawn(put_in_order(outgoing, room_in_store, origin));
     storing.await.unwrap_or_else(|failed| {
         Err(SendError::Store {
@@ -453,7 +451,7 @@ fn too_far(outgoing: &Outgoing, origin: Origin) -> Receipt {
     Receipt::Ended(id, Fate::DeadLettered(reason))
 }
 
-fn no_room(mailbox: &Mailbox, no: TryAcquireError, waited: Duration) -> SendError {
+fn no_room(mailbox: &Mailbox, no: &TryAcquireError, waited: Duration) -> SendError {
     let peer = mailbox.peer().clone();
     match no {
         TryAcquireError::Closed => SendError::RecipientGone { peer },

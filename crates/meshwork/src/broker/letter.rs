@@ -30,7 +30,7 @@ pub(super) struct Letter {
     /// Which run of its handler may send: a failed run may not, even if it kept its context.
     run: AtomicU32,
     fate: AtomicU8,
-    aside: Mutex<Option<Box<Aside>>>,
+    aside: Mutex<Aside>,
 }
 
 /// Set in `Letter::fate`.
@@ -39,12 +39,41 @@ const DEAD: u8 = 2;
 /// Somebody waits for the fate: `Aside::waiting` has to be looked at.
 const AWAITED: u8 = 4;
 
-/// What few messages have.
+/// What not every message has.
 #[derive(Default)]
 struct Aside {
+    /// Most messages have one waiter at most.
+    waiting: Option<Waker>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few messages have.
+#[derive(Default)]
+struct Rare {
     waiting: Vec<Waker>,
     reason: Option<DeadReason>,
     cancellation: Option<CancellationToken>,
+}
+
+impl Aside {
+    fn take_waiting(&mut self) -> (Option<Waker>, Vec<Waker>) {
+        let others = self
+            .rare
+            .as_mut()
+            .map(|rare| std::mem::take(&mut rare.waiting));
+        (self.waiting.take(), others.unwrap_or_default())
+    }
+
+    fn wait(&mut self, waker: &Waker) {
+        let there = self.waiting.get_or_insert_with(|| waker.clone());
+        if there.will_wake(waker) {
+            return;
+        }
+        let others = &mut self.rare.get_or_insert_default().waiting;
+        if !others.iter().any(|other| other.will_wake(waker)) {
+            others.push(waker.clone());
+        }
+    }
 }
 
 /// What a message is made of.
@@ -68,7 +97,7 @@ impl Letter {
             deficit: Deficit::default(),
             run: AtomicU32::new(0),
             fate: AtomicU8::new(0),
-            aside: Mutex::new(None),
+            aside: Mutex::default(),
         }
     }
 
@@ -123,9 +152,9 @@ impl Letter {
     pub(super) fn die(&self, reason: DeadReason) {
         let cancellation = {
             let mut aside = self.aside();
-            let aside = aside.get_or_insert_default();
-            aside.reason = Some(reason.clone());
-            aside.cancellation.take()
+            let rare = aside.rare.get_or_insert_default();
+            rare.reason = Some(reason.clone());
+            rare.cancellation.take()
         };
         if let Some(cancellation) = cancellation {
             cancellation.cancel();
@@ -137,11 +166,8 @@ impl Letter {
     fn resolve(&self, fate: u8) {
         let before = self.fate.fetch_or(fate, Ordering::AcqRel);
         if before & AWAITED != 0 {
-            let waiting = self
-                .aside()
-                .as_mut()
-                .map(|aside| std::mem::take(&mut aside.waiting));
-            waiting.into_iter().flatten().for_each(Waker::wake);
+            let (first, others) = self.aside().take_waiting();
+            first.into_iter().chain(others).for_each(Waker::wake);
         }
     }
 
@@ -154,7 +180,11 @@ impl Letter {
         if fate & DEAD == 0 {
             return None;
         }
-        let reason = self.aside().as_ref().and_then(|aside| aside.reason.clone());
+        let reason = self
+            .aside()
+            .rare
+            .as_ref()
+            .and_then(|rare| rare.reason.clone());
         reason.map(Fate::DeadLettered)
     }
 
@@ -168,10 +198,7 @@ impl Letter {
         }
         {
             let mut aside = self.aside();
-            let waiting = &mut aside.get_or_insert_default().waiting;
-            if !waiting.iter().any(|waker| waker.will_wake(wakeup.waker())) {
-                waiting.push(wakeup.waker().clone());
-            }
+            aside.wait(wakeup.waker());
             self.fate.fetch_or(AWAITED, Ordering::AcqRel);
         }
         // It may have ended in between, before it could see that somebody waits.
@@ -181,18 +208,15 @@ impl Letter {
     /// The signal that its handler should stop: its attempt was dropped, or its time is over.
     pub(super) fn cancellation(&self) -> CancellationToken {
         let mut aside = self.aside();
-        let token = aside
-            .get_or_insert_default()
-            .cancellation
-            .get_or_insert_with(|| {
-                self.attempt()
-                    .map_or_else(CancellationToken::new, |attempt| {
-                        attempt.cancellation.child_token()
-                    })
-            });
-        let token = token.clone();
+        let rare = aside.rare.get_or_insert_default();
+        let make = || match self.attempt() {
+            Some(attempt) => attempt.cancellation.child_token(),
+            None => CancellationToken::new(),
+        };
+        let token = rare.cancellation.get_or_insert_with(make).clone();
+        let is_over = rare.reason.is_some() || !self.deficit.is_active();
         drop(aside);
-        if !self.deficit.is_active() {
+        if is_over {
             token.cancel();
         }
         token
@@ -211,7 +235,7 @@ impl Letter {
         }
     }
 
-    fn aside(&self) -> MutexGuard<'_, Option<Box<Aside>>> {
+    fn aside(&self) -> MutexGuard<'_, Aside> {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

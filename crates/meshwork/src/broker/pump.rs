@@ -44,7 +44,7 @@ pub(super) async fn run(lane: Arc<Lane>) {
     };
     while lane.next_batch(&mut batch).await {
         while let Some(letter) = batch.pop_front() {
-            pump.deliver(letter).await;
+            pump.deliver(&Delivery(letter)).await;
             consume_budget().await;
         }
         pump.flush();
@@ -59,30 +59,31 @@ struct Pump<'a> {
 }
 
 impl Pump<'_> {
-    async fn deliver(&mut self, letter: Arc<Letter>) {
+    async fn deliver(&mut self, delivery: &Delivery) {
+        let letter = &*delivery.0;
         self.handled += 1;
         if self.handled >= ROOM_BATCH {
             self.flush();
         }
-        if let Some(reason) = self.undeliverable(&letter) {
-            return dead_lettered(&letter, reason);
+        if let Some(reason) = self.undeliverable(letter) {
+            return dead_lettered(letter, reason);
         }
-        self.started(&letter);
+        self.started(letter);
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.run_handler(&letter).await {
-                Run::Finished => return handler_finished(&letter),
-                Run::Over(reason) => return dead_lettered(&letter, reason),
+            match self.run_handler(delivery).await {
+                Run::Finished => return handler_finished(letter),
+                Run::Over(reason) => return dead_lettered(letter, reason),
                 Run::Failed(error) => {
                     letter.end_run();
-                    if let Some(reason) = self.undeliverable(&letter) {
-                        return dead_lettered(&letter, reason);
+                    if let Some(reason) = self.undeliverable(letter) {
+                        return dead_lettered(letter, reason);
                     }
                     if attempts > self.lane.shared.config.max_redeliveries {
                         let error = error.to_string();
                         let reason = DeadReason::HandlerFailed { attempts, error };
-                        return dead_lettered(&letter, reason);
+                        return dead_lettered(letter, reason);
                     }
                     self.lane.shared.counters.add(Count::Redelivered, 1);
                     // A handler that fails at once must not keep others from running.
@@ -116,17 +117,16 @@ impl Pump<'_> {
         }
     }
 
-    async fn run_handler(&mut self, letter: &Arc<Letter>) -> Run {
+    async fn run_handler(&mut self, delivery: &Delivery) -> Run {
         match self.handler {
-            Handler::Sync(handler) => run_sync(handler, letter),
-            Handler::Async(handler) => self.run_async(handler, letter).await,
+            Handler::Sync(handler) => run_sync(handler, delivery),
+            Handler::Async(handler) => self.run_async(handler, delivery).await,
         }
     }
 
-    async fn run_async(&mut self, handler: &AsyncHandler, letter: &Arc<Letter>) -> Run {
-        let context = Context::of_handler(Arc::clone(letter));
-        let delivery = Delivery(Arc::clone(letter));
-        let made = catch_unwind(AssertUnwindSafe(|| handler(context, delivery)));
+    async fn run_async(&mut self, handler: &AsyncHandler, delivery: &Delivery) -> Run {
+        let context = Context::of_handler(Arc::clone(&delivery.0));
+        let made = catch_unwind(AssertUnwindSafe(|| handler(context, delivery.clone())));
         let mut running = match made {
             Ok(future) => AssertUnwindSafe(future).catch_unwind(),
             Err(panic) => return Run::Failed(panicked(&*panic)),
@@ -155,11 +155,10 @@ impl Pump<'_> {
     }
 }
 
-fn run_sync(handler: &SyncHandler, letter: &Arc<Letter>) -> Run {
-    let context = Context::of_handler(Arc::clone(letter));
-    let delivery = Delivery(Arc::clone(letter));
+fn run_sync(handler: &SyncHandler, delivery: &Delivery) -> Run {
+    let context = Context::of_handler(Arc::clone(&delivery.0));
     outcome(catch_unwind(AssertUnwindSafe(|| {
-        handler(&context, &delivery)
+        handler(&context, delivery)
     })))
 }
 
