@@ -133,6 +133,7 @@ impl Lane {
             queue.closed = true;
             (std::mem::take(&mut queue.letters), queue.pump.take())
         };
+        self.sender.forget(self);
         for letter in letters {
             dead_lettered(&letter, DeadReason::RecipientGone);
         }

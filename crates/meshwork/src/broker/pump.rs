@@ -131,6 +131,19 @@ impl Pump<'_> {
             Ok(future) => AssertUnwindSafe(future).catch_unwind(),
             Err(panic) => return Run::Failed(panicked(&*panic)),
         };
+        let run = self.wait_for(&mut running).await;
+        // What the handler drops may panic too, above all where it was stopped half-way.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(running)));
+        match (run, dropped) {
+            (Run::Finished, Err(panic)) => Run::Failed(panicked(&*panic)),
+            (run, _) => run,
+        }
+    }
+
+    async fn wait_for<F>(&mut self, running: &mut F) -> Run
+    where
+        F: Future<Output = Result<Result<(), HandlerError>, Box<dyn Any + Send>>> + Unpin,
+    {
         // Most handlers are done when they are polled first: those need no timer.
         let first = poll_fn(|wakeup| Poll::Ready(running.poll_unpin(wakeup))).await;
         if let Poll::Ready(ended) = first {
@@ -140,7 +153,7 @@ impl Pump<'_> {
         let after = self.lane.shared.config.ack_timeout;
         tokio::select! {
             biased;
-            ended = &mut running => outcome(ended),
+            ended = running => outcome(ended),
             () = self.lane.mailbox.departed() => Run::Over(DeadReason::RecipientGone),
             () = tokio::time::sleep(after) => Run::Over(DeadReason::HandlerTimeout { after }),
         }

@@ -1,6 +1,7 @@
 //! A peer as a sender: its lanes to others, its numbers, and who watches it.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -66,15 +67,31 @@ impl Sender {
             }
         }
         let mailbox = self.shared.mailbox(peer)?;
-        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
-        // Another context of this sender may have been faster.
-        if let Some(lane) = lanes.get(peer).filter(|lane| !lane.mailbox.is_gone()) {
-            return Some(Arc::clone(lane));
-        }
-        let lane = Arc::new(Lane::new(Arc::clone(self), mailbox));
+        let lane = {
+            let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+            // Another context of this sender may have been faster.
+            if let Some(lane) = lanes.get(peer).filter(|lane| !lane.mailbox.is_gone()) {
+                return Some(Arc::clone(lane));
+            }
+            let lane = Arc::new(Lane::new(Arc::clone(self), mailbox));
+            lanes.insert(lane.mailbox.peer().clone(), Arc::clone(&lane));
+            lane
+        };
+        // Not under the lock: a recipient that has left meanwhile closes the lane here.
         lane.mailbox.attach(&lane);
-        lanes.insert(lane.mailbox.peer().clone(), Arc::clone(&lane));
         Some(lane)
+    }
+
+    /// That lane is closed; it and its recipient's handler need not be kept.
+    pub(super) fn forget(&self, closed: &Lane) {
+        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+        let peer = closed.mailbox.peer();
+        if lanes
+            .get(peer)
+            .is_some_and(|lane| std::ptr::eq(&**lane, closed))
+        {
+            lanes.remove(peer);
+        }
     }
 
     /// Forgets its lanes, which refer back to it.
@@ -107,7 +124,10 @@ impl Sender {
             }
         };
         for hook in hooks {
-            hook(id, recipient);
+            // A hook that panics must not end the lane that called it.
+            if catch_unwind(AssertUnwindSafe(|| hook(id, recipient))).is_err() {
+                tracing::error!(peer = %self.id, message = %id, "a message hook panicked");
+            }
         }
     }
 }

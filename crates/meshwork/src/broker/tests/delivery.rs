@@ -376,6 +376,58 @@ async fn old_dead_letters_make_way_but_stay_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_left_leaves_its_handler_to_be_dropped() {
+    let alive = Arc::new(());
+    let held = Arc::clone(&alive);
+    let (broker, _settled) = broker();
+    let holds = Handler::sync(move |_, _| {
+        let _held = &held;
+        Ok(())
+    });
+    register(&broker, "b", holds).await;
+    let sent = broker.outside("a").send("b", "x", nothing()).await.unwrap();
+    within(sent.acknowledged()).await;
+    drop(sent);
+    assert!(broker.unregister("b"));
+    within(async {
+        while Arc::strong_count(&alive) > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_hook_or_in_what_a_handler_drops_does_not_end_the_lane() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let config = BrokerConfig {
+        max_redeliveries: 0,
+        ..BrokerConfig::default()
+    };
+    let (broker, _settled) = broker_with(config);
+    let handler = Handler::new(|_, message| async move {
+        if message.kind() == "bomb" {
+            let _bomb = Bomb;
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    });
+    register(&broker, "b", handler).await;
+    broker.on_acknowledge("a", Arc::new(|_, _| panic!("a hook")));
+    let a = broker.outside("a");
+    for (kind, acknowledged) in [("x", true), ("bomb", false), ("x", true)] {
+        let sent = a.send("b", kind, nothing()).await.unwrap();
+        let fate = within(sent.acknowledged()).await;
+        assert_eq!(fate == Fate::Acknowledged, acknowledged, "{fate:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_broker_that_is_gone_leaves_nothing_behind() {
     let alive = Arc::new(());
     let held = Arc::clone(&alive);
