@@ -1,1 +1,354 @@
 //! Messages between peers of one process.
+//!
+//! Every registered peer has a bounded mailbox. What one peer sends to another arrives in the
+//! order in which it was sent and is handled one at a time; different senders' messages are
+//! handled beside each other. A message to a handler is acknowledged when the handler has finished
+//! *and* everything that it sent is acknowledged (`ack`), so an attempt whose messages are
+//! all acknowledged has nothing in flight. A message that can't be handled becomes a dead letter;
+//! none is dropped silently.
+//!
+//! Messages are not in the log. What the log needs to know of them is what a body left open when
+//! it ended ([`Broker::body_ended`]) and when the last of that closed ([`Settled`]).
+//!
+//! Not here: topics, other processes, and what to do about a lost attempt.
+
+mod ack;
+mod attempts;
+mod context;
+mod dead_letters;
+mod errors;
+mod lane;
+mod letter;
+mod mailbox;
+mod message;
+mod metrics;
+mod pump;
+mod sender;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use attempts::Attempts;
+use dead_letters::DeadLetters;
+use mailbox::Mailbox;
+use metrics::{Clock, Count, Counters, Histogram};
+use sender::{Moment, Sender};
+
+pub use attempts::{AttemptKey, BodyEnd, Settled};
+pub use context::Context;
+pub use dead_letters::DeadLetter;
+pub use errors::{
+    BroadcastError, DeadReason, Fate, HandlerError, ReadError, RegisterError, SendError,
+};
+pub use letter::{Delivery, Sent};
+pub use mailbox::{AsyncHandler, Handler, Recipient, SyncHandler};
+pub use message::{Kind, Message, MessageId, Origin, PeerId};
+pub use metrics::BrokerMetrics;
+pub use sender::Hook;
+pub use store::{MailInMemory, MailStore, MailStoreError, StoredMail};
+
+/// The limits of a broker.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// Messages that a peer's mailbox holds; more wait with their senders.
+    pub mailbox_capacity: u32,
+    /// The largest payload, in bytes.
+    pub max_message_bytes: usize,
+    /// How long one run of a handler may take.
+    pub ack_timeout: Duration,
+    /// How often a handler that failed is run again.
+    pub max_redeliveries: u32,
+    /// How long a send waits for room in a full mailbox.
+    pub send_deadline: Duration,
+    /// How many messages may lie between a message and its task: a limit for exchanges that
+    /// would never end. It also bounds the length of a chain of open messages in memory.
+    pub max_hops: u8,
+    /// How many names of messages each sender's way to a recipient remembers.
+    pub known_messages: usize,
+    /// How many dead letters are kept. With the largest payloads the default takes 64 MiB.
+    pub dead_letter_limit: usize,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            mailbox_capacity: 10_000,
+            max_message_bytes: 256 * 1024,
+            ack_timeout: Duration::from_secs(30),
+            max_redeliveries: 3,
+            send_deadline: Duration::from_secs(5),
+            max_hops: 64,
+            known_messages: 10_000,
+            dead_letter_limit: 256,
+        }
+    }
+}
+
+/// What every part of the broker can reach.
+pub(crate) struct Shared {
+    config: BrokerConfig,
+    clock: Clock,
+    runtime: Handle,
+    mailboxes: RwLock<HashMap<PeerId, Arc<Mailbox>>>,
+    senders: RwLock<HashMap<PeerId, Arc<Sender>>>,
+    attempts: Arc<Attempts>,
+    dead: DeadLetters,
+    counters: Counters,
+    latency: Histogram,
+    store: Arc<dyn MailStore>,
+    closed: AtomicBool,
+}
+
+impl Shared {
+    fn mailbox(&self, peer: &str) -> Option<Arc<Mailbox>> {
+        self.mailboxes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(peer)
+            .cloned()
+    }
+
+    fn sender(self: &Arc<Self>, peer: &PeerId) -> Arc<Sender> {
+        if let Some(sender) = self
+            .senders
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(peer)
+        {
+            return Arc::clone(sender);
+        }
+        let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
+        let index = senders.len() as u64;
+        let new = || Arc::new(Sender::new(peer.clone(), Arc::clone(self), index));
+        if self.closed.load(Ordering::Acquire) {
+            // It reaches nobody; keeping it would keep the broker.
+            return new();
+        }
+        Arc::clone(senders.entry(peer.clone()).or_insert_with(new))
+    }
+
+    /// Ends everything, so that nothing refers to anything in a circle any more.
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.attempts.close();
+        let mailboxes = std::mem::take(
+            &mut *self
+                .mailboxes
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        mailboxes.values().for_each(|mailbox| mailbox.depart());
+        let senders =
+            std::mem::take(&mut *self.senders.write().unwrap_or_else(PoisonError::into_inner));
+        senders.values().for_each(|sender| sender.close());
+    }
+}
+
+/// Closes the broker when the last clone of it is dropped.
+struct Door(Arc<Shared>);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// The local broker. Clones are the same broker; it closes with the last of them.
+#[derive(Clone)]
+pub struct Broker(Arc<Door>);
+
+impl Broker {
+    /// A broker whose agents' mail is kept in `store`. Handlers run on the present tokio runtime.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn new(config: BrokerConfig, store: Arc<dyn MailStore>) -> (Self, Settled) {
+        let (attempts, settled) = Attempts::new();
+        let shared = Shared {
+            dead: DeadLetters::new(config.dead_letter_limit),
+            config,
+            clock: Clock::new(),
+            runtime: Handle::current(),
+            mailboxes: RwLock::default(),
+            senders: RwLock::default(),
+            attempts,
+            counters: Counters::default(),
+            latency: Histogram::new(),
+            store,
+            closed: AtomicBool::new(false),
+        };
+        (Self(Arc::new(Door(Arc::new(shared)))), settled)
+    }
+
+    /// From now on that peer gets messages.
+    ///
+    /// # Errors
+    /// The name is taken, the broker closed, or the store can't say what waits in the mailbox.
+    pub async fn register(
+        &self,
+        peer: impl Into<PeerId>,
+        recipient: Recipient,
+    ) -> Result<(), RegisterError> {
+        let peer = peer.into();
+        let shared = self.shared();
+        let waiting = match &recipient {
+            Recipient::Handler(_) => 0,
+            Recipient::Mailbox => match shared.store.unread_count(&peer).await {
+                Ok(waiting) => waiting,
+                Err(error) => return Err(RegisterError::Store { peer, error }),
+            },
+        };
+        let owner = shared.sender(&peer);
+        let capacity = shared.config.mailbox_capacity;
+        let mut mailboxes = shared
+            .mailboxes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if shared.closed.load(Ordering::Acquire) {
+            return Err(RegisterError::Closed);
+        }
+        if mailboxes.contains_key(&peer) {
+            return Err(RegisterError::AlreadyRegistered { peer });
+        }
+        let mailbox = Arc::new(Mailbox::new(owner, recipient, capacity, waiting));
+        mailboxes.insert(peer, mailbox);
+        Ok(())
+    }
+
+    /// That peer left or was lost: its running handlers are dropped, what waits for it becomes
+    /// dead letters. Mail in the store stays there. What it sent before is delivered. False when
+    /// nobody of that name was registered.
+    pub fn unregister(&self, peer: &str) -> bool {
+        let mut mailboxes = self
+            .shared()
+            .mailboxes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mailbox = mailboxes.remove(peer);
+        drop(mailboxes);
+        if let Some(mailbox) = &mailbox {
+            mailbox.depart();
+        }
+        mailbox.is_some()
+    }
+
+    /// Takes the oldest unread messages of a peer that reads, at most `limit`; they will not be
+    /// unread again.
+    ///
+    /// # Errors
+    /// The peer has no mailbox, or the store failed: then what it did not mark stays unread.
+    pub async fn read(&self, peer: &str, limit: usize) -> Result<Vec<Message>, ReadError> {
+        let shared = self.shared();
+        let mailbox = shared
+            .mailbox(peer)
+            .filter(|mailbox| matches!(mailbox.recipient, Recipient::Mailbox))
+            .ok_or_else(|| ReadError::NoMailbox { peer: peer.into() })?;
+        let _turn = mailbox.reading.lock().await;
+        let peer = mailbox.peer();
+        let failed = |error| ReadError::Store {
+            peer: peer.clone(),
+            error,
+        };
+        let unread = shared.store.unread(peer, limit).await.map_err(failed)?;
+        let (keys, messages): (Vec<u64>, Vec<Message>) = unread
+            .into_iter()
+            .map(|stored| (stored.key, stored.message))
+            .unzip();
+        shared.store.mark_read(peer, &keys).await.map_err(failed)?;
+        mailbox.was_read(messages.len());
+        shared.counters.add(Count::Delivered, messages.len() as u64);
+        Ok(messages)
+    }
+
+    /// The right of a peer to send outside any task: nothing is held by what it sends, and its
+    /// receipts are the way to wait.
+    #[must_use]
+    pub fn outside(&self, peer: impl Into<PeerId>) -> Context {
+        Context::outside(self.shared().sender(&peer.into()))
+    }
+
+    /// The body of an attempt starts with this peer; its messages are counted from here. Asked
+    /// again for a body that runs, it gives another context of the same attempt.
+    #[must_use]
+    pub fn attempt_started(&self, peer: impl Into<PeerId>, attempt: AttemptKey) -> Context {
+        let sender = self.shared().sender(&peer.into());
+        Context::of_body(sender, self.shared().attempts.started(attempt))
+    }
+
+    /// How many messages that the attempt's body sent are not acknowledged. A message is not
+    /// acknowledged before all that it caused is, so 0 means that nothing is in flight.
+    #[must_use]
+    pub fn open_messages(&self, attempt: AttemptKey) -> u64 {
+        self.shared().attempts.open(attempt)
+    }
+
+    /// The body of the attempt has ended: it sends nothing more. Calls that it made and that are
+    /// not answered yet count as open. When something is open, [`Settled`] names the attempt
+    /// once nothing is; otherwise it never does.
+    pub fn body_ended(&self, attempt: AttemptKey) -> BodyEnd {
+        self.shared().attempts.body_ended(attempt)
+    }
+
+    /// The attempt was lost or cancelled: its messages hold nothing any more, those not delivered
+    /// die, its running handlers are told to stop, its contexts send nothing.
+    pub fn drop_attempt(&self, attempt: AttemptKey) {
+        self.shared().attempts.dropped(attempt);
+    }
+
+    /// Calls `hook` for each message that the peer sends, before it can be delivered. Hooks must
+    /// not block.
+    pub fn on_publish(&self, peer: impl Into<PeerId>, hook: Hook) {
+        self.shared()
+            .sender(&peer.into())
+            .hook(Moment::Publish, hook);
+    }
+
+    /// Calls `hook` for each of the peer's messages that is acknowledged, before its receipt
+    /// resolves. Hooks must not block.
+    pub fn on_acknowledge(&self, peer: impl Into<PeerId>, hook: Hook) {
+        self.shared()
+            .sender(&peer.into())
+            .hook(Moment::Acknowledge, hook);
+    }
+
+    /// The last dead letters, oldest first.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.shared().dead.all()
+    }
+
+    /// What was counted so far. Counts of what happens meanwhile may or may not be in it.
+    #[must_use]
+    pub fn metrics(&self) -> BrokerMetrics {
+        let shared = self.shared();
+        let count = |which| shared.counters.total(which);
+        let mailboxes = shared
+            .mailboxes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let queued = mailboxes
+            .iter()
+            .map(|(peer, mailbox)| (peer.clone(), mailbox.len()));
+        BrokerMetrics {
+            queued: queued.collect(),
+            sent: count(Count::Sent),
+            delivered: count(Count::Delivered),
+            acknowledged: count(Count::Acknowledged),
+            dead: count(Count::Dead),
+            redelivered: count(Count::Redelivered),
+            latency_p95: shared.latency.quantile(0.95),
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.0.0
+    }
+}

@@ -1,0 +1,464 @@
+//! The right to send: whose message it will be, and until when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::sync::TryAcquireError;
+use tokio::task::coop::consume_budget;
+use tokio_util::sync::CancellationToken;
+
+use super::ack::{Engagement, Parent, dead_lettered, not_sent};
+use super::attempts::Attempt;
+use super::dead_letters::DeadLetter;
+use super::errors::{BroadcastError, DeadReason, Fate, SendError};
+use super::lane::Lane;
+use super::letter::{Draft, Letter, Receipt, Sent};
+use super::mailbox::{Mailbox, Recipient};
+use super::message::{Kind, Message, MessageId, Origin, PeerId};
+use super::metrics::Count;
+use super::sender::{Moment, Sender};
+use super::store::MailStoreError;
+
+/// A token to send with. It dies with what it was given to: the body of an attempt, one run of a
+/// handler, or nothing at all when it is outside any task. A call that had begun before goes on
+/// and is counted.
+#[derive(Clone)]
+pub struct Context(Holder);
+
+#[derive(Clone)]
+enum Holder {
+    Outside {
+        sender: Arc<Sender>,
+    },
+    Body {
+        sender: Arc<Sender>,
+        attempt: Arc<Attempt>,
+    },
+    Handler {
+        letter: Arc<Letter>,
+        run: u32,
+    },
+}
+
+/// A message that is to be sent, past all checks that need no waiting.
+struct Outgoing {
+    lane: Arc<Lane>,
+    engagement: Engagement,
+    draft: Draft,
+}
+
+impl Context {
+    pub(super) fn outside(sender: Arc<Sender>) -> Self {
+        Self(Holder::Outside { sender })
+    }
+
+    pub(super) fn of_body(sender: Arc<Sender>, attempt: Arc<Attempt>) -> Self {
+        Self(Holder::Body { sender, attempt })
+    }
+
+    pub(super) fn of_handler(letter: Arc<Letter>) -> Self {
+        let run = letter.run();
+        Self(Holder::Handler { letter, run })
+    }
+
+    /// The peer in whose name it sends.
+    #[must_use]
+    pub fn sender(&self) -> &PeerId {
+        &self.as_sender().id
+    }
+
+    /// On whose behalf: what is sent or submitted with it belongs there.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        match &self.0 {
+            Holder::Outside { .. } => Origin::Outside,
+            Holder::Body { attempt, .. } => Origin::Attempt {
+                task: attempt.key.task,
+                grant: attempt.key.grant,
+            },
+            Holder::Handler { letter, .. } => letter.origin(),
+        }
+    }
+
+    /// Whether it was given to a handler. A handler must not wait for tasks: they may wait for
+    /// the message that it handles.
+    #[must_use]
+    pub fn in_handler(&self) -> bool {
+        matches!(self.0, Holder::Handler { .. })
+    }
+
+    /// Whether a send would not be refused with [`SendError::TokenDead`] now.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        match &self.0 {
+            Holder::Outside { .. } => true,
+            Holder::Body { attempt, .. } => attempt.deficit.is_active() && !attempt.is_dropped(),
+            Holder::Handler { letter, run } => letter.may_send(*run),
+        }
+    }
+
+    /// Cancelled when the attempt behind it is dropped, and for a handler when its time is over.
+    #[must_use]
+    pub fn cancellation(&self) -> CancellationToken {
+        match &self.0 {
+            Holder::Outside { .. } => CancellationToken::new(),
+            Holder::Body { attempt, .. } => attempt.cancellation.clone(),
+            Holder::Handler { letter, .. } => letter.cancellation(),
+        }
+    }
+
+    /// Sends to one peer. Resolves when the message is stored with the recipient; a full mailbox
+    /// is waited for, up to the broker's `send_deadline`. Dropped while it waits, nothing is sent.
+    ///
+    /// # Errors
+    /// See [`SendError`]: nothing was sent.
+    pub async fn send(
+        &self,
+        to: &str,
+        kind: impl Into<Kind>,
+        payload: Bytes,
+    ) -> Result<Sent, SendError> {
+        self.send_as(None, to, kind, payload).await
+    }
+
+    /// The same for a message that the caller names, because it may send it again. A name that
+    /// this sender used to that recipient before is not delivered again: the receipt is the first
+    /// message's. The broker remembers the last names, see `BrokerConfig::known_messages`.
+    ///
+    /// # Errors
+    /// See [`SendError`]: nothing was sent.
+    pub async fn send_named(
+        &self,
+        name: impl Into<Arc<str>>,
+        to: &str,
+        kind: impl Into<Kind>,
+        payload: Bytes,
+    ) -> Result<Sent, SendError> {
+        self.send_as(Some(name.into()), to, kind, payload).await
+    }
+
+    /// Sends to one peer if that needs no waiting.
+    ///
+    /// # Errors
+    /// [`SendError::MailboxFull`] at once, [`SendError::MustWait`] for a peer whose mail is kept
+    /// in a store, and what [`Context::send`] says.
+    pub fn try_send(
+        &self,
+        to: &str,
+        kind: impl Into<Kind>,
+        payload: Bytes,
+    ) -> Result<Sent, SendError> {
+        let outgoing = match self.begin(None, to, kind.into(), payload)? {
+            Begun::Outgoing(outgoing) => outgoing,
+            Begun::Ended(receipt) => return Ok(Sent(receipt)),
+        };
+        let mailbox = &outgoing.lane.mailbox;
+        if matches!(mailbox.recipient, Recipient::Mailbox) {
+            return Err(SendError::MustWait {
+                peer: mailbox.peer().clone(),
+            });
+        }
+        match mailbox.room.try_acquire() {
+            Ok(room) => room.forget(),
+            Err(no) => return Err(no_room(mailbox, &no, Duration::ZERO)),
+        }
+        Ok(deliver(outgoing))
+    }
+
+    /// Sends to many peers at once. Resolves when each of them has it; a peer whose mailbox is
+    /// full does not delay the others.
+    ///
+    /// # Errors
+    /// Names those that have not got it, after every one was tried.
+    pub async fn broadcast(
+        &self,
+        to: &[PeerId],
+        kind: impl Into<Kind>,
+        payload: Bytes,
+    ) -> Result<Vec<Sent>, BroadcastError> {
+        let kind = kind.into();
+        let sends = to
+            .iter()
+            .map(|peer| self.send(peer, kind.clone(), payload.clone()));
+        let (mut reached, mut receipts, mut missed) = (Vec::new(), Vec::new(), Vec::new());
+        for (peer, sent) in to.iter().zip(join_all(sends).await) {
+            match sent {
+                Ok(receipt) => {
+                    reached.push(peer.clone());
+                    receipts.push(receipt);
+                }
+                Err(error) => missed.push((peer.clone(), error)),
+            }
+        }
+        if missed.is_empty() {
+            Ok(receipts)
+        } else {
+            Err(BroadcastError { reached, missed })
+        }
+    }
+
+    async fn send_as(
+        &self,
+        name: Option<Arc<str>>,
+        to: &str,
+        kind: impl Into<Kind>,
+        payload: Bytes,
+    ) -> Result<Sent, SendError> {
+        // A loop that sends must let the pumps run, or it only fills mailboxes.
+        consume_budget().await;
+        let outgoing = match self.begin(name, to, kind.into(), payload)? {
+            Begun::Outgoing(outgoing) => outgoing,
+            Begun::Ended(receipt) => return Ok(Sent(receipt)),
+        };
+        let mailbox = &outgoing.lane.mailbox;
+        match mailbox.room.try_acquire() {
+            Ok(room) => room.forget(),
+            Err(_) => self.wait_for_room(mailbox).await?,
+        }
+        // The room is taken; until it is filled or given back there is nothing to wait for.
+        match mailbox.recipient {
+            Recipient::Handler(_) => Ok(deliver(outgoing)),
+            Recipient::Mailbox => store(outgoing, self.origin()).await,
+        }
+    }
+
+    async fn wait_for_room(&self, mailbox: &Mailbox) -> Result<(), SendError> {
+        let waited = self.as_sender().shared.config.send_deadline;
+        let room = match tokio::time::timeout(waited, mailbox.room.acquire()).await {
+            Ok(Ok(room)) => room,
+            Ok(Err(_)) => return Err(no_room(mailbox, &TryAcquireError::Closed, waited)),
+            Err(_) => return Err(no_room(mailbox, &TryAcquireError::NoPermits, waited)),
+        };
+        if self.is_dropped() {
+            return Err(SendError::TokenDead);
+        }
+        room.forget();
+        Ok(())
+    }
+
+    /// Everything about a send that needs no waiting. From here on it is counted.
+    fn begin(
+        &self,
+        name: Option<Arc<str>>,
+        to: &str,
+        kind: Kind,
+        payload: Bytes,
+    ) -> Result<Begun, SendError> {
+        let sender = self.as_sender();
+        let config = &sender.shared.config;
+        if payload.len() > config.max_message_bytes {
+            let limit = config.max_message_bytes;
+            return Err(SendError::TooLarge {
+                limit,
+                found: payload.len(),
+            });
+        }
+        let Some(lane) = sender.lane_to(to) else {
+            return Err(SendError::UnknownPeer { peer: to.into() });
+        };
+        let (engagement, hops) = self.engage().ok_or(SendError::TokenDead)?;
+        if let Some(name) = &name
+            && let Some(receipt) = lane.known(name)
+        {
+            return Ok(Begun::Ended(receipt));
+        }
+        let id = name.map_or_else(|| sender.next_id(), MessageId::Name);
+        let outgoing = Outgoing {
+            lane,
+            engagement,
+            draft: Draft {
+                id,
+                kind,
+                payload,
+                hops,
+            },
+        };
+        if hops > config.max_hops {
+            return Ok(Begun::Ended(too_far(&outgoing, self.origin())));
+        }
+        Ok(Begun::Outgoing(outgoing))
+    }
+
+    fn engage(&self) -> Option<(Engagement, u8)> {
+        let (parent, hops) = match &self.0 {
+            Holder::Outside { .. } => (Parent::Outside, 1),
+            Holder::Body { attempt, .. } if attempt.is_dropped() => return None,
+            Holder::Body { attempt, .. } => (Parent::Attempt(Arc::clone(attempt)), 1),
+            Holder::Handler { letter, run } if !letter.may_send(*run) => return None,
+            Holder::Handler { letter, .. } => (
+                Parent::Message(Arc::clone(letter)),
+                letter.hops.saturating_add(1),
+            ),
+        };
+        Engagement::below(parent).map(|engagement| (engagement, hops))
+    }
+
+    fn is_dropped(&self) -> bool {
+        match &self.0 {
+            Holder::Outside { .. } => false,
+            Holder::Body { attempt, .. } => attempt.is_dropped(),
+            Holder::Handler { letter, .. } => letter.is_dropped(),
+        }
+    }
+
+    fn as_sender(&self) -> &Arc<Sender> {
+        match &self.0 {
+            Holder::Outside { sender } | Holder::Body { sender, .. } => sender,
+            Holder::Handler { letter, .. } => &letter.lane.mailbox.owner,
+        }
+    }
+}
+
+enum Begun {
+    Outgoing(Outgoing),
+    /// The message exists already, or died at once.
+    Ended(Receipt),
+}
+
+/// Gives the message to the recipient's pump, in the room that was taken for it.
+fn deliver(outgoing: Outgoing) -> Sent {
+    let Outgoing {
+        lane,
+        engagement,
+        draft,
+    } = outgoing;
+    let shared = &lane.shared;
+    let parent = engagement.into_parent();
+    let letter = Arc::new(Letter::new(&lane, draft, parent, shared.clock.now_ns()));
+    if let MessageId::Name(name) = &letter.id
+        && let Some(first) = lane.known_or_remember(name, &letter)
+    {
+        not_sent(&letter);
+        lane.mailbox.make_room(1);
+        return Sent(first);
+    }
+    shared.counters.add(Count::Sent, 1);
+    lane.sender
+        .tell(Moment::Publish, &letter.id, lane.mailbox.peer());
+    if !lane.push(Arc::clone(&letter)) {
+        dead_lettered(&letter, DeadReason::RecipientGone);
+    }
+    Sent(Receipt::Letter(letter))
+}
+
+/// The room of a message that is being stored; given back unless it was stored.
+struct RoomInStore {
+    mailbox: Arc<Mailbox>,
+    stored: bool,
+}
+
+impl Drop for RoomInStore {
+    fn drop(&mut self) {
+        if !self.stored {
+            self.mailbox.make_room(1);
+        }
+    }
+}
+
+/// Puts the message into the mail store. It is acknowledged when it is there. A call that has
+/// begun is not to be abandoned, or nobody would know whether its message takes room.
+async fn store(outgoing: Outgoing, origin: Origin) -> Result<Sent, SendError> {
+    let peer = outgoing.lane.mailbox.peer().clone();
+    let runtime = outgoing.lane.shared.runtime.clone();
+    let room_in_store = RoomInStore {
+        mailbox: Arc::clone(&outgoing.lane.mailbox),
+        stored: false,
+    };
+    let storing = runtime.spawn(put_in_order(outgoing, room_in_store, origin));
+    storing.await.unwrap_or_else(|failed| {
+        Err(SendError::Store {
+            peer,
+            error: MailStoreError::new(failed.to_string()),
+        })
+    })
+}
+
+async fn put_in_order(
+    outgoing: Outgoing,
+    mut room: RoomInStore,
+    origin: Origin,
+) -> Result<Sent, SendError> {
+    let lane = &outgoing.lane;
+    let _in_order = lane.storing.lock().await;
+    if let MessageId::Name(name) = &outgoing.draft.id
+        && let Some(first) = lane.known(name)
+    {
+        return Ok(Sent(first));
+    }
+    let shared = &lane.shared;
+    let peer = lane.mailbox.peer();
+    if lane.mailbox.is_gone() {
+        return Err(SendError::RecipientGone { peer: peer.clone() });
+    }
+    let message = outgoing.to_message(origin);
+    let id = message.id.clone();
+    lane.sender.tell(Moment::Publish, &id, peer);
+    let stored = shared.store.put(message).await;
+    stored.map_err(|error| SendError::Store {
+        peer: peer.clone(),
+        error,
+    })?;
+    room.stored = true;
+    shared.counters.add(Count::Sent, 1);
+    shared.counters.add(Count::Acknowledged, 1);
+    lane.remember_fate(&id, Fate::Acknowledged);
+    lane.sender.tell(Moment::Acknowledge, &id, peer);
+    Ok(Sent(Receipt::Ended(id, Fate::Acknowledged)))
+}
+
+impl Outgoing {
+    fn to_message(&self, origin: Origin) -> Message {
+        let clock = &self.lane.shared.clock;
+        Message {
+            id: self.draft.id.clone(),
+            kind: self.draft.kind.clone(),
+            payload: self.draft.payload.clone(),
+            sender: self.lane.sender.id.clone(),
+            recipient: self.lane.mailbox.peer().clone(),
+            sent_at_ms: clock.epoch_ms(clock.now_ns()),
+            origin,
+            hops: self.draft.hops,
+        }
+    }
+}
+
+/// A message too far from its task is accepted and dies at once: an endless exchange ends here,
+/// and people can see between whom it went.
+fn too_far(outgoing: &Outgoing, origin: Origin) -> Receipt {
+    let shared = &outgoing.lane.shared;
+    let reason = DeadReason::TooFar {
+        hops: outgoing.draft.hops,
+        limit: shared.config.max_hops,
+    };
+    let message = outgoing.to_message(origin);
+    let (id, at_ms) = (message.id.clone(), message.sent_at_ms);
+    outgoing
+        .lane
+        .sender
+        .tell(Moment::Publish, &id, outgoing.lane.mailbox.peer());
+    shared.counters.add(Count::Sent, 1);
+    shared.counters.add(Count::Dead, 1);
+    outgoing
+        .lane
+        .remember_fate(&id, Fate::DeadLettered(reason.clone()));
+    shared.dead.push(DeadLetter {
+        message,
+        reason: reason.clone(),
+        at_ms,
+    });
+    Receipt::Ended(id, Fate::DeadLettered(reason))
+}
+
+fn no_room(mailbox: &Mailbox, no: &TryAcquireError, waited: Duration) -> SendError {
+    let peer = mailbox.peer().clone();
+    match no {
+        TryAcquireError::Closed => SendError::RecipientGone { peer },
+        TryAcquireError::NoPermits => SendError::MailboxFull {
+            peer,
+            limit: mailbox.capacity,
+            waited,
+        },
+    }
+}

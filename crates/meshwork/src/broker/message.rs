@@ -1,0 +1,170 @@
+//! The words of a message: who, what, under which id, on whose behalf.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// The name of a peer. Cheap to clone; compares as text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(Arc<str>);
+
+impl PeerId {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for PeerId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for PeerId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for PeerId {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<String> for PeerId {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<Arc<str>> for PeerId {
+    fn from(name: Arc<str>) -> Self {
+        Self(name)
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// What a message is called. The broker numbers messages itself; a caller who may repeat a
+/// send names the message, and it is delivered once for its sender and recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MessageId {
+    /// Given by the broker: unique within it, rising for each sender.
+    Number(u64),
+    /// Given by the caller.
+    Name(Arc<str>),
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The type of a message. A literal costs nothing, a shared text one reference count.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A literal of the program.
+    Static(&'static str),
+    /// A text that came from outside.
+    Shared(Arc<str>),
+}
+
+impl Deref for Kind {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Kind {}
+
+impl From<&'static str> for Kind {
+    fn from(text: &'static str) -> Self {
+        Self::Static(text)
+    }
+}
+
+impl From<String> for Kind {
+    fn from(text: String) -> Self {
+        Self::Shared(text.into())
+    }
+}
+
+impl From<Arc<str>> for Kind {
+    fn from(text: Arc<str>) -> Self {
+        Self::Shared(text)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+/// On whose behalf a message was sent. The numbers are opaque here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// By the body of a task, or by a handler that works off a message of that body.
+    Attempt {
+        /// The task.
+        task: u64,
+        /// The grant under which its body runs.
+        grant: u64,
+    },
+    /// Outside any task: holds no attempt.
+    Outside,
+}
+
+/// A message as plain data: what a mail store keeps, a reader gets and a dead letter shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it is called.
+    pub id: MessageId,
+    /// Its type.
+    pub kind: Kind,
+    /// Its content; JSON text by convention, never looked at by the broker.
+    pub payload: Bytes,
+    /// Who sent it; taken from the sender's context, so it can't be forged.
+    pub sender: PeerId,
+    /// To whom.
+    pub recipient: PeerId,
+    /// When it was sent, in milliseconds since the epoch, from a clock that never goes back.
+    pub sent_at_ms: u64,
+    /// On whose behalf.
+    pub origin: Origin,
+    /// How many messages lie between it and its task: 1 when a body sent it itself.
+    pub hops: u8,
+}

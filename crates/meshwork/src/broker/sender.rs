@@ -1,0 +1,133 @@
+//! A peer as a sender: its lanes to others, its numbers, and who watches it.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::Shared;
+use super::lane::Lane;
+use super::message::{MessageId, PeerId};
+
+/// Called with the id of a message that the watched peer sent, and its recipient.
+pub type Hook = Arc<dyn Fn(&MessageId, &PeerId) + Send + Sync>;
+
+/// When a hook is called.
+#[derive(Clone, Copy)]
+pub(super) enum Moment {
+    Publish,
+    Acknowledge,
+}
+
+#[derive(Default)]
+struct Hooks {
+    publish: Vec<Hook>,
+    acknowledge: Vec<Hook>,
+}
+
+/// Made when a peer is first heard of; kept, so that its numbers never start again.
+pub(super) struct Sender {
+    pub(super) id: PeerId,
+    pub(super) shared: Arc<Shared>,
+    /// The upper bits of its message numbers.
+    index: u64,
+    next: AtomicU64,
+    lanes: RwLock<HashMap<PeerId, Arc<Lane>>>,
+    hooked: AtomicBool,
+    hooks: RwLock<Hooks>,
+}
+
+/// A sender numbers 2^40 messages, about a million million, before its numbers meet another's.
+const SEQUENCE_BITS: u32 = 40;
+
+impl Sender {
+    pub(super) fn new(id: PeerId, shared: Arc<Shared>, index: u64) -> Self {
+        Self {
+            id,
+            shared,
+            index,
+            next: AtomicU64::new(0),
+            lanes: RwLock::default(),
+            hooked: AtomicBool::new(false),
+            hooks: RwLock::default(),
+        }
+    }
+
+    pub(super) fn next_id(&self) -> MessageId {
+        let sequence = self.next.fetch_add(1, Ordering::Relaxed);
+        MessageId::Number(self.index << SEQUENCE_BITS | sequence)
+    }
+
+    /// The lane to that peer as it is registered now.
+    pub(super) fn lane_to(self: &Arc<Self>, peer: &str) -> Option<Arc<Lane>> {
+        {
+            let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(lane) = lanes.get(peer).filter(|lane| !lane.mailbox.is_gone()) {
+                return Some(Arc::clone(lane));
+            }
+        }
+        let mailbox = self.shared.mailbox(peer)?;
+        let lane = {
+            let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+            // Another context of this sender may have been faster.
+            if let Some(lane) = lanes.get(peer).filter(|lane| !lane.mailbox.is_gone()) {
+                return Some(Arc::clone(lane));
+            }
+            let lane = Arc::new(Lane::new(Arc::clone(self), mailbox));
+            lanes.insert(lane.mailbox.peer().clone(), Arc::clone(&lane));
+            lane
+        };
+        // Not under the lock: a recipient that has left meanwhile closes the lane here.
+        lane.mailbox.attach(&lane);
+        Some(lane)
+    }
+
+    /// That lane is closed; it and its recipient's handler need not be kept.
+    pub(super) fn forget(&self, closed: &Lane) {
+        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+        let peer = closed.mailbox.peer();
+        if lanes
+            .get(peer)
+            .is_some_and(|lane| std::ptr::eq(&**lane, closed))
+        {
+            lanes.remove(peer);
+        }
+    }
+
+    /// Forgets its lanes, which refer back to it.
+    pub(super) fn close(&self) {
+        self.lanes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    pub(super) fn hook(&self, moment: Moment, hook: Hook) {
+        let mut hooks = self.hooks.write().unwrap_or_else(PoisonError::into_inner);
+        match moment {
+            Moment::Publish => hooks.publish.push(hook),
+            Moment::Acknowledge => hooks.acknowledge.push(hook),
+        }
+        self.hooked.store(true, Ordering::Release);
+    }
+
+    /// Calls the hooks of that moment, with no lock held: a hook may do anything.
+    pub(super) fn tell(&self, moment: Moment, id: &MessageId, recipient: &PeerId) {
+        if !self.hooked.load(Ordering::Acquire) {
+            return;
+        }
+        let hooks = {
+            let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner);
+            match moment {
+                Moment::Publish => hooks.publish.clone(),
+                Moment::Acknowledge => hooks.acknowledge.clone(),
+            }
+        };
+        for hook in hooks {
+            // A hook that panics must not end the lane that called it.
+            if catch_unwind(AssertUnwindSafe(|| hook(id, recipient))).is_err() {
+                tracing::error!(peer = %self.id, message = %id, "a message hook panicked");
+            }
+        }
+    }
+}
