@@ -10,14 +10,7 @@ use crate::{deny, needs, say, test, tidy};
 /// The last line of output is the test counts, after a table of the steps.
 pub(crate) fn chore(repository: &Repository) -> io::Result<bool> {
     let cargo = |arguments: &[&str]| succeeds(repository.cargo().args(arguments));
-    let clippy = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     // First, because linting compiles C too.
     let needs = Step::run("needs", || needs::provide(repository))?;
     let mut steps = vec![
@@ -39,8 +32,6 @@ pub(crate) fn chore(repository: &Repository) -> io::Result<bool> {
 /// Builds the pages with every warning an error: broken links are found here.
 fn document(repository: &Repository) -> io::Result<bool> {
     let mut command = repository.cargo();
-    command
-        .args(["doc", "--workspace", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings");
+    command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
     succeeds(&mut command)
 }

@@ -13,11 +13,7 @@ pub(crate) struct Counts {
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            out,
-            "{} passed, {} failed, {} skipped",
-            self.passed, self.failed, self.skipped
-        )
+        write!(out, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }
 
@@ -44,11 +40,7 @@ impl Tally {
         let line = line.trim_end();
         if let Some(announced) = announced(line) {
             self.settle();
-            self.running = Some(Running {
-                announced,
-                passed: 0,
-                skipped: 0,
-            });
+            self.running = Some(Running { announced, passed: 0, skipped: 0 });
         } else if let Some(counts) = result(line) {
             self.running = None;
             self.add(counts);
@@ -74,18 +66,9 @@ impl Tally {
     }
 
     fn settle(&mut self) {
-        if let Some(Running {
-            announced,
-            passed,
-            skipped,
-        }) = self.running.take()
-        {
+        if let Some(Running { announced, passed, skipped }) = self.running.take() {
             let failed = announced.saturating_sub(passed + skipped).max(1);
-            self.add(Counts {
-                passed,
-                failed,
-                skipped,
-            });
+            self.add(Counts { passed, failed, skipped });
         }
     }
 
@@ -99,9 +82,7 @@ impl Tally {
 /// `running 12 tests` → 12.
 fn announced(line: &str) -> Option<u64> {
     let rest = line.strip_prefix("running ")?;
-    let number = rest
-        .strip_suffix(" tests")
-        .or_else(|| rest.strip_suffix(" test"))?;
+    let number = rest.strip_suffix(" tests").or_else(|| rest.strip_suffix(" test"))?;
     number.parse().ok()
 }
 
@@ -167,8 +148,7 @@ test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
 
     #[test]
     fn other_lines_are_not_counted() {
-        let output =
-            "running late\nthe test result: ok. 9 passed; 9 failed\ntest of nothing ... ok\n";
+        let output = "running late\nthe test result: ok. 9 passed; 9 failed\ntest of nothing ... ok\n";
         assert_eq!(tally(output, true), "0 passed, 0 failed, 0 skipped");
     }
 }

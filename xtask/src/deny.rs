@@ -25,10 +25,7 @@ pub(crate) fn check(repository: &Repository) -> io::Result<bool> {
 
 fn is_installed(repository: &Repository) -> io::Result<bool> {
     let mut command = repository.cargo();
-    command
-        .args(["deny", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
     succeeds(&mut command)
 }
 
@@ -47,20 +44,9 @@ fn install(repository: &Repository) -> io::Result<bool> {
     let build = folder.join("build");
     let mut command = repository.cargo();
     command
-        .args([
-            "install",
-            "cargo-deny",
-            "--locked",
-            "--debug",
-            "--version",
-            VERSION,
-        ])
+        .args(["install", "cargo-deny", "--locked", "--debug", "--version", VERSION])
         .env("CARGO_PROFILE_DEV_DEBUG", "0");
-    command
-        .arg("--root")
-        .arg(&folder)
-        .arg("--target-dir")
-        .arg(&build);
+    command.arg("--root").arg(&folder).arg("--target-dir").arg(&build);
     let installed = succeeds(&mut command)?;
     if build.is_dir() {
         std::fs::remove_dir_all(&build)?;

@@ -39,10 +39,7 @@ fn main() -> ExitCode {
         ["tidy"] => Repository::find().and_then(|repository| tidy::chore(&repository)),
         ["ci"] => Repository::find().and_then(|repository| ci::chore(&repository)),
         unknown => {
-            complain(&format!(
-                "\"{}\" is not a chore; expected test, tidy, ci or help",
-                unknown.join(" ")
-            ));
+            complain(&format!("\"{}\" is not a chore; expected test, tidy, ci or help", unknown.join(" ")));
             return ExitCode::from(2);
         }
     };
@@ -58,9 +55,7 @@ fn main() -> ExitCode {
 
 /// The line of [`HELP`] about one chore.
 fn help_of(chore: &str) -> &'static str {
-    HELP.lines()
-        .find(|line| line.trim_start().starts_with(chore))
-        .unwrap_or(HELP)
+    HELP.lines().find(|line| line.trim_start().starts_with(chore)).unwrap_or(HELP)
 }
 
 /// Writes text to standard output, in order with what the chores' programs write there.

@@ -20,31 +20,11 @@ struct Program {
 }
 
 const PROGRAMS: [Program; 5] = [
-    Program {
-        name: "cc",
-        package: "build-essential",
-        why: "compiles the bundled SQLite",
-    },
-    Program {
-        name: "git",
-        package: "git",
-        why: "lists the files that tidy looks at",
-    },
-    Program {
-        name: "sh",
-        package: "dash",
-        why: "runs the tasks of shell peers",
-    },
-    Program {
-        name: "setsid",
-        package: "util-linux",
-        why: "tests make processes that leave their group",
-    },
-    Program {
-        name: "xargs",
-        package: "findutils",
-        why: "the reference that shell tasks are measured against",
-    },
+    Program { name: "cc", package: "build-essential", why: "compiles the bundled SQLite" },
+    Program { name: "git", package: "git", why: "lists the files that tidy looks at" },
+    Program { name: "sh", package: "dash", why: "runs the tasks of shell peers" },
+    Program { name: "setsid", package: "util-linux", why: "tests make processes that leave their group" },
+    Program { name: "xargs", package: "findutils", why: "the reference that shell tasks are measured against" },
 ];
 
 /// Makes sure that everything is there which the tests start. Installs what is missing where it may; true, or
@@ -59,38 +39,22 @@ fn provide_programs(repository: &Repository) -> io::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let has_apt = search_path()
-        .iter()
-        .any(|folder| is_program(&folder.join("apt-get")));
+    let has_apt = search_path().iter().any(|folder| is_program(&folder.join("apt-get")));
     if has_apt && is_root()? {
         install(repository, &missing)?;
     }
     let missing = self::missing(&missing, &search_path());
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(io::Error::other(explain(&missing)))
-    }
+    if missing.is_empty() { Ok(()) } else { Err(io::Error::other(explain(&missing))) }
 }
 
 /// Those of `programs` that no folder holds.
 fn missing(programs: &[Program], folders: &[PathBuf]) -> Vec<Program> {
-    let here = |program: &Program| {
-        folders
-            .iter()
-            .any(|folder| is_program(&folder.join(program.name)))
-    };
-    programs
-        .iter()
-        .filter(|program| !here(program))
-        .copied()
-        .collect()
+    let here = |program: &Program| folders.iter().any(|folder| is_program(&folder.join(program.name)));
+    programs.iter().filter(|program| !here(program)).copied().collect()
 }
 
 fn explain(missing: &[Program]) -> String {
-    let mut text = String::from(
-        "programs are missing and could not be installed (that needs root and apt-get):",
-    );
+    let mut text = String::from("programs are missing and could not be installed (that needs root and apt-get):");
     for Program { name, package, why } in missing {
         text.push_str(&format!("\n  {name} ({why}): Debian package {package}"));
     }
@@ -109,19 +73,13 @@ fn install(repository: &Repository, missing: &[Program]) -> io::Result<()> {
     };
     // Failures are not final here: whether the programs are there is looked at afterwards.
     if succeeds(apt().arg("update"))? {
-        succeeds(
-            apt()
-                .args(["install", "--yes", "--no-install-recommends"])
-                .args(packages),
-        )?;
+        succeeds(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages))?;
     }
     Ok(())
 }
 
 fn search_path() -> Vec<PathBuf> {
-    std::env::var_os("PATH")
-        .map(|path| std::env::split_paths(&path).collect())
-        .unwrap_or_default()
+    std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
 fn is_program(path: &Path) -> bool {
@@ -143,18 +101,12 @@ mod tests {
         let missing = missing(&PROGRAMS, &nowhere);
         assert_eq!(missing, PROGRAMS);
         let text = explain(&missing);
-        assert!(
-            text.contains("setsid") && text.contains("util-linux"),
-            "{text}"
-        );
+        assert!(text.contains("setsid") && text.contains("util-linux"), "{text}");
     }
 
     #[test]
     fn what_is_on_the_path_is_not_missing() {
-        let shell = PROGRAMS
-            .iter()
-            .find(|program| program.name == "sh")
-            .copied();
+        let shell = PROGRAMS.iter().find(|program| program.name == "sh").copied();
         assert_eq!(missing(shell.as_slice(), &search_path()), []);
     }
 }

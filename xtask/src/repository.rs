@@ -16,17 +16,14 @@ impl Repository {
     pub(crate) fn find() -> io::Result<Self> {
         let package = std::env::var_os("CARGO_MANIFEST_DIR");
         let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-        let root = Path::new(&package).parent().ok_or_else(|| {
-            io::Error::other("xtask has no folder above it; expected the repository")
-        })?;
+        let root = Path::new(&package)
+            .parent()
+            .ok_or_else(|| io::Error::other("xtask has no folder above it; expected the repository"))?;
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(folder) => root.join(folder),
             None => root.join("target"),
         };
-        Ok(Self {
-            root: root.to_path_buf(),
-            target,
-        })
+        Ok(Self { root: root.to_path_buf(), target })
     }
 
     /// The folder that holds the workspace's `Cargo.toml`.
@@ -42,9 +39,7 @@ impl Repository {
     /// `program`, to be run at the root with nothing to read on its standard input.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command
-            .current_dir(&self.root)
-            .stdin(std::process::Stdio::null());
+        command.current_dir(&self.root).stdin(std::process::Stdio::null());
         command
     }
 

@@ -18,10 +18,7 @@ pub(crate) struct Step {
 impl Step {
     /// Runs `work`, which says whether it succeeded, between two lines on standard output.
     /// An error counts as a failure and is shown: the steps after it still have something to tell.
-    pub(crate) fn run(
-        name: &'static str,
-        work: impl FnOnce() -> io::Result<bool>,
-    ) -> io::Result<Self> {
+    pub(crate) fn run(name: &'static str, work: impl FnOnce() -> io::Result<bool>) -> io::Result<Self> {
         crate::say(&format!("==> {name}"))?;
         let step = Self::timed(name, work);
         crate::say(&step.to_string())?;
@@ -34,24 +31,14 @@ impl Step {
             Ok(succeeded) => (succeeded, None),
             Err(error) => (false, Some(error)),
         };
-        Self {
-            name,
-            succeeded,
-            error,
-            took: start.elapsed(),
-        }
+        Self { name, succeeded, error, took: start.elapsed() }
     }
 }
 
 impl std::fmt::Display for Step {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let word = if self.succeeded { "ok" } else { "FAILED" };
-        write!(
-            out,
-            "<== {}: {word}, {:.1} s",
-            self.name,
-            self.took.as_secs_f64()
-        )?;
+        write!(out, "<== {}: {word}, {:.1} s", self.name, self.took.as_secs_f64())?;
         match &self.error {
             Some(error) => write!(out, ": {error}"),
             None => Ok(()),
@@ -65,10 +52,7 @@ pub(crate) fn succeeds(command: &mut Command) -> io::Result<bool> {
         Ok(status) => Ok(status.success()),
         Err(error) => {
             let program = command.get_program().to_string_lossy();
-            Err(io::Error::new(
-                error.kind(),
-                format!("could not start {program}: {error}"),
-            ))
+            Err(io::Error::new(error.kind(), format!("could not start {program}: {error}")))
         }
     }
 }
@@ -91,9 +75,6 @@ mod tests {
     #[test]
     fn a_program_that_is_missing_is_named() {
         let error = succeeds(&mut Command::new("meshwork-no-such-program")).unwrap_err();
-        assert!(
-            error.to_string().contains("meshwork-no-such-program"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("meshwork-no-such-program"), "{error}");
     }
 }

@@ -23,9 +23,7 @@ pub(crate) fn steps(repository: &Repository, needs: Step) -> io::Result<(Vec<Ste
     let mut steps = vec![needs];
     if succeeded(&steps) {
         let arguments = ["test", "--workspace", "--no-run"];
-        steps.push(Step::run("build tests", || {
-            succeeds(repository.cargo().args(arguments))
-        })?);
+        steps.push(Step::run("build tests", || succeeds(repository.cargo().args(arguments)))?);
     }
     if succeeded(&steps) {
         steps.push(Step::run("run tests", || run(repository, &mut counts))?);
@@ -40,14 +38,9 @@ fn succeeded(steps: &[Step]) -> bool {
 /// Runs unit, integration and documentation tests, passing their output on as it comes.
 fn run(repository: &Repository, counts: &mut Counts) -> io::Result<bool> {
     let mut command = repository.cargo();
-    command
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .stdout(Stdio::piped());
+    command.args(["test", "--workspace", "--no-fail-fast"]).stdout(Stdio::piped());
     let mut child = command.spawn()?;
-    let output = child
-        .stdout
-        .take()
-        .ok_or_else(|| io::Error::other("cargo test has no output to read"))?;
+    let output = child.stdout.take().ok_or_else(|| io::Error::other("cargo test has no output to read"))?;
     let tally = pass_on(BufReader::new(output), io::stdout());
     let status = child.wait()?;
     let succeeded = status.success();
@@ -76,17 +69,11 @@ mod tests {
 
     #[test]
     fn output_goes_through_unchanged_and_is_counted() {
-        let output = b"\xff\nrunning 1 test\ntest a ... ok\n\ntest result: ok. 1 passed; 0 failed; 2 ignored; 0 measured\nlast";
+        let output =
+            b"\xff\nrunning 1 test\ntest a ... ok\n\ntest result: ok. 1 passed; 0 failed; 2 ignored; 0 measured\nlast";
         let mut copy = Vec::new();
         let tally = pass_on(&output[..], &mut copy).unwrap();
         assert_eq!(copy, output);
-        assert_eq!(
-            tally.finish(true),
-            Counts {
-                passed: 1,
-                failed: 0,
-                skipped: 2
-            }
-        );
+        assert_eq!(tally.finish(true), Counts { passed: 1, failed: 0, skipped: 2 });
     }
 }

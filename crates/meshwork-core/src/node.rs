@@ -619,8 +619,7 @@ impl Node {
             tickets.push(ticket);
         }
         let author = Author { node: self.setup.name.clone(), incarnation: self.incarnation_of_author() };
-        let batch =
-            Arc::new(Batch { author, seq: self.next_seq, seen: self.swarm.last(), time_ms: now_ms, entries });
+        let batch = Arc::new(Batch { author, seq: self.next_seq, seen: self.swarm.last(), time_ms: now_ms, entries });
         self.next_seq += u64::from(!joining);
         self.in_flight = Some((batch.clone(), tickets));
         self.asks.push(Ask::Append(batch));

@@ -21,27 +21,15 @@ pub(super) struct File {
 impl File {
     fn new(path: String, bytes: Vec<u8>) -> Self {
         let size = bytes.len();
-        let text = String::from_utf8(bytes)
-            .ok()
-            .filter(|text| !text.contains('\0'));
-        let rust = text
-            .as_deref()
-            .filter(|_| path.ends_with(".rs"))
-            .map(Rust::new);
-        Self {
-            path,
-            size,
-            text,
-            rust,
-        }
+        let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+        let rust = text.as_deref().filter(|_| path.ends_with(".rs")).map(Rust::new);
+        Self { path, size, text, rust }
     }
 
     /// The lines of a text, numbered from 1; none for a file that is not text.
     pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let text = self.text.as_deref().unwrap_or_default();
-        text.split('\n')
-            .enumerate()
-            .map(|(index, line)| (index + 1, line))
+        text.split('\n').enumerate().map(|(index, line)| (index + 1, line))
     }
 
     /// The last part of the path.
@@ -62,21 +50,11 @@ impl Files {
         // The owner of a checkout may differ from who runs the chores (containers do that), and git would
         // refuse. Only names are listed here, of a tree whose code is running already.
         let mut git = Command::new("git");
-        git.current_dir(root).args([
-            "-c",
-            "safe.directory=*",
-            "ls-files",
-            "-z",
-            "-co",
-            "--exclude-standard",
-        ]);
+        git.current_dir(root).args(["-c", "safe.directory=*", "ls-files", "-z", "-co", "--exclude-standard"]);
         let output = git.output()?;
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr);
-            return Err(io::Error::other(format!(
-                "git could not list the files: {}",
-                error.trim()
-            )));
+            return Err(io::Error::other(format!("git could not list the files: {}", error.trim())));
         }
         let names = String::from_utf8(output.stdout)
             .map_err(|_| io::Error::other("the name of a file is not UTF-8; expected UTF-8"))?;
@@ -94,19 +72,10 @@ impl Files {
     fn from_list(mut files: Vec<File>) -> Self {
         files.sort_by(|one, other| one.path.cmp(&other.path));
         files.dedup_by(|one, other| one.path == other.path);
-        let tests: Vec<String> = files
-            .iter()
-            .flat_map(|file| {
-                file.rust
-                    .iter()
-                    .flat_map(|rust| test_modules(&file.path, rust))
-            })
-            .collect();
+        let tests: Vec<String> =
+            files.iter().flat_map(|file| file.rust.iter().flat_map(|rust| test_modules(&file.path, rust))).collect();
         for file in &mut files {
-            let is_test = file
-                .path
-                .split('/')
-                .any(|part| part == "tests" || part == "tests.rs")
+            let is_test = file.path.split('/').any(|part| part == "tests" || part == "tests.rs")
                 || tests.iter().any(|module| is_module(&file.path, module));
             if let Some(rust) = file.rust.as_mut().filter(|_| is_test) {
                 rust.mark_all_as_test();
@@ -118,8 +87,7 @@ impl Files {
     /// Files that exist in a test only.
     #[cfg(test)]
     pub(super) fn samples(samples: &[(&str, &str)]) -> Self {
-        let file =
-            |&(path, text): &(&str, &str)| File::new(path.to_owned(), text.as_bytes().to_vec());
+        let file = |&(path, text): &(&str, &str)| File::new(path.to_owned(), text.as_bytes().to_vec());
         Self::from_list(samples.iter().map(file).collect())
     }
 
@@ -133,8 +101,7 @@ impl Files {
 
     /// Every Rust source with its path.
     pub(super) fn rust(&self) -> impl Iterator<Item = (&str, &Rust)> {
-        self.iter()
-            .filter_map(|file| Some((file.path.as_str(), file.rust.as_ref()?)))
+        self.iter().filter_map(|file| Some((file.path.as_str(), file.rust.as_ref()?)))
     }
 
     /// The text of one file.
@@ -145,8 +112,7 @@ impl Files {
 
 /// Whether `path` is `module.rs` or lies in the folder `module`.
 fn is_module(path: &str, module: &str) -> bool {
-    path.strip_prefix(module)
-        .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+    path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -162,20 +128,8 @@ mod tests {
             ("a/src/real.rs", "fn f() {}\n"),
             ("a/tests/cli.rs", "fn f() {}\n"),
         ]);
-        let tests: Vec<&str> = files
-            .rust()
-            .filter(|(_, rust)| rust.is_test_line(1))
-            .map(|(path, _)| path)
-            .collect();
-        assert_eq!(
-            tests,
-            [
-                "a/src/lib.rs",
-                "a/src/samples.rs",
-                "a/src/samples/deep.rs",
-                "a/tests/cli.rs"
-            ]
-        );
+        let tests: Vec<&str> = files.rust().filter(|(_, rust)| rust.is_test_line(1)).map(|(path, _)| path).collect();
+        assert_eq!(tests, ["a/src/lib.rs", "a/src/samples.rs", "a/src/samples/deep.rs", "a/tests/cli.rs"]);
     }
 
     #[test]

@@ -10,8 +10,7 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
         for (number, line) in file.lines() {
             let pattern = line.strip_prefix('!').unwrap_or(line);
             if !pattern.is_empty() && !line.starts_with('#') && !pattern.starts_with('/') {
-                let message =
-                    format!("the pattern {line} is not anchored; expected a `/` before it");
+                let message = format!("the pattern {line} is not anchored; expected a `/` before it");
                 findings.push(Finding::new(&file.path, number, message));
             }
         }
@@ -25,10 +24,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_matches_anywhere_is_found() {
-        let files = Files::samples(&[(
-            "a/.gitignore",
-            "# builds\n/target\n!/target/keep\n\n*.log\n!b\n",
-        )]);
+        let files = Files::samples(&[("a/.gitignore", "# builds\n/target\n!/target/keep\n\n*.log\n!b\n")]);
         let lines: Vec<usize> = check(&files).iter().map(|found| found.line).collect();
         assert_eq!(lines, [5, 6]);
     }

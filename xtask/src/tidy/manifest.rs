@@ -24,30 +24,15 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
         .filter_map(|file| Some((file, file.text.as_deref()?)))
         .filter(|(_, text)| has_line(text, "package", |_| true))
         .collect();
-    let own: BTreeSet<&str> = manifests
-        .iter()
-        .filter_map(|(_, text)| package_name(text))
-        .collect();
+    let own: BTreeSet<&str> = manifests.iter().filter_map(|(_, text)| package_name(text)).collect();
     let mut findings = Vec::new();
     for (file, text) in manifests {
-        if !has_line(text, "lints", |line| {
-            line.split_whitespace().eq(["workspace", "=", "true"])
-        }) {
-            findings.push(Finding::new(
-                &file.path,
-                0,
-                "no [lints] with workspace = true",
-            ));
+        if !has_line(text, "lints", |line| line.split_whitespace().eq(["workspace", "=", "true"])) {
+            findings.push(Finding::new(&file.path, 0, "no [lints] with workspace = true"));
         }
-        let silent = entries(text)
-            .into_iter()
-            .filter(|entry| entry.comment.is_empty() && !own.contains(entry.name));
+        let silent = entries(text).into_iter().filter(|entry| entry.comment.is_empty() && !own.contains(entry.name));
         findings.extend(silent.map(|Entry { name, line, .. }| {
-            Finding::new(
-                &file.path,
-                line,
-                format!("no comment says why {name} is needed"),
-            )
+            Finding::new(&file.path, line, format!("no comment says why {name} is needed"))
         }));
     }
     findings
@@ -59,36 +44,19 @@ pub(super) fn entries(manifest: &str) -> Vec<Entry<'_>> {
     for (section, line, text) in lines(manifest) {
         let (text, comment) = split_comment(text);
         let parts: Vec<&str> = section.rsplit('.').collect();
-        let kind = |name: &str| {
-            matches!(
-                name,
-                "dependencies" | "dev-dependencies" | "build-dependencies"
-            )
-        };
+        let kind = |name: &str| matches!(name, "dependencies" | "dev-dependencies" | "build-dependencies");
         match parts.as_slice() {
             ["dependencies", "workspace"] => {}
             // `name = …`, or `name.workspace = true`.
             [section, ..] if kind(section) && !text.starts_with('[') => {
                 let key = text.split_once('=').map(|(key, _)| key.trim());
-                let key = key
-                    .and_then(|key| key.split('.').next())
-                    .map(|key| key.trim_matches(['"', ' ']));
+                let key = key.and_then(|key| key.split('.').next()).map(|key| key.trim_matches(['"', ' ']));
                 let is_name = |key: &&str| !key.is_empty() && key.bytes().all(is_name);
-                entries.extend(key.filter(is_name).map(|name| Entry {
-                    section,
-                    name,
-                    line,
-                    comment,
-                }));
+                entries.extend(key.filter(is_name).map(|name| Entry { section, name, line, comment }));
             }
             // `[dependencies.name]`.
             [name, section, ..] if kind(section) && text.starts_with('[') => {
-                entries.push(Entry {
-                    section,
-                    name,
-                    line,
-                    comment,
-                });
+                entries.push(Entry { section, name, line, comment });
             }
             _ => {}
         }
@@ -105,10 +73,7 @@ fn lines(manifest: &str) -> impl Iterator<Item = (&str, usize, &str)> {
     let mut section = "";
     manifest.lines().enumerate().map(move |(index, line)| {
         let header = split_comment(line).0;
-        if let Some(name) = header
-            .strip_prefix('[')
-            .and_then(|name| name.strip_suffix(']'))
-        {
+        if let Some(name) = header.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
             section = name.trim_matches(['[', ']', ' ']);
         }
         (section, index + 1, line.trim())
@@ -122,13 +87,7 @@ fn has_line(manifest: &str, wanted: &str, is_it: impl Fn(&str) -> bool) -> bool 
 fn package_name(manifest: &str) -> Option<&str> {
     let name = lines(manifest)
         .filter(|(section, _, _)| *section == "package")
-        .find_map(|(_, _, line)| {
-            split_comment(line)
-                .0
-                .strip_prefix("name")?
-                .trim_start()
-                .strip_prefix('=')
-        })?;
+        .find_map(|(_, _, line)| split_comment(line).0.strip_prefix("name")?.trim_start().strip_prefix('='))?;
     Some(name.trim().trim_matches('"'))
 }
 
@@ -153,10 +112,7 @@ mod tests {
     fn found(manifest: &str) -> Vec<String> {
         let files = Files::samples(&[
             ("a/Cargo.toml", manifest),
-            (
-                "b/Cargo.toml",
-                "[package]\nname = \"own\"\n[lints]\nworkspace = true\n",
-            ),
+            ("b/Cargo.toml", "[package]\nname = \"own\"\n[lints]\nworkspace = true\n"),
         ]);
         check(&files).iter().map(Finding::to_string).collect()
     }
@@ -179,21 +135,12 @@ mod tests {
 
     #[test]
     fn a_crate_with_lints_of_its_own_is_found() {
-        assert_eq!(
-            found("[package]\nname = \"a\"\n"),
-            ["a/Cargo.toml: no [lints] with workspace = true"]
-        );
-        assert_eq!(
-            found("[package]\nname = \"a\"\n[lints.rust]\nworkspace = true\n").len(),
-            1
-        );
+        assert_eq!(found("[package]\nname = \"a\"\n"), ["a/Cargo.toml: no [lints] with workspace = true"]);
+        assert_eq!(found("[package]\nname = \"a\"\n[lints.rust]\nworkspace = true\n").len(), 1);
     }
 
     #[test]
     fn a_workspace_manifest_is_no_crate() {
-        assert_eq!(
-            found("[workspace]\n[workspace.dependencies]\nserde = \"1\"\n"),
-            [""; 0]
-        );
+        assert_eq!(found("[workspace]\n[workspace.dependencies]\nserde = \"1\"\n"), [""; 0]);
     }
 }

@@ -30,10 +30,7 @@ pub(super) fn mask(source: &str) -> Masked {
     }
     // Only whole tokens are blanked, and their borders are ASCII, so both are UTF-8 still.
     let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
-    Masked {
-        code: text(code),
-        uncommented: text(uncommented),
-    }
+    Masked { code: text(code), uncommented: text(uncommented) }
 }
 
 fn blank(bytes: &mut [u8]) {
@@ -47,10 +44,7 @@ fn blank(bytes: &mut [u8]) {
 /// The length of the literal or comment that `rest` begins with, else 1.
 fn token(rest: &[u8], before: Option<u8>) -> usize {
     match rest {
-        [b'/', b'/', ..] => rest
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .unwrap_or(rest.len()),
+        [b'/', b'/', ..] => rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len()),
         [b'/', b'*', ..] => block_comment(rest),
         [b'"', ..] => string(rest),
         [b'\'', ..] => character(rest).unwrap_or(1),
@@ -115,11 +109,7 @@ fn character(rest: &[u8]) -> Option<usize> {
 
 /// `r"…"`, `r#"…"#`, `b"…"`, `br"…"`, `c"…"`, `cr"…"`, `b'x'`; nothing for a name such as `r#type` or `bytes`.
 fn prefixed(rest: &[u8]) -> Option<usize> {
-    let prefix = rest
-        .iter()
-        .take(2)
-        .take_while(|&&byte| matches!(byte, b'r' | b'b' | b'c'))
-        .count();
+    let prefix = rest.iter().take(2).take_while(|&&byte| matches!(byte, b'r' | b'b' | b'c')).count();
     let is_raw = rest[prefix - 1] == b'r';
     let after = rest.get(prefix..)?;
     match after {
@@ -129,8 +119,7 @@ fn prefixed(rest: &[u8]) -> Option<usize> {
             let hashes = after.iter().take_while(|&&byte| byte == b'#').count();
             (after.get(hashes) == Some(&b'"')).then_some(())?;
             let start = prefix + hashes + 1;
-            let ends =
-                |window: &[u8]| window[0] == b'"' && window[1..].iter().all(|&byte| byte == b'#');
+            let ends = |window: &[u8]| window[0] == b'"' && window[1..].iter().all(|&byte| byte == b'#');
             let end = rest[start..].windows(hashes + 1).position(ends);
             Some(end.map_or(rest.len(), |end| start + end + hashes + 1))
         }
@@ -158,20 +147,14 @@ mod tests {
     #[test]
     fn strings_of_every_kind_are_blanked() {
         assert_eq!(code(r#"a("b { \" }", c)"#), "a( , c)");
-        assert_eq!(
-            code("x(r\"\\\", r#\"a \" b\"#, br##\"\"# \"##, b\"y\", c\"z\") end"),
-            "x( , , , , ) end"
-        );
+        assert_eq!(code("x(r\"\\\", r#\"a \" b\"#, br##\"\"# \"##, b\"y\", c\"z\") end"), "x( , , , , ) end");
         assert_eq!(code("a \"never closed }"), "a");
         assert_eq!(code("\"// no comment\" b"), "b");
     }
 
     #[test]
     fn characters_are_blanked_and_lifetimes_are_not() {
-        assert_eq!(
-            code("f('{', '\\'', '\\u{7b}', b'}', 'é', '😀')"),
-            "f( , , , , , )"
-        );
+        assert_eq!(code("f('{', '\\'', '\\u{7b}', b'}', 'é', '😀')"), "f( , , , , , )");
         assert_eq!(
             code("fn f<'a>(x: &'a str) { 'l: loop { break 'l; } }"),
             "fn f<'a>(x: &'a str) { 'l: loop { break 'l; } }"
@@ -180,10 +163,7 @@ mod tests {
 
     #[test]
     fn names_that_begin_like_literals_stay() {
-        assert_eq!(
-            code("r#type bytes var(crate) br b c"),
-            "r#type bytes var(crate) br b c"
-        );
+        assert_eq!(code("r#type bytes var(crate) br b c"), "r#type bytes var(crate) br b c");
     }
 
     #[test]

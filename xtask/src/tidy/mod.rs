@@ -36,11 +36,7 @@ pub(crate) struct Finding {
 
 impl Finding {
     fn new(path: &str, line: usize, message: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            message: message.into(),
-        }
+        Self { path: path.to_owned(), line, message: message.into() }
     }
 }
 
@@ -110,12 +106,6 @@ mod tests {
     fn findings_are_ordered_and_say_where() {
         let files = Files::samples(&[("b.md", "x \n"), ("a.md", "one\ntwo \n")]);
         let lines: Vec<String> = findings(&files).iter().map(Finding::to_string).collect();
-        assert_eq!(
-            lines,
-            [
-                "a.md:2: white space at the end of the line",
-                "b.md:1: white space at the end of the line"
-            ]
-        );
+        assert_eq!(lines, ["a.md:2: white space at the end of the line", "b.md:1: white space at the end of the line"]);
     }
 }

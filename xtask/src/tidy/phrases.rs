@@ -39,12 +39,7 @@ const REGISTRIES: [(&str, &str); 12] = [
 ];
 
 /// Folders that exist on one person's machine, in pieces as well.
-const HOMES: [(&str, &str); 4] = [
-    ("/ho", "me/"),
-    ("/Us", "ers/"),
-    ("/ro", "ot/"),
-    (r"C:\Us", r"ers\"),
-];
+const HOMES: [(&str, &str); 4] = [("/ho", "me/"), ("/Us", "ers/"), ("/ro", "ot/"), (r"C:\Us", r"ers\")];
 
 /// All three kinds, in every text but the lock file.
 pub(super) fn check(files: &Files) -> Vec<Finding> {
@@ -57,29 +52,17 @@ fn check_file(file: &File) -> Vec<Finding> {
     for (number, line) in file.lines() {
         let lower = line.to_ascii_lowercase();
         for phrase in STUBS.iter().filter(|phrase| holds(&lower, phrase)) {
-            findings.push(Finding::new(
-                &file.path,
-                number,
-                format!("\"{phrase}\": finish it, or file an issue"),
-            ));
+            findings.push(Finding::new(&file.path, number, format!("\"{phrase}\": finish it, or file an issue")));
         }
         for (first, second) in REGISTRIES {
             let host = format!("{first}{second}");
             if lower.contains(&host) {
-                findings.push(Finding::new(
-                    &file.path,
-                    number,
-                    format!("names the registry {host}"),
-                ));
+                findings.push(Finding::new(&file.path, number, format!("names the registry {host}")));
             }
         }
         for (first, second) in HOMES {
             if holds(line, &format!("{first}{second}")) {
-                findings.push(Finding::new(
-                    &file.path,
-                    number,
-                    "a path that exists on one machine only",
-                ));
+                findings.push(Finding::new(&file.path, number, "a path that exists on one machine only"));
             }
         }
     }
@@ -90,8 +73,7 @@ fn check_file(file: &File) -> Vec<Finding> {
 fn holds(line: &str, phrase: &str) -> bool {
     let is_part = |byte: Option<&u8>, edge: Option<&u8>| match edge {
         Some(edge) if is_word(*edge) => byte.is_some_and(|byte| is_word(*byte)),
-        Some(b'/') => byte
-            .is_some_and(|byte| is_word(*byte) || matches!(byte, b'/' | b'.' | b'}' | b')' | b'~')),
+        Some(b'/') => byte.is_some_and(|byte| is_word(*byte) || matches!(byte, b'/' | b'.' | b'}' | b')' | b'~')),
         _ => false,
     };
     let (bytes, wanted) = (line.as_bytes(), phrase.as_bytes());
@@ -120,53 +102,31 @@ mod tests {
         assert_eq!(found("For Now, this.\n"), 1);
         let files = Files::samples(&[("a.rs", "fn f() {\n    todo!()\n}\n")]);
         assert_eq!(
-            check(&files)
-                .iter()
-                .map(Finding::to_string)
-                .collect::<Vec<_>>(),
+            check(&files).iter().map(Finding::to_string).collect::<Vec<_>>(),
             ["a.rs:2: \"todo!\": finish it, or file an issue"]
         );
     }
 
     #[test]
     fn parts_of_other_words_are_not() {
-        assert_eq!(
-            found("wait for nowhere, mktemp run.XXXXXX, placeholders\n"),
-            0
-        );
+        assert_eq!(found("wait for nowhere, mktemp run.XXXXXX, placeholders\n"), 0);
     }
 
     #[test]
     fn registries_and_homes_are_found() {
         for (first, second) in REGISTRIES {
-            assert_eq!(
-                found(&format!("see https://{first}{second}/x\n")),
-                1,
-                "{first}{second}"
-            );
+            assert_eq!(found(&format!("see https://{first}{second}/x\n")), 1, "{first}{second}");
         }
         for (first, second) in HOMES {
-            assert_eq!(
-                found(&format!("see `{first}{second}me`\n")),
-                1,
-                "{first}{second}"
-            );
+            assert_eq!(found(&format!("see `{first}{second}me`\n")), 1, "{first}{second}");
         }
         let (first, second) = HOMES[0];
-        assert_eq!(
-            found(&format!(
-                "https://example.org{first}{second}x and docs{first}{second}x\n"
-            )),
-            0
-        );
+        assert_eq!(found(&format!("https://example.org{first}{second}x and docs{first}{second}x\n")), 0);
     }
 
     #[test]
     fn the_lock_file_and_the_rules_themselves_are_not_read() {
-        let files = Files::samples(&[
-            ("Cargo.lock", "placeholder\n"),
-            ("xtask/src/tidy/a.rs", "// fixme\n"),
-        ]);
+        let files = Files::samples(&[("Cargo.lock", "placeholder\n"), ("xtask/src/tidy/a.rs", "// fixme\n")]);
         assert_eq!(check(&files), []);
     }
 }

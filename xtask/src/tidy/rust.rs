@@ -34,21 +34,10 @@ pub(super) struct Function<'a> {
 impl Rust {
     pub(super) fn new(source: &str) -> Self {
         let masked = mask(source);
-        let breaks = masked
-            .code
-            .bytes()
-            .enumerate()
-            .filter(|&(_, byte)| byte == b'\n');
-        let starts: Vec<usize> = std::iter::once(0)
-            .chain(breaks.map(|(at, _)| at + 1))
-            .collect();
+        let breaks = masked.code.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+        let starts: Vec<usize> = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
         let test = vec![false; starts.len()];
-        let mut rust = Self {
-            code: masked.code,
-            uncommented: masked.uncommented,
-            starts,
-            test,
-        };
+        let mut rust = Self { code: masked.code, uncommented: masked.uncommented, starts, test };
         for (first, last) in rust.test_items() {
             rust.test[first - 1..last].fill(true);
         }
@@ -78,11 +67,7 @@ impl Rust {
         let mut counts = (0, 0);
         for (line, &is_test) in self.uncommented.split('\n').zip(&self.test) {
             if !line.trim().is_empty() {
-                *(if is_test {
-                    &mut counts.1
-                } else {
-                    &mut counts.0
-                }) += 1;
+                *(if is_test { &mut counts.1 } else { &mut counts.0 }) += 1;
             }
         }
         counts
@@ -99,21 +84,13 @@ impl Rust {
         let mut at = 0;
         while let Some(found) = self.code[at..].find('#') {
             let hash = at + found;
-            let open = bytes[hash + 1..]
-                .iter()
-                .position(|byte| !byte.is_ascii_whitespace() && *byte != b'!');
+            let open = bytes[hash + 1..].iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'!');
             at = hash + 1;
-            if let Some(open) = open
-                .map(|skipped| hash + 1 + skipped)
-                .filter(|&open| bytes[open] == b'[')
+            if let Some(open) = open.map(|skipped| hash + 1 + skipped).filter(|&open| bytes[open] == b'[')
                 && let Some(end) = closing(bytes, open)
             {
                 let body = &self.code[open + 1..end];
-                attributes.push(Attribute {
-                    body,
-                    line: self.line_of(hash),
-                    end: end + 1,
-                });
+                attributes.push(Attribute { body, line: self.line_of(hash), end: end + 1 });
                 at = end + 1;
             }
         }
@@ -136,11 +113,7 @@ impl Rust {
                 && let Some(end) = closing(self.code.as_bytes(), open)
             {
                 let line = self.line_of(at);
-                functions.push(Function {
-                    name,
-                    line,
-                    lines: self.line_of(end) - line + 1,
-                });
+                functions.push(Function { name, line, lines: self.line_of(end) - line + 1 });
             }
         }
         functions
@@ -163,19 +136,11 @@ impl Rust {
     /// First and last line of what stands under an attribute for tests; a `#![cfg(test)]` means the whole file.
     fn test_items(&self) -> Vec<(usize, usize)> {
         let mut items = Vec::new();
-        for attribute in self
-            .attributes()
-            .iter()
-            .filter(|attribute| is_for_tests(attribute.body))
-        {
-            let is_inner = self.code[self.starts[attribute.line - 1]..]
-                .trim_start()
-                .starts_with("#!");
+        for attribute in self.attributes().iter().filter(|attribute| is_for_tests(attribute.body)) {
+            let is_inner = self.code[self.starts[attribute.line - 1]..].trim_start().starts_with("#!");
             let end = match self.body_or_semicolon(attribute.end) {
                 _ if is_inner => self.code.len(),
-                Some((open, b'{')) => {
-                    closing(self.code.as_bytes(), open).unwrap_or(self.code.len())
-                }
+                Some((open, b'{')) => closing(self.code.as_bytes(), open).unwrap_or(self.code.len()),
                 Some((semicolon, _)) => semicolon,
                 None => self.code.len(),
             };
@@ -237,9 +202,7 @@ pub(super) fn test_modules(path: &str, rust: &Rust) -> Vec<String> {
         if word == "mod"
             && rust.is_test_line(rust.line_of(at))
             && let Some(&(named_at, name)) = words.peek()
-            && rust.code[named_at + name.len()..]
-                .trim_start()
-                .starts_with(';')
+            && rust.code[named_at + name.len()..].trim_start().starts_with(';')
         {
             modules.push(format!("{folder}/{name}"));
         }
@@ -253,20 +216,14 @@ mod tests {
 
     fn test_lines(source: &str) -> Vec<usize> {
         let rust = Rust::new(source);
-        (1..=source.lines().count())
-            .filter(|&line| rust.is_test_line(line))
-            .collect()
+        (1..=source.lines().count()).filter(|&line| rust.is_test_line(line)).collect()
     }
 
     #[test]
     fn test_items_reach_to_their_closing_brace() {
-        let source =
-            "fn a() {}\n#[cfg(test)]\nmod tests {\n    const C: char = '}';\n}\nfn b() {}\n";
+        let source = "fn a() {}\n#[cfg(test)]\nmod tests {\n    const C: char = '}';\n}\nfn b() {}\n";
         assert_eq!(test_lines(source), [2, 3, 4, 5]);
-        assert_eq!(
-            test_lines("#[cfg(test)]\nuse x::{y, z};\nfn a() {}\n"),
-            [1, 2]
-        );
+        assert_eq!(test_lines("#[cfg(test)]\nuse x::{y, z};\nfn a() {}\n"), [1, 2]);
         assert_eq!(test_lines("#[cfg(not(test))]\nfn a() {}\n"), [0; 0]);
         assert_eq!(
             test_lines("#[cfg(all(test, unix))]\n#[expect(dead_code)]\nfn a(\n) {\n}\nfn b() {}\n"),
@@ -278,15 +235,9 @@ mod tests {
     #[test]
     fn functions_are_measured_by_braces_that_are_code() {
         let source = "fn a<F: Fn(u8) -> u8>(x: [u8; 4], f: fn(u8)) -> u8 {\n    \"}\";\n    fn inner() {}\n    /* } */ 1\n}\ntrait T { fn no(&self); }\n";
-        let functions = Rust::new(source)
-            .functions()
-            .iter()
-            .map(|f| (f.name.to_owned(), f.line, f.lines))
-            .collect::<Vec<_>>();
-        assert_eq!(
-            functions,
-            [("a".to_owned(), 1, 5), ("inner".to_owned(), 3, 1)]
-        );
+        let functions =
+            Rust::new(source).functions().iter().map(|f| (f.name.to_owned(), f.line, f.lines)).collect::<Vec<_>>();
+        assert_eq!(functions, [("a".to_owned(), 1, 5), ("inner".to_owned(), 3, 1)]);
     }
 
     #[test]
@@ -297,16 +248,9 @@ mod tests {
 
     #[test]
     fn attributes_are_found_also_inner_and_over_lines() {
-        let rust =
-            Rust::new("#![deny(a)]\n# [ cfg(\n  test) ]\nlet x = r#\"#[no]\"#; let y = r#type;\n");
-        let found: Vec<(String, usize)> = rust
-            .attributes()
-            .iter()
-            .map(|a| (a.body.trim().to_owned(), a.line))
-            .collect();
-        assert_eq!(
-            found,
-            [("deny(a)".to_owned(), 1), ("cfg(\n  test)".to_owned(), 2)]
-        );
+        let rust = Rust::new("#![deny(a)]\n# [ cfg(\n  test) ]\nlet x = r#\"#[no]\"#; let y = r#type;\n");
+        let found: Vec<(String, usize)> =
+            rust.attributes().iter().map(|a| (a.body.trim().to_owned(), a.line)).collect();
+        assert_eq!(found, [("deny(a)".to_owned(), 1), ("cfg(\n  test)".to_owned(), 2)]);
     }
 }

@@ -8,18 +8,8 @@ const LIMIT: usize = 1024 * 1024;
 
 /// All files but the lock file.
 pub(super) fn check(files: &Files) -> Vec<Finding> {
-    let large = files
-        .iter()
-        .filter(|file| file.size > LIMIT && file.name() != "Cargo.lock");
-    large
-        .map(|file| {
-            Finding::new(
-                &file.path,
-                0,
-                format!("{} bytes; expected at most {LIMIT}", file.size),
-            )
-        })
-        .collect()
+    let large = files.iter().filter(|file| file.size > LIMIT && file.name() != "Cargo.lock");
+    large.map(|file| Finding::new(&file.path, 0, format!("{} bytes; expected at most {LIMIT}", file.size))).collect()
 }
 
 #[cfg(test)]

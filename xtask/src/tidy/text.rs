@@ -5,11 +5,7 @@ use super::files::{File, Files};
 
 /// All texts but the lock file, which cargo writes.
 pub(super) fn check(files: &Files) -> Vec<Finding> {
-    files
-        .iter()
-        .filter(|file| file.name() != "Cargo.lock")
-        .flat_map(check_file)
-        .collect()
+    files.iter().filter(|file| file.name() != "Cargo.lock").flat_map(check_file).collect()
 }
 
 fn check_file(file: &File) -> Vec<Finding> {
@@ -39,20 +35,14 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<String> {
-        check(&Files::samples(&[("a", text)]))
-            .iter()
-            .map(Finding::to_string)
-            .collect()
+        check(&Files::samples(&[("a", text)])).iter().map(Finding::to_string).collect()
     }
 
     #[test]
     fn white_space_that_nobody_sees_is_found() {
         assert_eq!(found("a \n"), ["a:1: white space at the end of the line"]);
         assert_eq!(found("x\n\ta\n"), ["a:2: a tab; expected spaces"]);
-        assert_eq!(
-            found("a\r\n"),
-            ["a:1: a carriage return; expected LF alone"]
-        );
+        assert_eq!(found("a\r\n"), ["a:1: a carriage return; expected LF alone"]);
         assert_eq!(found("a"), ["a: no line break at the end of the file"]);
         assert_eq!(found("a\n\n"), ["a: empty lines at the end of the file"]);
     }

@@ -31,19 +31,13 @@ impl Deficit {
     /// counted, and nothing may be sent.
     pub(super) fn engage(&self) -> bool {
         let one_more = |now: u64| (now & PASSIVE == 0).then_some(now + 1);
-        self.0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more)
-            .is_ok()
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
     }
 
     /// One message below it closed. True when that closes the participant.
     fn disengage(&self) -> bool {
         let before = self.0.fetch_sub(1, Ordering::AcqRel);
-        debug_assert_ne!(
-            before & !PASSIVE,
-            0,
-            "a message closed that nobody had counted"
-        );
+        debug_assert_ne!(before & !PASSIVE, 0, "a message closed that nobody had counted");
         before == PASSIVE | 1
     }
 

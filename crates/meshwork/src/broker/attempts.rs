@@ -87,13 +87,7 @@ pub(super) struct Attempts {
 impl Attempts {
     pub(super) fn new() -> (Arc<Self>, Settled) {
         let (settled, receiver) = mpsc::unbounded_channel();
-        (
-            Arc::new(Self {
-                shards: Default::default(),
-                settled: Mutex::new(Some(settled)),
-            }),
-            Settled(receiver),
-        )
+        (Arc::new(Self { shards: Default::default(), settled: Mutex::new(Some(settled)) }), Settled(receiver))
     }
 
     /// The attempt of that key, made if it is not there.
@@ -111,9 +105,7 @@ impl Attempts {
     }
 
     pub(super) fn open(&self, key: AttemptKey) -> u64 {
-        self.shard(key)
-            .get(&key)
-            .map_or(0, |attempt| attempt.deficit.open())
+        self.shard(key).get(&key).map_or(0, |attempt| attempt.deficit.open())
     }
 
     pub(super) fn body_ended(&self, key: AttemptKey) -> BodyEnd {
@@ -121,9 +113,7 @@ impl Attempts {
             return BodyEnd { open: 0 };
         };
         let Some(open) = attempt.deficit.become_passive() else {
-            return BodyEnd {
-                open: attempt.deficit.open(),
-            };
+            return BodyEnd { open: attempt.deficit.open() };
         };
         if open == 0 {
             // Nothing was in flight: there is nothing to announce.
@@ -141,10 +131,7 @@ impl Attempts {
 
     /// Drops whatever is left, when the broker closes. Nothing is announced any more.
     pub(super) fn close(&self) {
-        self.settled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).take();
         let keys = self.shards.iter().flat_map(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.keys().copied().collect::<Vec<_>>()
@@ -166,8 +153,6 @@ impl Attempts {
 
     fn shard(&self, key: AttemptKey) -> MutexGuard<'_, Shard> {
         let index = (key.task ^ key.grant) as usize % SHARDS;
-        self.shards[index]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

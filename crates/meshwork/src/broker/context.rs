@@ -29,17 +29,9 @@ pub struct Context(Holder);
 
 #[derive(Clone)]
 enum Holder {
-    Outside {
-        sender: Arc<Sender>,
-    },
-    Body {
-        sender: Arc<Sender>,
-        attempt: Arc<Attempt>,
-    },
-    Handler {
-        letter: Arc<Letter>,
-        run: u32,
-    },
+    Outside { sender: Arc<Sender> },
+    Body { sender: Arc<Sender>, attempt: Arc<Attempt> },
+    Handler { letter: Arc<Letter>, run: u32 },
 }
 
 /// A message that is to be sent, past all checks that need no waiting.
@@ -74,10 +66,7 @@ impl Context {
     pub fn origin(&self) -> Origin {
         match &self.0 {
             Holder::Outside { .. } => Origin::Outside,
-            Holder::Body { attempt, .. } => Origin::Attempt {
-                task: attempt.key.task,
-                grant: attempt.key.grant,
-            },
+            Holder::Body { attempt, .. } => Origin::Attempt { task: attempt.key.task, grant: attempt.key.grant },
             Holder::Handler { letter, .. } => letter.origin(),
         }
     }
@@ -114,12 +103,7 @@ impl Context {
     ///
     /// # Errors
     /// See [`SendError`]: nothing was sent.
-    pub async fn send(
-        &self,
-        to: &str,
-        kind: impl Into<Kind>,
-        payload: Bytes,
-    ) -> Result<Sent, SendError> {
+    pub async fn send(&self, to: &str, kind: impl Into<Kind>, payload: Bytes) -> Result<Sent, SendError> {
         self.send_as(None, to, kind, payload).await
     }
 
@@ -144,21 +128,14 @@ impl Context {
     /// # Errors
     /// [`SendError::MailboxFull`] at once, [`SendError::MustWait`] for a peer whose mail is kept
     /// in a store, and what [`Context::send`] says.
-    pub fn try_send(
-        &self,
-        to: &str,
-        kind: impl Into<Kind>,
-        payload: Bytes,
-    ) -> Result<Sent, SendError> {
+    pub fn try_send(&self, to: &str, kind: impl Into<Kind>, payload: Bytes) -> Result<Sent, SendError> {
         let outgoing = match self.begin(None, to, kind.into(), payload)? {
             Begun::Outgoing(outgoing) => outgoing,
             Begun::Ended(receipt) => return Ok(Sent(receipt)),
         };
         let mailbox = &outgoing.lane.mailbox;
         if matches!(mailbox.recipient, Recipient::Mailbox) {
-            return Err(SendError::MustWait {
-                peer: mailbox.peer().clone(),
-            });
+            return Err(SendError::MustWait { peer: mailbox.peer().clone() });
         }
         match mailbox.room.try_acquire() {
             Ok(room) => room.forget(),
@@ -179,9 +156,7 @@ impl Context {
         payload: Bytes,
     ) -> Result<Vec<Sent>, BroadcastError> {
         let kind = kind.into();
-        let sends = to
-            .iter()
-            .map(|peer| self.send(peer, kind.clone(), payload.clone()));
+        let sends = to.iter().map(|peer| self.send(peer, kind.clone(), payload.clone()));
         let (mut reached, mut receipts, mut missed) = (Vec::new(), Vec::new(), Vec::new());
         for (peer, sent) in to.iter().zip(join_all(sends).await) {
             match sent {
@@ -192,11 +167,7 @@ impl Context {
                 Err(error) => missed.push((peer.clone(), error)),
             }
         }
-        if missed.is_empty() {
-            Ok(receipts)
-        } else {
-            Err(BroadcastError { reached, missed })
-        }
+        if missed.is_empty() { Ok(receipts) } else { Err(BroadcastError { reached, missed }) }
     }
 
     async fn send_as(
@@ -239,21 +210,12 @@ impl Context {
     }
 
     /// Everything about a send that needs no waiting. From here on it is counted.
-    fn begin(
-        &self,
-        name: Option<Arc<str>>,
-        to: &str,
-        kind: Kind,
-        payload: Bytes,
-    ) -> Result<Begun, SendError> {
+    fn begin(&self, name: Option<Arc<str>>, to: &str, kind: Kind, payload: Bytes) -> Result<Begun, SendError> {
         let sender = self.as_sender();
         let config = &sender.shared.config;
         if payload.len() > config.max_message_bytes {
             let limit = config.max_message_bytes;
-            return Err(SendError::TooLarge {
-                limit,
-                found: payload.len(),
-            });
+            return Err(SendError::TooLarge { limit, found: payload.len() });
         }
         let Some(lane) = sender.lane_to(to) else {
             return Err(SendError::UnknownPeer { peer: to.into() });
@@ -265,16 +227,7 @@ impl Context {
             return Ok(Begun::Ended(receipt));
         }
         let id = name.map_or_else(|| sender.next_id(), MessageId::Name);
-        let outgoing = Outgoing {
-            lane,
-            engagement,
-            draft: Draft {
-                id,
-                kind,
-                payload,
-                hops,
-            },
-        };
+        let outgoing = Outgoing { lane, engagement, draft: Draft { id, kind, payload, hops } };
         if hops > config.max_hops {
             return Ok(Begun::Ended(too_far(&outgoing, self.origin())));
         }
@@ -287,10 +240,7 @@ impl Context {
             Holder::Body { attempt, .. } if attempt.is_dropped() => return None,
             Holder::Body { attempt, .. } => (Parent::Attempt(Arc::clone(attempt)), 1),
             Holder::Handler { letter, run } if !letter.may_send(*run) => return None,
-            Holder::Handler { letter, .. } => (
-                Parent::Message(Arc::clone(letter)),
-                letter.hops.saturating_add(1),
-            ),
+            Holder::Handler { letter, .. } => (Parent::Message(Arc::clone(letter)), letter.hops.saturating_add(1)),
         };
         Engagement::below(parent).map(|engagement| (engagement, hops))
     }
@@ -319,11 +269,7 @@ enum Begun {
 
 /// Gives the message to the recipient's pump, in the room that was taken for it.
 fn deliver(outgoing: Outgoing) -> Sent {
-    let Outgoing {
-        lane,
-        engagement,
-        draft,
-    } = outgoing;
+    let Outgoing { lane, engagement, draft } = outgoing;
     let shared = &lane.shared;
     let parent = engagement.into_parent();
     let letter = Arc::new(Letter::new(&lane, draft, parent, shared.clock.now_ns()));
@@ -335,8 +281,7 @@ fn deliver(outgoing: Outgoing) -> Sent {
         return Sent(first);
     }
     shared.counters.add(Count::Sent, 1);
-    lane.sender
-        .tell(Moment::Publish, &letter.id, lane.mailbox.peer());
+    lane.sender.tell(Moment::Publish, &letter.id, lane.mailbox.peer());
     if !lane.push(Arc::clone(&letter)) {
         dead_lettered(&letter, DeadReason::RecipientGone);
     }
@@ -362,24 +307,14 @@ impl Drop for RoomInStore {
 async fn store(outgoing: Outgoing, origin: Origin) -> Result<Sent, SendError> {
     let peer = outgoing.lane.mailbox.peer().clone();
     let runtime = outgoing.lane.shared.runtime.clone();
-    let room_in_store = RoomInStore {
-        mailbox: Arc::clone(&outgoing.lane.mailbox),
-        stored: false,
-    };
+    let room_in_store = RoomInStore { mailbox: Arc::clone(&outgoing.lane.mailbox), stored: false };
     let storing = runtime.spawn(put_in_order(outgoing, room_in_store, origin));
-    storing.await.unwrap_or_else(|failed| {
-        Err(SendError::Store {
-            peer,
-            error: MailStoreError::new(failed.to_string()),
-        })
-    })
+    storing
+        .await
+        .unwrap_or_else(|failed| Err(SendError::Store { peer, error: MailStoreError::new(failed.to_string()) }))
 }
 
-async fn put_in_order(
-    outgoing: Outgoing,
-    mut room: RoomInStore,
-    origin: Origin,
-) -> Result<Sent, SendError> {
+async fn put_in_order(outgoing: Outgoing, mut room: RoomInStore, origin: Origin) -> Result<Sent, SendError> {
     let lane = &outgoing.lane;
     let _in_order = lane.storing.lock().await;
     if let MessageId::Name(name) = &outgoing.draft.id
@@ -396,10 +331,7 @@ async fn put_in_order(
     let id = message.id.clone();
     lane.sender.tell(Moment::Publish, &id, peer);
     let stored = shared.store.put(message).await;
-    stored.map_err(|error| SendError::Store {
-        peer: peer.clone(),
-        error,
-    })?;
+    stored.map_err(|error| SendError::Store { peer: peer.clone(), error })?;
     room.stored = true;
     shared.counters.add(Count::Sent, 1);
     shared.counters.add(Count::Acknowledged, 1);
@@ -428,26 +360,14 @@ impl Outgoing {
 /// and people can see between whom it went.
 fn too_far(outgoing: &Outgoing, origin: Origin) -> Receipt {
     let shared = &outgoing.lane.shared;
-    let reason = DeadReason::TooFar {
-        hops: outgoing.draft.hops,
-        limit: shared.config.max_hops,
-    };
+    let reason = DeadReason::TooFar { hops: outgoing.draft.hops, limit: shared.config.max_hops };
     let message = outgoing.to_message(origin);
     let (id, at_ms) = (message.id.clone(), message.sent_at_ms);
-    outgoing
-        .lane
-        .sender
-        .tell(Moment::Publish, &id, outgoing.lane.mailbox.peer());
+    outgoing.lane.sender.tell(Moment::Publish, &id, outgoing.lane.mailbox.peer());
     shared.counters.add(Count::Sent, 1);
     shared.counters.add(Count::Dead, 1);
-    outgoing
-        .lane
-        .remember_fate(&id, Fate::DeadLettered(reason.clone()));
-    shared.dead.push(DeadLetter {
-        message,
-        reason: reason.clone(),
-        at_ms,
-    });
+    outgoing.lane.remember_fate(&id, Fate::DeadLettered(reason.clone()));
+    shared.dead.push(DeadLetter { message, reason: reason.clone(), at_ms });
     Receipt::Ended(id, Fate::DeadLettered(reason))
 }
 
@@ -455,10 +375,6 @@ fn no_room(mailbox: &Mailbox, no: &TryAcquireError, waited: Duration) -> SendErr
     let peer = mailbox.peer().clone();
     match no {
         TryAcquireError::Closed => SendError::RecipientGone { peer },
-        TryAcquireError::NoPermits => SendError::MailboxFull {
-            peer,
-            limit: mailbox.capacity,
-            waited,
-        },
+        TryAcquireError::NoPermits => SendError::MailboxFull { peer, limit: mailbox.capacity, waited },
     }
 }

@@ -25,10 +25,7 @@ pub(super) struct DeadLetters {
 
 impl DeadLetters {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            ring: Mutex::default(),
-        }
+        Self { limit, ring: Mutex::default() }
     }
 
     pub(super) fn push(&self, letter: DeadLetter) {
@@ -41,11 +38,6 @@ impl DeadLetters {
 
     /// Oldest first.
     pub(super) fn all(&self) -> Vec<DeadLetter> {
-        self.ring
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }

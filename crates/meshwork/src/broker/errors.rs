@@ -76,11 +76,7 @@ pub struct BroadcastError {
 impl fmt::Display for BroadcastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.reached.len() + self.missed.len();
-        write!(
-            f,
-            "{} of {all} peers have not got the message:",
-            self.missed.len()
-        )?;
+        write!(f, "{} of {all} peers have not got the message:", self.missed.len())?;
         for (index, (peer, error)) in self.missed.iter().enumerate() {
             let separator = if index == 0 { "" } else { ";" };
             write!(f, "{separator} {peer}: {error}")?;

@@ -53,10 +53,7 @@ enum KnownMessage {
 impl Known {
     fn find(&self, name: &Arc<str>) -> Option<Receipt> {
         match self.entries.get(name)? {
-            KnownMessage::Ended(fate) => Some(Receipt::Ended(
-                MessageId::Name(Arc::clone(name)),
-                fate.clone(),
-            )),
+            KnownMessage::Ended(fate) => Some(Receipt::Ended(MessageId::Name(Arc::clone(name)), fate.clone())),
             // Gone without an end: it never came into the lane.
             KnownMessage::Open(letter) => letter.upgrade().map(Receipt::Letter),
         }
@@ -77,13 +74,7 @@ impl Known {
 impl Lane {
     pub(super) fn new(sender: Arc<Sender>, mailbox: Arc<Mailbox>) -> Self {
         let shared = Arc::clone(&sender.shared);
-        Self {
-            sender,
-            mailbox,
-            shared,
-            storing: tokio::sync::Mutex::new(()),
-            queue: Mutex::default(),
-        }
+        Self { sender, mailbox, shared, storing: tokio::sync::Mutex::new(()), queue: Mutex::default() }
     }
 
     /// Puts a letter behind the others and wakes the pump. False when the recipient is gone: then
@@ -95,10 +86,7 @@ impl Lane {
                 return false;
             }
             queue.letters.push_back(letter);
-            (
-                queue.pump.take(),
-                !std::mem::replace(&mut queue.pump_started, true),
-            )
+            (queue.pump.take(), !std::mem::replace(&mut queue.pump_started, true))
         };
         if let Some(pump) = waiting {
             pump.wake();
@@ -148,11 +136,7 @@ impl Lane {
     }
 
     /// Remembers a letter that its sender named, unless the name is known: then what is known.
-    pub(super) fn known_or_remember(
-        &self,
-        name: &Arc<str>,
-        letter: &Arc<Letter>,
-    ) -> Option<Receipt> {
+    pub(super) fn known_or_remember(&self, name: &Arc<str>, letter: &Arc<Letter>) -> Option<Receipt> {
         let limit = self.shared.config.known_messages;
         let mut queue = self.queue();
         let known = queue.known.get_or_insert_default();
@@ -176,8 +160,7 @@ impl Lane {
     pub(super) fn on_acknowledged(&self, letter: &Letter) {
         self.shared.counters.add(Count::Acknowledged, 1);
         self.remember_fate(&letter.id, Fate::Acknowledged);
-        self.sender
-            .tell(Moment::Acknowledge, &letter.id, self.mailbox.peer());
+        self.sender.tell(Moment::Acknowledge, &letter.id, self.mailbox.peer());
     }
 
     pub(super) fn on_dead(&self, letter: &Letter, reason: DeadReason) {
@@ -185,11 +168,7 @@ impl Lane {
         self.remember_fate(&letter.id, Fate::DeadLettered(reason.clone()));
         let at_ms = self.shared.clock.epoch_ms(self.shared.clock.now_ns());
         let message = letter.to_message();
-        self.shared.dead.push(DeadLetter {
-            message,
-            reason,
-            at_ms,
-        });
+        self.shared.dead.push(DeadLetter { message, reason, at_ms });
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -57,10 +57,7 @@ struct Rare {
 
 impl Aside {
     fn take_waiting(&mut self) -> (Option<Waker>, Vec<Waker>) {
-        let others = self
-            .rare
-            .as_mut()
-            .map(|rare| std::mem::take(&mut rare.waiting));
+        let others = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.waiting));
         (self.waiting.take(), others.unwrap_or_default())
     }
 
@@ -120,10 +117,7 @@ impl Letter {
 
     pub(super) fn origin(&self) -> Origin {
         self.attempt()
-            .map_or(Origin::Outside, |attempt| Origin::Attempt {
-                task: attempt.key.task,
-                grant: attempt.key.grant,
-            })
+            .map_or(Origin::Outside, |attempt| Origin::Attempt { task: attempt.key.task, grant: attempt.key.grant })
     }
 
     /// Whether that run of its handler may still send.
@@ -180,11 +174,7 @@ impl Letter {
         if fate & DEAD == 0 {
             return None;
         }
-        let reason = self
-            .aside()
-            .rare
-            .as_ref()
-            .and_then(|rare| rare.reason.clone());
+        let reason = self.aside().rare.as_ref().and_then(|rare| rare.reason.clone());
         reason.map(Fate::DeadLettered)
     }
 
@@ -347,9 +337,6 @@ impl Sent {
 
 impl std::fmt::Debug for Sent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sent")
-            .field("id", self.id())
-            .field("fate", &self.fate())
-            .finish()
+        f.debug_struct("Sent").field("id", self.id()).field("fate", &self.fate()).finish()
     }
 }

@@ -15,8 +15,7 @@ use super::message::PeerId;
 use super::sender::Sender;
 
 /// An in-process handler that may wait.
-pub type AsyncHandler =
-    Arc<dyn Fn(Context, Delivery) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
+pub type AsyncHandler = Arc<dyn Fn(Context, Delivery) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
 /// An in-process handler that never waits.
 pub type SyncHandler = Arc<dyn Fn(&Context, &Delivery) -> Result<(), HandlerError> + Send + Sync>;
@@ -40,9 +39,7 @@ impl Handler {
         F: Fn(Context, Delivery) -> Running + Send + Sync + 'static,
         Running: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        Self::Async(Arc::new(move |context, delivery| {
-            Box::pin(handler(context, delivery))
-        }))
+        Self::Async(Arc::new(move |context, delivery| Box::pin(handler(context, delivery))))
     }
 
     /// A handler that never waits.
@@ -86,12 +83,7 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn new(
-        owner: Arc<Sender>,
-        recipient: Recipient,
-        capacity: u32,
-        waiting: usize,
-    ) -> Self {
+    pub(super) fn new(owner: Arc<Sender>, recipient: Recipient, capacity: u32, waiting: usize) -> Self {
         Self {
             recipient,
             owner,
@@ -118,8 +110,7 @@ impl Mailbox {
     /// So many messages were read. Only one reader calls it at a time.
     pub(super) fn was_read(&self, messages: usize) {
         let excess = self.excess.load(Ordering::Acquire);
-        self.excess
-            .store(excess.saturating_sub(messages), Ordering::Release);
+        self.excess.store(excess.saturating_sub(messages), Ordering::Release);
         self.make_room(messages.saturating_sub(excess));
     }
 
@@ -140,10 +131,7 @@ impl Mailbox {
 
     /// A lane that ends here. One that comes too late is closed at once.
     pub(super) fn attach(&self, lane: &Arc<Lane>) {
-        self.lanes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(lane));
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(lane));
         if self.is_gone() {
             self.depart();
         }

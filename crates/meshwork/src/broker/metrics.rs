@@ -35,13 +35,8 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new() -> Self {
-        let epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            start: Instant::now(),
-            start_epoch_ms: epoch.as_millis() as u64,
-        }
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { start: Instant::now(), start_epoch_ms: epoch.as_millis() as u64 }
     }
 
     /// Nanoseconds since the broker was made.
@@ -100,10 +95,7 @@ impl Counters {
     }
 
     pub(super) fn total(&self, count: Count) -> u64 {
-        self.0
-            .iter()
-            .map(|stripe| stripe.0[count as usize].load(Ordering::Relaxed))
-            .sum()
+        self.0.iter().map(|stripe| stripe.0[count as usize].load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -125,11 +117,7 @@ impl Histogram {
 
     /// The upper end of the bucket in which that share of all records is reached.
     pub(super) fn quantile(&self, share: f64) -> Option<Duration> {
-        let counts: Vec<u64> = self
-            .0
-            .iter()
-            .map(|bucket| bucket.load(Ordering::Relaxed))
-            .collect();
+        let counts: Vec<u64> = self.0.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         let all: u64 = counts.iter().sum();
         let wanted = (all as f64 * share).ceil() as u64;
         let mut seen = 0;

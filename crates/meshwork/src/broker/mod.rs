@@ -44,9 +44,7 @@ use sender::{Moment, Sender};
 pub use attempts::{AttemptKey, BodyEnd, Settled};
 pub use context::Context;
 pub use dead_letters::DeadLetter;
-pub use errors::{
-    BroadcastError, DeadReason, Fate, HandlerError, ReadError, RegisterError, SendError,
-};
+pub use errors::{BroadcastError, DeadReason, Fate, HandlerError, ReadError, RegisterError, SendError};
 pub use letter::{Delivery, Sent};
 pub use mailbox::{AsyncHandler, Handler, Recipient, SyncHandler};
 pub use message::{Kind, Message, MessageId, Origin, PeerId};
@@ -108,20 +106,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn mailbox(&self, peer: &str) -> Option<Arc<Mailbox>> {
-        self.mailboxes
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(peer)
-            .cloned()
+        self.mailboxes.read().unwrap_or_else(PoisonError::into_inner).get(peer).cloned()
     }
 
     fn sender(self: &Arc<Self>, peer: &PeerId) -> Arc<Sender> {
-        if let Some(sender) = self
-            .senders
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(peer)
-        {
+        if let Some(sender) = self.senders.read().unwrap_or_else(PoisonError::into_inner).get(peer) {
             return Arc::clone(sender);
         }
         let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
@@ -138,15 +127,9 @@ impl Shared {
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.attempts.close();
-        let mailboxes = std::mem::take(
-            &mut *self
-                .mailboxes
-                .write()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let mailboxes = std::mem::take(&mut *self.mailboxes.write().unwrap_or_else(PoisonError::into_inner));
         mailboxes.values().for_each(|mailbox| mailbox.depart());
-        let senders =
-            std::mem::take(&mut *self.senders.write().unwrap_or_else(PoisonError::into_inner));
+        let senders = std::mem::take(&mut *self.senders.write().unwrap_or_else(PoisonError::into_inner));
         senders.values().for_each(|sender| sender.close());
     }
 }
@@ -192,11 +175,7 @@ impl Broker {
     ///
     /// # Errors
     /// The name is taken, the broker closed, or the store can't say what waits in the mailbox.
-    pub async fn register(
-        &self,
-        peer: impl Into<PeerId>,
-        recipient: Recipient,
-    ) -> Result<(), RegisterError> {
+    pub async fn register(&self, peer: impl Into<PeerId>, recipient: Recipient) -> Result<(), RegisterError> {
         let peer = peer.into();
         let shared = self.shared();
         let waiting = match &recipient {
@@ -208,10 +187,7 @@ impl Broker {
         };
         let owner = shared.sender(&peer);
         let capacity = shared.config.mailbox_capacity;
-        let mut mailboxes = shared
-            .mailboxes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut mailboxes = shared.mailboxes.write().unwrap_or_else(PoisonError::into_inner);
         if shared.closed.load(Ordering::Acquire) {
             return Err(RegisterError::Closed);
         }
@@ -227,11 +203,7 @@ impl Broker {
     /// dead letters. Mail in the store stays there. What it sent before is delivered. False when
     /// nobody of that name was registered.
     pub fn unregister(&self, peer: &str) -> bool {
-        let mut mailboxes = self
-            .shared()
-            .mailboxes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut mailboxes = self.shared().mailboxes.write().unwrap_or_else(PoisonError::into_inner);
         let mailbox = mailboxes.remove(peer);
         drop(mailboxes);
         if let Some(mailbox) = &mailbox {
@@ -253,15 +225,10 @@ impl Broker {
             .ok_or_else(|| ReadError::NoMailbox { peer: peer.into() })?;
         let _turn = mailbox.reading.lock().await;
         let peer = mailbox.peer();
-        let failed = |error| ReadError::Store {
-            peer: peer.clone(),
-            error,
-        };
+        let failed = |error| ReadError::Store { peer: peer.clone(), error };
         let unread = shared.store.unread(peer, limit).await.map_err(failed)?;
-        let (keys, messages): (Vec<u64>, Vec<Message>) = unread
-            .into_iter()
-            .map(|stored| (stored.key, stored.message))
-            .unzip();
+        let (keys, messages): (Vec<u64>, Vec<Message>) =
+            unread.into_iter().map(|stored| (stored.key, stored.message)).unzip();
         shared.store.mark_read(peer, &keys).await.map_err(failed)?;
         mailbox.was_read(messages.len());
         shared.counters.add(Count::Delivered, messages.len() as u64);
@@ -306,17 +273,13 @@ impl Broker {
     /// Calls `hook` for each message that the peer sends, before it can be delivered. Hooks must
     /// not block.
     pub fn on_publish(&self, peer: impl Into<PeerId>, hook: Hook) {
-        self.shared()
-            .sender(&peer.into())
-            .hook(Moment::Publish, hook);
+        self.shared().sender(&peer.into()).hook(Moment::Publish, hook);
     }
 
     /// Calls `hook` for each of the peer's messages that is acknowledged, before its receipt
     /// resolves. Hooks must not block.
     pub fn on_acknowledge(&self, peer: impl Into<PeerId>, hook: Hook) {
-        self.shared()
-            .sender(&peer.into())
-            .hook(Moment::Acknowledge, hook);
+        self.shared().sender(&peer.into()).hook(Moment::Acknowledge, hook);
     }
 
     /// The last dead letters, oldest first.
@@ -330,13 +293,8 @@ impl Broker {
     pub fn metrics(&self) -> BrokerMetrics {
         let shared = self.shared();
         let count = |which| shared.counters.total(which);
-        let mailboxes = shared
-            .mailboxes
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        let queued = mailboxes
-            .iter()
-            .map(|(peer, mailbox)| (peer.clone(), mailbox.len()));
+        let mailboxes = shared.mailboxes.read().unwrap_or_else(PoisonError::into_inner);
+        let queued = mailboxes.iter().map(|(peer, mailbox)| (peer.clone(), mailbox.len()));
         BrokerMetrics {
             queued: queued.collect(),
             sent: count(Count::Sent),

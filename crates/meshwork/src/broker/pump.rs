@@ -37,11 +37,7 @@ pub(super) async fn run(lane: Arc<Lane>) {
         return;
     };
     let mut batch = VecDeque::new();
-    let mut pump = Pump {
-        lane: &lane,
-        handler,
-        handled: 0,
-    };
+    let mut pump = Pump { lane: &lane, handler, handled: 0 };
     while lane.next_batch(&mut batch).await {
         while let Some(letter) = batch.pop_front() {
             pump.deliver(&Delivery(letter)).await;
@@ -111,9 +107,7 @@ impl Pump<'_> {
         };
         if sampled {
             let shared = &self.lane.shared;
-            shared
-                .latency
-                .record(shared.clock.now_ns().saturating_sub(letter.accepted_ns));
+            shared.latency.record(shared.clock.now_ns().saturating_sub(letter.accepted_ns));
         }
     }
 
@@ -162,17 +156,13 @@ impl Pump<'_> {
     /// Gives back the room of what is done. What is being handled keeps its room
     /// only until here, which lets a waiting sender in a little early and never loses room.
     fn flush(&mut self) {
-        self.lane
-            .mailbox
-            .make_room(std::mem::take(&mut self.handled));
+        self.lane.mailbox.make_room(std::mem::take(&mut self.handled));
     }
 }
 
 fn run_sync(handler: &SyncHandler, delivery: &Delivery) -> Run {
     let context = Context::of_handler(Arc::clone(&delivery.0));
-    outcome(catch_unwind(AssertUnwindSafe(|| {
-        handler(&context, delivery)
-    })))
+    outcome(catch_unwind(AssertUnwindSafe(|| handler(&context, delivery))))
 }
 
 fn outcome(ended: Result<Result<(), HandlerError>, Box<dyn Any + Send>>) -> Run {

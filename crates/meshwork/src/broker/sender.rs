@@ -86,20 +86,14 @@ impl Sender {
     pub(super) fn forget(&self, closed: &Lane) {
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
         let peer = closed.mailbox.peer();
-        if lanes
-            .get(peer)
-            .is_some_and(|lane| std::ptr::eq(&**lane, closed))
-        {
+        if lanes.get(peer).is_some_and(|lane| std::ptr::eq(&**lane, closed)) {
             lanes.remove(peer);
         }
     }
 
     /// Forgets its lanes, which refer back to it.
     pub(super) fn close(&self) {
-        self.lanes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.lanes.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(super) fn hook(&self, moment: Moment, hook: Hook) {

@@ -43,28 +43,19 @@ pub trait MailStore: Send + Sync {
     ///
     /// # Errors
     /// Nothing changed.
-    fn unread<'a>(
-        &'a self,
-        peer: &'a PeerId,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<StoredMail>, MailStoreError>>;
+    fn unread<'a>(&'a self, peer: &'a PeerId, limit: usize) -> BoxFuture<'a, Result<Vec<StoredMail>, MailStoreError>>;
 
     /// How many unread messages a peer has.
     ///
     /// # Errors
     /// Nothing changed.
-    fn unread_count<'a>(&'a self, peer: &'a PeerId)
-    -> BoxFuture<'a, Result<usize, MailStoreError>>;
+    fn unread_count<'a>(&'a self, peer: &'a PeerId) -> BoxFuture<'a, Result<usize, MailStoreError>>;
 
     /// These will not be unread again. Keys that are not there are no error.
     ///
     /// # Errors
     /// They stay unread, all or some.
-    fn mark_read<'a>(
-        &'a self,
-        peer: &'a PeerId,
-        keys: &'a [u64],
-    ) -> BoxFuture<'a, Result<(), MailStoreError>>;
+    fn mark_read<'a>(&'a self, peer: &'a PeerId, keys: &'a [u64]) -> BoxFuture<'a, Result<(), MailStoreError>>;
 }
 
 /// Mail that lives as long as the process. What is read is forgotten.
@@ -95,36 +86,18 @@ impl MailStore for MailInMemory {
         })
     }
 
-    fn unread<'a>(
-        &'a self,
-        peer: &'a PeerId,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<StoredMail>, MailStoreError>> {
+    fn unread<'a>(&'a self, peer: &'a PeerId, limit: usize) -> BoxFuture<'a, Result<Vec<StoredMail>, MailStoreError>> {
         Box::pin(async move {
             let mail = self.mail();
-            Ok(mail
-                .unread
-                .get(peer)
-                .into_iter()
-                .flatten()
-                .take(limit)
-                .cloned()
-                .collect())
+            Ok(mail.unread.get(peer).into_iter().flatten().take(limit).cloned().collect())
         })
     }
 
-    fn unread_count<'a>(
-        &'a self,
-        peer: &'a PeerId,
-    ) -> BoxFuture<'a, Result<usize, MailStoreError>> {
+    fn unread_count<'a>(&'a self, peer: &'a PeerId) -> BoxFuture<'a, Result<usize, MailStoreError>> {
         Box::pin(async move { Ok(self.mail().unread.get(peer).map_or(0, VecDeque::len)) })
     }
 
-    fn mark_read<'a>(
-        &'a self,
-        peer: &'a PeerId,
-        keys: &'a [u64],
-    ) -> BoxFuture<'a, Result<(), MailStoreError>> {
+    fn mark_read<'a>(&'a self, peer: &'a PeerId, keys: &'a [u64]) -> BoxFuture<'a, Result<(), MailStoreError>> {
         Box::pin(async move {
             let keys: HashSet<u64> = keys.iter().copied().collect();
             let mut mail = self.mail();

@@ -58,11 +58,7 @@ impl Requirements {
         let mut used = vec![false; groups.len()];
         let mut class = Vec::with_capacity(file.tasks.len());
         for task in &file.tasks {
-            let mut needs: Vec<&str> = task
-                .required_capabilities
-                .iter()
-                .map(String::as_str)
-                .collect();
+            let mut needs: Vec<&str> = task.required_capabilities.iter().map(String::as_str).collect();
             needs.sort_unstable();
             let number = *classes.entry(needs).or_insert_with_key(|needs| {
                 let mut found = Candidates::default();
@@ -87,11 +83,7 @@ impl Requirements {
                 used_entries[*entry] = used[group];
             }
         }
-        Self {
-            class,
-            candidates,
-            used: used_entries,
-        }
+        Self { class, candidates, used: used_entries }
     }
 
     /// Who can take the task of that number.
@@ -101,11 +93,7 @@ impl Requirements {
 }
 
 /// The groups that have every one of `needs`.
-fn holders_of_all(
-    needs: &[&str],
-    holders: &HashMap<&str, Vec<usize>>,
-    groups: usize,
-) -> Vec<usize> {
+fn holders_of_all(needs: &[&str], holders: &HashMap<&str, Vec<usize>>, groups: usize) -> Vec<usize> {
     let mut lists = Vec::with_capacity(needs.len());
     for need in needs {
         match holders.get(need) {
@@ -117,10 +105,8 @@ fn holders_of_all(
     match lists.split_first() {
         None => (0..groups).collect(),
         // The lists are in ascending order, because groups were numbered in order.
-        Some((rarest, rest)) => rarest
-            .iter()
-            .copied()
-            .filter(|group| rest.iter().all(|list| list.binary_search(group).is_ok()))
-            .collect(),
+        Some((rarest, rest)) => {
+            rarest.iter().copied().filter(|group| rest.iter().all(|list| list.binary_search(group).is_ok())).collect()
+        }
     }
 }

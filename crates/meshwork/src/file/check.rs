@@ -140,9 +140,7 @@ pub fn validate_topology(topology: TopologyType, peers: u64) -> TopologyValidati
     };
     if peers < 1 {
         result.valid = false;
-        result
-            .errors
-            .push("no peers: found 0, expected at least 1".to_owned());
+        result.errors.push("no peers: found 0, expected at least 1".to_owned());
         return result;
     }
     let best = recommended_topology(peers);
@@ -151,9 +149,7 @@ pub fn validate_topology(topology: TopologyType, peers: u64) -> TopologyValidati
     }
     result.recommended_topology = Some(best);
     let (given, best) = (topology.word(), best.word());
-    result.warnings.push(format!(
-        "{given} with {peers} peers works, but {best} is recommended for that many"
-    ));
+    result.warnings.push(format!("{given} with {peers} peers works, but {best} is recommended for that many"));
     result.suggestions.push(match topology {
         TopologyType::Mesh => "use at most 7 peers, or topology = \"auto\"".to_owned(),
         _ => "use topology = \"auto\"".to_owned(),
@@ -170,17 +166,13 @@ pub fn check(file: &SwarmFile) -> CheckReport {
     let graph = Graph::of(&file.tasks, &index, |_, _| {});
     let (critical_path, widest_layer, because_of) = walk(&graph, &requirements);
 
-    let unsatisfiable_tasks: Vec<_> = (0..file.tasks.len())
-        .filter_map(|number| unsatisfiable(file, &requirements, number))
-        .collect();
+    let unsatisfiable_tasks: Vec<_> =
+        (0..file.tasks.len()).filter_map(|number| unsatisfiable(file, &requirements, number)).collect();
     let unreachable_tasks = because_of
         .iter()
         .zip(&file.tasks)
         .filter_map(|(root, task)| {
-            Some(UnreachableTask {
-                task_id: task.id.clone(),
-                because_of: file.tasks[(*root)? as usize].id.clone(),
-            })
+            Some(UnreachableTask { task_id: task.id.clone(), because_of: file.tasks[(*root)? as usize].id.clone() })
         })
         .collect();
     let peers = file.peer_count();
@@ -199,10 +191,7 @@ pub fn check(file: &SwarmFile) -> CheckReport {
         topology: topology(file.swarm.topology, peers),
         unsatisfiable_tasks,
         unreachable_tasks,
-        unused_peers: unused
-            .filter(|(_, used)| !**used)
-            .map(|(peer, _)| peer.id.clone())
-            .collect(),
+        unused_peers: unused.filter(|(_, used)| !**used).map(|(peer, _)| peer.id.clone()).collect(),
         warnings: warnings(file, &requirements),
     }
 }
@@ -219,9 +208,7 @@ fn topology(topology: Topology, peers: u64) -> TopologyValidation {
         // Auto would choose it, and this version cannot: that has to be said, not done silently.
         let word = best.word();
         result.recommended_topology = Some(best);
-        result.warnings.push(format!(
-            "{word} is recommended for {peers} peers and not built yet: they run as a mesh"
-        ));
+        result.warnings.push(format!("{word} is recommended for {peers} peers and not built yet: they run as a mesh"));
     }
     result
 }
@@ -258,11 +245,7 @@ fn walk(graph: &Graph, requirements: &Requirements) -> (u64, u64, Vec<Option<u32
     (widths.len() as u64, widest, because_of)
 }
 
-fn unsatisfiable(
-    file: &SwarmFile,
-    requirements: &Requirements,
-    number: usize,
-) -> Option<UnsatisfiableTask> {
+fn unsatisfiable(file: &SwarmFile, requirements: &Requirements, number: usize) -> Option<UnsatisfiableTask> {
     let (task, found) = (&file.tasks[number], requirements.candidates(number));
     if found.any() {
         return None;
@@ -275,10 +258,7 @@ fn unsatisfiable(
             (Reason::NoSinglePeerHasAll, all)
         }
     };
-    let list: Vec<_> = capabilities
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let list: Vec<_> = capabilities.iter().map(|name| format!("`{name}`")).collect();
     let (id, list) = (&task.id, list.join(", "));
     let message = match reason {
         Reason::NoPeerHas => format!("task `{id}` can never run: no peer has {list}"),
@@ -286,12 +266,7 @@ fn unsatisfiable(
             format!("task `{id}` can never run: no single peer has all of {list}")
         }
     };
-    Some(UnsatisfiableTask {
-        task_id: id.clone(),
-        reason,
-        capabilities,
-        message,
-    })
+    Some(UnsatisfiableTask { task_id: id.clone(), reason, capabilities, message })
 }
 
 /// Things that are allowed and probably not meant.
@@ -327,10 +302,7 @@ mod tests {
     }
 
     fn peers(count: u64, topology: &str) -> TopologyValidation {
-        report(&format!(
-            "[swarm]\ntopology = '{topology}'\n[[peers]]\nid = 'p'\ncount = {count}\n"
-        ))
-        .topology
+        report(&format!("[swarm]\ntopology = '{topology}'\n[[peers]]\nid = 'p'\ncount = {count}\n")).topology
     }
 
     #[test]
@@ -345,21 +317,14 @@ mod tests {
              [[tasks]]\nid='five'\nrun='x'\nrequired_capabilities=['c']\ndependencies=['four']\non_dependency_failure='run'\n",
         );
         assert!(!report.can_finish);
-        let [two, three] = report.unsatisfiable_tasks.as_slice() else {
-            panic!("{report:?}")
-        };
+        let [two, three] = report.unsatisfiable_tasks.as_slice() else { panic!("{report:?}") };
         assert_eq!(two.reason, Reason::NoSinglePeerHasAll);
         assert_eq!(two.capabilities, ["a", "c"]);
-        assert_eq!(
-            two.message,
-            "task `two` can never run: no single peer has all of `a`, `c`"
-        );
+        assert_eq!(two.message, "task `two` can never run: no single peer has all of `a`, `c`");
         assert_eq!(three.reason, Reason::NoPeerHas);
         assert_eq!(three.message, "task `three` can never run: no peer has `z`");
         let unreachable = report.unreachable_tasks.iter();
-        let unreachable: Vec<_> = unreachable
-            .map(|task| (task.task_id.as_str(), task.because_of.as_str()))
-            .collect();
+        let unreachable: Vec<_> = unreachable.map(|task| (task.task_id.as_str(), task.because_of.as_str())).collect();
         assert_eq!(unreachable, [("four", "two"), ("five", "two")]);
         assert_eq!(report.unused_peers, ["idle"]);
         assert_eq!((report.critical_path, report.widest_layer), (4, 2));

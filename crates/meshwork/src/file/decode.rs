@@ -19,32 +19,12 @@ use super::tree::{Key, Node, Value};
 pub const MAX_INPUT_DEPTH: usize = 64;
 
 /// The tables and keys of the whole file.
-const ROOT: (&str, &[&str]) = (
-    "SwarmFile",
-    &["$schema", "swarm", "limits", "mesh", "peers", "tasks"],
-);
+const ROOT: (&str, &[&str]) = ("SwarmFile", &["$schema", "swarm", "limits", "mesh", "peers", "tasks"]);
 
 /// Keys and words of the design that this version does not have, by the model's type.
 pub(super) const NOT_YET: [(&str, &[&str]); 8] = [
-    (
-        "SwarmFile",
-        &[
-            "discovery",
-            "completion",
-            "balance",
-            "broker",
-            "hierarchical",
-            "consensus",
-        ],
-    ),
-    (
-        "Mesh",
-        &[
-            "enable_peer_discovery",
-            "discovery_interval",
-            "completion_timeout",
-        ],
-    ),
+    ("SwarmFile", &["discovery", "completion", "balance", "broker", "hierarchical", "consensus"]),
+    ("Mesh", &["enable_peer_discovery", "discovery_interval", "completion_timeout"]),
     ("Peer", &["wake_interval"]),
     ("Task", &["review"]),
     ("Topology", &["hierarchical", "hybrid"]),
@@ -55,9 +35,7 @@ pub(super) const NOT_YET: [(&str, &[&str]); 8] = [
 
 /// True if the design knows the word at that place and this version does not.
 fn is_not_yet(place: &str, word: &str) -> bool {
-    NOT_YET
-        .iter()
-        .any(|(name, words)| *name == place && words.contains(&word))
+    NOT_YET.iter().any(|(name, words)| *name == place && words.contains(&word))
 }
 
 /// The table of a type of the model, as it is written in a file.
@@ -136,9 +114,7 @@ pub(super) fn swarm_file(root: Node<'_>, findings: &mut Findings) -> (SwarmFile,
                     let id = place_of(node, "id");
                     places.tasks.push(id);
                     let dependencies = entry(node, "dependencies");
-                    places
-                        .dependencies
-                        .push(dependencies.map_or(id, |(key, _)| key.at));
+                    places.dependencies.push(dependencies.map_or(id, |(key, _)| key.at));
                 });
             }
         }
@@ -153,8 +129,7 @@ impl Places {
     fn note_settings(&mut self, table: &str, node: &Node<'_>) {
         if let Value::Table(entries) = &node.value {
             for (key, _) in entries {
-                self.settings
-                    .insert(format!("{table}.{}", key.text), key.at);
+                self.settings.insert(format!("{table}.{}", key.text), key.at);
             }
         }
     }
@@ -185,22 +160,14 @@ impl Context {
     /// Decodes one value into its place.
     fn one<'t, T: Deserialize<'t>>(&self, key: &Key<'t>, node: Node<'t>, place: &mut T) {
         let at = node.at;
-        match T::deserialize(Decoder {
-            node,
-            context: self,
-        }) {
+        match T::deserialize(Decoder { node, context: self }) {
             Ok(value) => *place = value,
             Err(error) => self.push(error.into_finding(key, at)),
         }
     }
 
     /// Decodes a list element by element, so that each can have its problem.
-    fn list<'t, T: Deserialize<'t>>(
-        &self,
-        key: &Key<'t>,
-        node: Node<'t>,
-        mut note: impl FnMut(&Node<'t>),
-    ) -> Vec<T> {
+    fn list<'t, T: Deserialize<'t>>(&self, key: &Key<'t>, node: Node<'t>, mut note: impl FnMut(&Node<'t>)) -> Vec<T> {
         let items = match node.value {
             Value::List(items) => items,
             Value::Null => Vec::new(),
@@ -220,10 +187,7 @@ impl Context {
                 self.push(finding);
                 continue;
             }
-            match T::deserialize(Decoder {
-                node,
-                context: self,
-            }) {
+            match T::deserialize(Decoder { node, context: self }) {
                 Ok(value) => list.push(value),
                 Err(error) => self.push(error.into_finding(key, at)),
             }
@@ -328,14 +292,7 @@ pub(super) struct DecodeError {
 
 impl DecodeError {
     fn new(code: Code, found: String, expected: String) -> Self {
-        Self {
-            code,
-            at: None,
-            key: None,
-            message: None,
-            found,
-            expected,
-        }
+        Self { code, at: None, key: None, message: None, found, expected }
     }
 
     fn wrong_type(value: &Value<'_>, expected: &dyn de::Expected) -> Self {
@@ -358,9 +315,7 @@ impl DecodeError {
             Code::InvalidDuration => format!("not a duration in `{key}`"),
             _ => format!("value not allowed for `{key}`"),
         });
-        Finding::new(self.code, Some(self.at.unwrap_or(at)), message)
-            .found(self.found)
-            .expected(self.expected)
+        Finding::new(self.code, Some(self.at.unwrap_or(at)), message).found(self.found).expected(self.expected)
     }
 }
 
@@ -415,19 +370,14 @@ impl<'t> Deserializer<'t> for Decoder<'t, '_> {
             Value::Bool(value) => visitor.visit_bool(value),
             Value::Int(value) => visitor.visit_i64(value),
             Value::UInt(value) => visitor.visit_u64(value),
-            Value::Float(value) if !value.is_finite() => Err(DecodeError::new(
-                Code::InvalidValue,
-                format!("the number {value}"),
-                "a finite number".to_owned(),
-            )),
+            Value::Float(value) if !value.is_finite() => {
+                Err(DecodeError::new(Code::InvalidValue, format!("the number {value}"), "a finite number".to_owned()))
+            }
             Value::Float(value) => visitor.visit_f64(value),
             Value::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
             Value::Text(Cow::Owned(text)) => visitor.visit_string(text),
             Value::Date(text) => visitor.visit_string(text),
-            Value::List(items) => visitor.visit_seq(Items {
-                items: items.into_iter(),
-                context,
-            }),
+            Value::List(items) => visitor.visit_seq(Items { items: items.into_iter(), context }),
             Value::Table(entries) => visitor.visit_map(Entries::new(entries, context)),
         };
         result.map_err(|error| error.at(at))
@@ -453,11 +403,7 @@ impl<'t> Deserializer<'t> for Decoder<'t, '_> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'t>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    fn deserialize_newtype_struct<V: Visitor<'t>>(self, _: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -491,8 +437,7 @@ impl<'t> Deserializer<'t> for Decoder<'t, '_> {
         if let Some(word) = variants.iter().find(|variant| *variant == word) {
             return visitor.visit_enum(BorrowedStrDeserializer::new(word));
         }
-        let mut error =
-            DecodeError::new(Code::UnknownWord, quoted(word), suggestion(word, variants));
+        let mut error = DecodeError::new(Code::UnknownWord, quoted(word), suggestion(word, variants));
         if is_not_yet(name, word) {
             let finding = not_yet(word, None, "word");
             error = DecodeError::new(Code::NotYet, String::new(), suggestion("", variants));
@@ -516,10 +461,7 @@ struct Items<'t, 'c> {
 impl<'t> de::SeqAccess<'t> for Items<'t, '_> {
     type Error = DecodeError;
 
-    fn next_element_seed<T: DeserializeSeed<'t>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, DecodeError> {
+    fn next_element_seed<T: DeserializeSeed<'t>>(&mut self, seed: T) -> Result<Option<T::Value>, DecodeError> {
         let Some(node) = self.items.next() else {
             return Ok(None);
         };
@@ -540,21 +482,14 @@ struct Entries<'t, 'c> {
 
 impl<'t, 'c> Entries<'t, 'c> {
     fn new(entries: Vec<(Key<'t>, Node<'t>)>, context: &'c Context) -> Self {
-        Self {
-            entries: entries.into_iter(),
-            value: None,
-            context,
-        }
+        Self { entries: entries.into_iter(), value: None, context }
     }
 }
 
 impl<'t> de::MapAccess<'t> for Entries<'t, '_> {
     type Error = DecodeError;
 
-    fn next_key_seed<K: DeserializeSeed<'t>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, DecodeError> {
+    fn next_key_seed<K: DeserializeSeed<'t>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
         let Some((key, node)) = self.entries.next() else {
             return Ok(None);
         };
@@ -567,19 +502,15 @@ impl<'t> de::MapAccess<'t> for Entries<'t, '_> {
         .map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'t>>(
-        &mut self,
-        seed: V,
-    ) -> Result<V::Value, DecodeError> {
+    fn next_value_seed<V: DeserializeSeed<'t>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
         let context = self.context;
         let Some((key, node)) = self.value.take() else {
             return Err(de::Error::custom("a value was asked for before its key"));
         };
         let at = node.at;
-        seed.deserialize(Decoder { node, context })
-            .map_err(|mut error| {
-                error.key.get_or_insert_with(|| key.text.into_owned());
-                error.at(at)
-            })
+        seed.deserialize(Decoder { node, context }).map_err(|mut error| {
+            error.key.get_or_insert_with(|| key.text.into_owned());
+            error.at(at)
+        })
     }
 }

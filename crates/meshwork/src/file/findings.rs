@@ -17,14 +17,7 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn new(code: Code, at: Option<u32>, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            at,
-            first: None,
-            message: message.into(),
-            found: String::new(),
-            expected: String::new(),
-        }
+        Self { code, at, first: None, message: message.into(), found: String::new(), expected: String::new() }
     }
 
     pub(super) fn found(mut self, found: impl Into<String>) -> Self {
@@ -91,10 +84,7 @@ impl Findings {
 /// Line and column (in characters) of a byte offset, both from 1.
 pub(super) fn line_and_column(text: &str, at: usize) -> (u32, u32) {
     let before = &text.as_bytes()[..at.min(text.len())];
-    let start = before
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |n| n + 1);
+    let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
     let line = before.iter().filter(|b| **b == b'\n').count() + 1;
     let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -166,15 +156,9 @@ mod tests {
     #[test]
     fn near_words_are_suggested_and_far_ones_are_not() {
         let known = ["required_capabilities", "retries", "run"];
-        assert_eq!(
-            nearest("requiredCapabilities", known),
-            Some("required_capabilities")
-        );
+        assert_eq!(nearest("requiredCapabilities", known), Some("required_capabilities"));
         assert_eq!(nearest("retrys", known), Some("retries"));
         assert_eq!(nearest("colour", known), None);
-        assert_eq!(
-            suggestion("colour", &known[1..]),
-            "one of \"retries\", \"run\""
-        );
+        assert_eq!(suggestion("colour", &known[1..]), "one of \"retries\", \"run\"");
     }
 }

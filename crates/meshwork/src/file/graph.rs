@@ -122,10 +122,7 @@ impl Graph {
                 filled[*to as usize] += 1;
             }
         }
-        let mut order: Vec<u32> = (0..self.len())
-            .filter(|task| open[*task] == 0)
-            .map(count)
-            .collect();
+        let mut order: Vec<u32> = (0..self.len()).filter(|task| open[*task] == 0).map(count).collect();
         let mut next = 0;
         while let Some(task) = order.get(next).map(|task| *task as usize) {
             next += 1;
@@ -169,10 +166,7 @@ mod tests {
     use super::*;
 
     fn graph(lists: &[&[u32]]) -> Graph {
-        let mut graph = Graph {
-            starts: vec![0],
-            edges: Vec::new(),
-        };
+        let mut graph = Graph { starts: vec![0], edges: Vec::new() };
         for list in lists {
             graph.edges.extend_from_slice(list);
             graph.starts.push(u32::try_from(graph.edges.len()).unwrap());

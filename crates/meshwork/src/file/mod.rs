@@ -32,20 +32,18 @@ pub mod wfformat;
 mod tests;
 
 pub use check::{
-    CheckReport, Reason, TopologyType, TopologyValidation, UnreachableTask, UnsatisfiableTask,
-    check, recommended_topology, validate_topology,
+    CheckReport, Reason, TopologyType, TopologyValidation, UnreachableTask, UnsatisfiableTask, check,
+    recommended_topology, validate_topology,
 };
 pub use decode::MAX_INPUT_DEPTH;
 pub use error::{Code, FileError, MAX_PROBLEMS, Problem};
 pub use ids::{IdError, MAX_ID_BYTES, check_id};
 pub use init::template;
 pub use model::{
-    Agent, AgentKind, Limits, Mesh, OnDependencyFailure, Peer, Strategy, Swarm, SwarmFile, Task,
-    Topology, Verify, Workspace,
+    Agent, AgentKind, Limits, Mesh, OnDependencyFailure, Peer, Strategy, Swarm, SwarmFile, Task, Topology, Verify,
+    Workspace,
 };
 pub use parse::{Format, MAX_FILE_BYTES, load, parse};
 pub use schema::json_schema;
 pub use timespan::{Timespan, TimespanError};
-pub use validate::{
-    MAX_BACKOFF_MS, MAX_PEERS, MAX_RETRIES, MAX_SLOTS, MAX_TASKS, MAX_TIMEOUT_MS, validate,
-};
+pub use validate::{MAX_BACKOFF_MS, MAX_PEERS, MAX_RETRIES, MAX_SLOTS, MAX_TASKS, MAX_TIMEOUT_MS, validate};

@@ -310,10 +310,7 @@ fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> 
     let number = i64::deserialize(deserializer)?;
     match u8::try_from(number) {
         Ok(priority @ 1..=10) => Ok(priority),
-        _ => Err(de::Error::invalid_value(
-            de::Unexpected::Signed(number),
-            &EXPECTED_PRIORITY,
-        )),
+        _ => Err(de::Error::invalid_value(de::Unexpected::Signed(number), &EXPECTED_PRIORITY)),
     }
 }
 
@@ -326,9 +323,7 @@ impl SwarmFile {
 
     /// Every single peer: its id and the entry that it comes from, in the order of the file.
     pub fn expanded_peers(&self) -> impl Iterator<Item = (String, &Peer)> {
-        self.peers
-            .iter()
-            .flat_map(|peer| peer.ids().map(move |id| (id, peer)))
+        self.peers.iter().flat_map(|peer| peer.ids().map(move |id| (id, peer)))
     }
 }
 
@@ -350,8 +345,7 @@ impl Peer {
     /// Tasks that each of these peers runs at once.
     #[must_use]
     pub fn slots(&self, mesh: &Mesh) -> u32 {
-        self.max_concurrent_tasks
-            .unwrap_or(mesh.max_concurrent_tasks_per_peer)
+        self.max_concurrent_tasks.unwrap_or(mesh.max_concurrent_tasks_per_peer)
     }
 }
 

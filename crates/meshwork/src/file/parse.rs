@@ -48,11 +48,7 @@ pub fn load(path: &Path) -> Result<SwarmFile, FileError> {
     let bytes = read_bounded(path)?;
     let Some(format) = Format::from_path(path) else {
         let finding = Finding::new(Code::UnknownFormat, None, "unknown file ending");
-        return Err(only(
-            &name,
-            "",
-            finding.expected("a name that ends in .toml, .yaml, .yml or .json"),
-        ));
+        return Err(only(&name, "", finding.expected("a name that ends in .toml, .yaml, .yml or .json")));
     };
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -116,10 +112,7 @@ fn drop_repeated(names: &mut Vec<String>) {
         return;
     }
     let mut seen = HashSet::with_capacity(names.len());
-    let keep: Vec<bool> = names
-        .iter()
-        .map(|name| seen.insert(name.as_str()))
-        .collect();
+    let keep: Vec<bool> = names.iter().map(|name| seen.insert(name.as_str())).collect();
     let mut keep = keep.into_iter();
     names.retain(|_| keep.next().unwrap_or(true));
 }
@@ -131,20 +124,13 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, FileError> {
     let refused = |error: io::Error| {
         let (code, message) = match error.kind() {
             io::ErrorKind::NotFound => (Code::FileNotFound, "no such file".to_owned()),
-            _ => (
-                Code::Unreadable,
-                format!("the file could not be read: {error}"),
-            ),
+            _ => (Code::Unreadable, format!("the file could not be read: {error}")),
         };
         only(&name, "", Finding::new(code, None, message))
     };
     let metadata = std::fs::metadata(path).map_err(refused)?;
     if !metadata.is_file() {
-        let found = if metadata.is_dir() {
-            "a folder"
-        } else {
-            "a device, pipe or socket"
-        };
+        let found = if metadata.is_dir() { "a folder" } else { "a device, pipe or socket" };
         let finding = Finding::new(Code::NotAFile, None, "not a swarm file");
         let finding = finding.found(found).expected("a regular file");
         return Err(only(&name, "", finding));
@@ -154,9 +140,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, FileError> {
     }
     let file = File::open(path).map_err(refused)?;
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(refused)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(refused)?;
     match bytes.len() as u64 {
         length if length > MAX_FILE_BYTES => Err(only(&name, "", too_large(length))),
         _ => Ok(bytes),

@@ -73,9 +73,7 @@ mod tests {
     fn the_examples_and_the_template_fit() {
         let schema = json_schema();
         let texts = examples();
-        let texts = texts
-            .iter()
-            .map(|path| std::fs::read_to_string(path).unwrap());
+        let texts = texts.iter().map(|path| std::fs::read_to_string(path).unwrap());
         for text in texts.chain([super::super::template().to_owned()]) {
             let value: Value = toml::from_str(&text).unwrap();
             fits(&schema, &schema, &value, "");
@@ -101,15 +99,8 @@ mod tests {
     #[test]
     fn everything_is_described() {
         let schema = json_schema();
-        assert_eq!(
-            schema["$schema"],
-            "https://json-schema.org/draft/2020-12/schema"
-        );
-        let parts = schema["$defs"]
-            .as_object()
-            .unwrap()
-            .values()
-            .chain([&schema]);
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        let parts = schema["$defs"].as_object().unwrap().values().chain([&schema]);
         for part in parts {
             assert!(part["description"].is_string(), "{part}");
             let properties = part.get("properties").and_then(Value::as_object);
@@ -117,13 +108,7 @@ mod tests {
                 assert!(property["description"].is_string(), "{key}");
             }
         }
-        assert_eq!(
-            schema["$defs"]["Task"]["properties"]["priority"]["default"],
-            5
-        );
-        assert_eq!(
-            schema["$defs"]["Task"]["required"],
-            serde_json::json!(["id"])
-        );
+        assert_eq!(schema["$defs"]["Task"]["properties"]["priority"]["default"], 5);
+        assert_eq!(schema["$defs"]["Task"]["required"], serde_json::json!(["id"]));
     }
 }

@@ -22,9 +22,7 @@ fn repository() -> PathBuf {
 pub(super) fn examples() -> Vec<PathBuf> {
     let folder = std::fs::read_dir(repository().join("examples")).unwrap();
     let paths = folder.map(|entry| entry.unwrap().path());
-    let examples: Vec<_> = paths
-        .filter(|path| Format::from_path(path) == Some(Format::Toml))
-        .collect();
+    let examples: Vec<_> = paths.filter(|path| Format::from_path(path) == Some(Format::Toml)).collect();
     assert!(examples.len() >= 2);
     examples
 }
@@ -192,10 +190,7 @@ fn the_three_formats_mean_the_same() {
     assert_eq!(ids, ["a-1", "a-2", "b"]);
     assert_eq!(toml.tasks[1].dependencies, ["one"]);
     assert_eq!(toml.tasks[1].timeout.unwrap().millis(), 600_000);
-    assert_eq!(
-        toml.tasks[1].on_dependency_failure,
-        OnDependencyFailure::Skip
-    );
+    assert_eq!(toml.tasks[1].on_dependency_failure, OnDependencyFailure::Skip);
     let list = &toml.tasks[1].input.as_ref().unwrap()["list"];
     assert_eq!(*list, serde_json::json!([1, 2.5, true, "s"]));
 }
@@ -336,10 +331,7 @@ fn bad_meanings_in_toml() {
     refused(
         Format::Toml,
         "",
-        &[
-            ("", C::NoPeers, 0, "no peers"),
-            ("[swarm]\n", C::NoPeers, 0, "at least one [[peers]]"),
-        ],
+        &[("", C::NoPeers, 0, "no peers"), ("[swarm]\n", C::NoPeers, 0, "at least one [[peers]]")],
     );
 }
 
@@ -386,9 +378,7 @@ fn bad_json() {
 
 #[test]
 fn many_problems_are_named_in_the_order_of_the_file() {
-    let text = format!(
-        "[[tasks]]\nid = 'a'\npriority = 11\ncolour = 1\n[[tasks]]\nid = 7\n[swarm]\nx = 1\n{PEER}"
-    );
+    let text = format!("[[tasks]]\nid = 'a'\npriority = 11\ncolour = 1\n[[tasks]]\nid = 7\n[swarm]\nx = 1\n{PEER}");
     let error = toml(&text).unwrap_err();
     let found: Vec<_> = error.problems().iter().map(|p| (p.line, p.code)).collect();
     assert_eq!(
@@ -416,16 +406,8 @@ fn a_problem_is_plain_data() {
     let error = toml("[swarm]\nx = 1\n").unwrap_err();
     let json = serde_json::to_value(error.first()).unwrap();
     let keys: Vec<_> = json.as_object().unwrap().keys().collect();
-    assert_eq!(
-        keys,
-        [
-            "code", "file", "line", "column", "message", "found", "expected"
-        ]
-    );
-    assert_eq!(
-        (&json["code"], &json["column"]),
-        (&"UnknownKey".into(), &1.into())
-    );
+    assert_eq!(keys, ["code", "file", "line", "column", "message", "found", "expected"]);
+    assert_eq!((&json["code"], &json["column"]), (&"UnknownKey".into(), &1.into()));
 }
 
 #[test]
@@ -438,10 +420,7 @@ fn run_is_asked_for_only_where_shell_peers_alone_can_take_the_task() {
     };
     assert_eq!(task("['a']").unwrap_err(), Code::MissingRun);
     assert!(task("['c']").is_ok());
-    assert!(
-        task("['a', 'c']").is_ok(),
-        "check says that nobody can take it"
-    );
+    assert!(task("['a', 'c']").is_ok(), "check says that nobody can take it");
     let mixed = check(&task("['b']").unwrap());
     assert!(mixed.warnings[0].contains("could be given to a shell peer"));
 }
@@ -465,10 +444,7 @@ fn input_may_be_nested_64_deep() {
         assert_eq!(error.code(), Code::TooDeep, "{format:?} {error}");
         for depth in [200, 100_000] {
             let error = parse(&nested(depth), format, "f").unwrap_err();
-            assert!(
-                matches!(error.code(), Code::TooDeep | Code::Syntax),
-                "{format:?} {error}"
-            );
+            assert!(matches!(error.code(), Code::TooDeep | Code::Syntax), "{format:?} {error}");
         }
     }
     let dotted = format!("{}b = 1", "a.".repeat(100_000));
@@ -499,10 +475,7 @@ fn files_that_cannot_be_read() {
     assert!(missing.to_string().ends_with("none.toml: no such file"));
     let is_folder = load(folder.path()).unwrap_err();
     assert_eq!(is_folder.code(), Code::NotAFile);
-    assert_eq!(
-        load(Path::new("/dev/null")).unwrap_err().code(),
-        Code::NotAFile
-    );
+    assert_eq!(load(Path::new("/dev/null")).unwrap_err().code(), Code::NotAFile);
     let through_file = write("x.toml", b"").join("y.toml");
     assert_eq!(load(&through_file).unwrap_err().code(), Code::Unreadable);
     let ending = load(&write("swarm.ini", b"")).unwrap_err();
@@ -535,10 +508,7 @@ fn a_swarm_built_in_memory_is_validated_too() {
     task.priority = 11;
     file.tasks.push(task);
     let error = validate(&file, "memory").unwrap_err();
-    assert_eq!(
-        (error.code(), error.line()),
-        (Code::PriorityOutOfRange, None)
-    );
+    assert_eq!((error.code(), error.line()), (Code::PriorityOutOfRange, None));
 }
 
 #[test]
@@ -555,11 +525,7 @@ fn large_files_take_linear_time() {
     assert_eq!((report.critical_path, report.widest_layer), (20_000, 1));
 
     // The same closed to a ring, every id twice, and every dependency unknown: all still quick.
-    let ring = text.replacen(
-        "run = \"true\"",
-        "run = \"true\"\ndependencies = [\"t19999\"]",
-        1,
-    );
+    let ring = text.replacen("run = \"true\"", "run = \"true\"\ndependencies = [\"t19999\"]", 1);
     assert_eq!(toml(&ring).unwrap_err().code(), Code::DependencyCycle);
     let twice = format!("{text}{}", text.strip_prefix(PEER).unwrap());
     assert_eq!(toml(&twice).unwrap_err().omitted(), 20_000 - MAX_PROBLEMS);

@@ -12,13 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub(super) const EXPECTED: &str = "a duration such as \"250ms\", \"30s\", \"10m\" or \"1h30m\"";
 
 /// Units from large to small, with their length in milliseconds.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// A duration in whole milliseconds, written as numbers with units, larger units first
 /// (`d`, `h`, `m`, `s`, `ms`).
@@ -90,10 +84,8 @@ impl FromStr for Timespan {
                 return Err(TimespanError::Order(unit.to_owned()));
             }
             let number: u64 = number.parse().map_err(|_| too_long())?;
-            total = number
-                .checked_mul(UNITS[index].1)
-                .and_then(|millis| total.checked_add(millis))
-                .ok_or_else(too_long)?;
+            total =
+                number.checked_mul(UNITS[index].1).and_then(|millis| total.checked_add(millis)).ok_or_else(too_long)?;
             (rest, next_unit) = (tail, index + 1);
         }
         Ok(Self::from_millis(total))
@@ -131,8 +123,7 @@ impl<'de> Deserialize<'de> for Timespan {
                 f.write_str(EXPECTED)
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Timespan, E> {
-                text.parse()
-                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+                text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_str(Text)
@@ -161,14 +152,9 @@ mod tests {
 
     #[test]
     fn texts_and_their_lengths() {
-        for (text, millis) in [
-            ("250ms", 250),
-            ("30s", 30_000),
-            ("10m", 600_000),
-            ("1h30m", 5_400_000),
-            ("1d1ms", 86_400_001),
-            ("0s", 0),
-        ] {
+        for (text, millis) in
+            [("250ms", 250), ("30s", 30_000), ("10m", 600_000), ("1h30m", 5_400_000), ("1d1ms", 86_400_001), ("0s", 0)]
+        {
             let span: Timespan = text.parse().unwrap();
             assert_eq!(span.millis(), millis, "{text}");
             assert_eq!(span.to_string(), text);
@@ -188,10 +174,7 @@ mod tests {
             ("1.5s", E::UnknownUnit(".".into())),
             ("30m1h", E::Order("h".into())),
             ("1s1s", E::Order("s".into())),
-            (
-                "99999999999999999999s",
-                E::TooLong("99999999999999999999s".into()),
-            ),
+            ("99999999999999999999s", E::TooLong("99999999999999999999s".into())),
             ("300000000000d", E::TooLong("300000000000d".into())),
             ("5é", E::UnknownUnit("é".into())),
         ];

@@ -83,20 +83,14 @@ pub(super) fn from_toml(text: &str) -> Result<Node<'_>, Finding> {
         Finding::new(code, at, message).found(found.map(quoted).unwrap_or_default())
     })?;
     let at = offset(root.span().start);
-    Ok(Node {
-        at,
-        value: toml_table(root.into_inner())?,
-    })
+    Ok(Node { at, value: toml_table(root.into_inner())? })
 }
 
 fn toml_table(table: DeTable<'_>) -> Result<Value<'_>, Finding> {
     let mut entries = Vec::with_capacity(table.len());
     for (key, value) in table {
         let at = offset(key.span().start);
-        let key = Key {
-            at,
-            text: key.into_inner(),
-        };
+        let key = Key { at, text: key.into_inner() };
         entries.push((key, toml_value(value)?));
     }
     Ok(Value::Table(entries))
@@ -104,9 +98,8 @@ fn toml_table(table: DeTable<'_>) -> Result<Value<'_>, Finding> {
 
 fn toml_value(value: toml::Spanned<DeValue<'_>>) -> Result<Node<'_>, Finding> {
     let at = offset(value.span().start);
-    let number = |message: &str, found: &str| {
-        Finding::new(Code::InvalidValue, Some(at), message).found(found.to_owned())
-    };
+    let number =
+        |message: &str, found: &str| Finding::new(Code::InvalidValue, Some(at), message).found(found.to_owned());
     let value = match value.into_inner() {
         DeValue::String(text) => Value::Text(text),
         DeValue::Boolean(value) => Value::Bool(value),
@@ -118,10 +111,7 @@ fn toml_value(value: toml::Spanned<DeValue<'_>>) -> Result<Node<'_>, Finding> {
         DeValue::Table(table) => toml_table(table)?,
         DeValue::Integer(digits) => {
             let (text, radix) = (digits.as_str(), digits.radix());
-            match (
-                i64::from_str_radix(text, radix),
-                u64::from_str_radix(text, radix),
-            ) {
+            match (i64::from_str_radix(text, radix), u64::from_str_radix(text, radix)) {
                 (Ok(value), _) => Value::Int(value),
                 (_, Ok(value)) => Value::UInt(value),
                 _ => return Err(number("a number that does not fit into 64 bits", text)),
@@ -139,10 +129,7 @@ fn toml_value(value: toml::Spanned<DeValue<'_>>) -> Result<Node<'_>, Finding> {
 pub(super) fn from_json(text: &str) -> Result<Node<'_>, Finding> {
     let reading = Reading::new(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let node = reading
-        .seed()
-        .deserialize(&mut deserializer)
-        .and_then(|node| deserializer.end().map(|()| node));
+    let node = reading.seed().deserialize(&mut deserializer).and_then(|node| deserializer.end().map(|()| node));
     node.map_err(|error| {
         reading.refusal.take().unwrap_or_else(|| {
             let at = offset_of_place(text, error.line(), error.column());
@@ -237,26 +224,16 @@ struct Reading<'t> {
 
 impl<'t> Reading<'t> {
     fn new(text: &'t str) -> Self {
-        Self {
-            text,
-            last: Cell::new(0),
-            refusal: RefCell::new(None),
-        }
+        Self { text, last: Cell::new(0), refusal: RefCell::new(None) }
     }
 
     fn seed(&self) -> Seed<'t, '_> {
-        Seed {
-            reading: self,
-            depth: 0,
-        }
+        Seed { reading: self, depth: 0 }
     }
 
     /// Notes where a string lies if it lies in the text.
     fn see(&self, string: &str) -> u32 {
-        let start = string
-            .as_ptr()
-            .addr()
-            .wrapping_sub(self.text.as_ptr().addr());
+        let start = string.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
         if start <= self.text.len() && !string.is_empty() {
             let quote = start > 0 && matches!(self.text.as_bytes()[start - 1], b'"' | b'\'');
             self.last.set(offset(start - usize::from(quote)));
@@ -287,14 +264,9 @@ impl<'t> Seed<'t, '_> {
     fn inside<E: de::Error>(self) -> Result<Self, E> {
         if self.depth >= PARSE_DEPTH {
             let (at, found) = (self.reading.last.get(), String::new());
-            return Err(self
-                .reading
-                .refuse(Code::TooDeep, at, "nested too deeply", found));
+            return Err(self.reading.refuse(Code::TooDeep, at, "nested too deeply", found));
         }
-        Ok(Self {
-            reading: self.reading,
-            depth: self.depth + 1,
-        })
+        Ok(Self { reading: self.reading, depth: self.depth + 1 })
     }
 }
 
@@ -378,9 +350,7 @@ impl<'t> Visitor<'t> for Seed<'t, '_> {
         if let Some(key) = duplicate(&table) {
             let found = quoted(&key.text);
             let message = "a key stands twice in one table";
-            return Err(self
-                .reading
-                .refuse(Code::DuplicateKey, key.at, message, found));
+            return Err(self.reading.refuse(Code::DuplicateKey, key.at, message, found));
         }
         let at = table.first().map(|(key, _)| key.at);
         let at = at.unwrap_or_else(|| self.reading.last.get());
@@ -401,10 +371,7 @@ fn duplicate<'a, 't>(table: &'a [(Key<'t>, Node<'t>)]) -> Option<&'a Key<'t>> {
             .map(|(key, _)| key);
     }
     let mut seen = HashSet::with_capacity(table.len());
-    table
-        .iter()
-        .map(|(key, _)| key)
-        .find(|key| !seen.insert(key.text.as_ref()))
+    table.iter().map(|(key, _)| key).find(|key| !seen.insert(key.text.as_ref()))
 }
 
 struct KeySeed<'t, 'r>(&'r Reading<'t>);

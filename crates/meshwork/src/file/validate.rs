@@ -71,14 +71,7 @@ impl Checks<'_> {
         self.places.tasks.get(number).copied()
     }
 
-    fn refuse(
-        &mut self,
-        code: Code,
-        at: Option<u32>,
-        message: String,
-        found: String,
-        expected: &str,
-    ) {
+    fn refuse(&mut self, code: Code, at: Option<u32>, message: String, found: String, expected: &str) {
         let finding = Finding::new(code, at, message);
         self.findings.push(finding.found(found).expected(expected));
     }
@@ -116,12 +109,7 @@ impl Checks<'_> {
         let any = u64::MAX;
         let ranges = [
             ("token_budget", limits.token_budget.unwrap_or(1), 1, any),
-            (
-                "max_sessions",
-                limits.max_sessions.unwrap_or(1).into(),
-                1,
-                any,
-            ),
+            ("max_sessions", limits.max_sessions.unwrap_or(1).into(), 1, any),
             ("run_timeout (ms)", run_timeout, 1, MAX_TIMEOUT_MS),
             ("retry_backoff (ms)", retry_backoff, 0, MAX_BACKOFF_MS),
             ("tasks", limits.tasks.into(), 1, MAX_TASKS.into()),
@@ -145,37 +133,19 @@ impl Checks<'_> {
         self.range(at, what, slots.into(), 1, MAX_SLOTS.into());
         let at = self.setting("mesh.rebalance_interval");
         let interval = mesh.rebalance_interval.millis();
-        self.range(
-            at,
-            "mesh.rebalance_interval (ms)",
-            interval,
-            1,
-            MAX_TIMEOUT_MS,
-        );
+        self.range(at, "mesh.rebalance_interval (ms)", interval, 1, MAX_TIMEOUT_MS);
         let threshold = mesh.load_imbalance_threshold;
         if !(threshold.is_finite() && threshold >= 1.0) {
             let at = self.setting("mesh.load_imbalance_threshold");
             let message = "mesh.load_imbalance_threshold out of range".to_owned();
-            self.refuse(
-                Code::OutOfRange,
-                at,
-                message,
-                threshold.to_string(),
-                "at least 1.0",
-            );
+            self.refuse(Code::OutOfRange, at, message, threshold.to_string(), "at least 1.0");
         }
     }
 
     fn peers(&mut self, file: &SwarmFile) {
         if file.peers.is_empty() {
             let message = "the file names no peers".to_owned();
-            self.refuse(
-                Code::NoPeers,
-                None,
-                message,
-                String::new(),
-                "at least one [[peers]]",
-            );
+            self.refuse(Code::NoPeers, None, message, String::new(), "at least one [[peers]]");
             return;
         }
         for (number, peer) in file.peers.iter().enumerate() {
@@ -185,13 +155,7 @@ impl Checks<'_> {
         if total > u64::from(MAX_PEERS) {
             let (at, message) = (self.peer(0), "too many peers".to_owned());
             let expected = format!("at most {MAX_PEERS}, counts included");
-            self.refuse(
-                Code::TooManyPeers,
-                at,
-                message,
-                total.to_string(),
-                &expected,
-            );
+            self.refuse(Code::TooManyPeers, at, message, total.to_string(), &expected);
             return;
         }
         if let Some(most) = file.swarm.max_agents {
@@ -200,13 +164,7 @@ impl Checks<'_> {
             if total > u64::from(most) {
                 let message = "more peers than swarm.max_agents".to_owned();
                 let expected = format!("at most {most}");
-                self.refuse(
-                    Code::TooManyPeers,
-                    at,
-                    message,
-                    total.to_string(),
-                    &expected,
-                );
+                self.refuse(Code::TooManyPeers, at, message, total.to_string(), &expected);
             }
         }
         self.peer_ids(file);
@@ -220,24 +178,12 @@ impl Checks<'_> {
             self.name(at, &format!("a capability of peer {id}"), capability);
         }
         let count = peer.size().into();
-        self.range(
-            at,
-            &format!("count of peer {id}"),
-            count,
-            1,
-            MAX_PEERS.into(),
-        );
+        self.range(at, &format!("count of peer {id}"), count, 1, MAX_PEERS.into());
         let slots = peer.max_concurrent_tasks.unwrap_or(1).into();
         let what = format!("max_concurrent_tasks of peer {id}");
         self.range(at, &what, slots, 1, MAX_SLOTS.into());
         let budget = peer.token_budget.unwrap_or(1);
-        self.range(
-            at,
-            &format!("token_budget of peer {id}"),
-            budget,
-            1,
-            u64::MAX,
-        );
+        self.range(at, &format!("token_budget of peer {id}"), budget, 1, u64::MAX);
         self.agent(at, &id, &peer.agent);
     }
 
@@ -245,15 +191,8 @@ impl Checks<'_> {
         match (agent.kind, agent.command.as_slice()) {
             (AgentKind::Shell, [_, ..]) => {
                 let message = format!("peer {id} is of kind shell and has a command");
-                let expected =
-                    "kind = \"command\", or no command: a shell peer runs the task's `run` line";
-                self.refuse(
-                    Code::CommandNotAllowed,
-                    at,
-                    message,
-                    String::new(),
-                    expected,
-                );
+                let expected = "kind = \"command\", or no command: a shell peer runs the task's `run` line";
+                self.refuse(Code::CommandNotAllowed, at, message, String::new(), expected);
             }
             (AgentKind::Command, []) => {
                 let message = format!("peer {id} is of kind command and has no command");
@@ -262,13 +201,7 @@ impl Checks<'_> {
             }
             (AgentKind::Command, [program, ..]) if program.trim().is_empty() => {
                 let message = format!("the command of peer {id} has an empty program");
-                self.refuse(
-                    Code::MissingCommand,
-                    at,
-                    message,
-                    quoted(program),
-                    "a program",
-                );
+                self.refuse(Code::MissingCommand, at, message, quoted(program), "a program");
             }
             _ => {}
         }
@@ -283,23 +216,11 @@ impl Checks<'_> {
             if bad_name || value.contains('\0') {
                 let message = format!("an environment variable of peer {id} cannot be set");
                 let expected = "a name without `=`, and no NUL character in name or value";
-                self.refuse(
-                    Code::InvalidEnvironment,
-                    at,
-                    message,
-                    quoted(name),
-                    expected,
-                );
+                self.refuse(Code::InvalidEnvironment, at, message, quoted(name), expected);
             } else if name.starts_with("MESHWORK_") {
                 let message = format!("an environment variable of peer {id} is reserved");
                 let expected = "a name that does not begin with MESHWORK_";
-                self.refuse(
-                    Code::InvalidEnvironment,
-                    at,
-                    message,
-                    quoted(name),
-                    expected,
-                );
+                self.refuse(Code::InvalidEnvironment, at, message, quoted(name), expected);
             }
         }
     }
@@ -339,13 +260,7 @@ impl Checks<'_> {
             let at = self.setting("limits.tasks").or(self.task(most as usize));
             let message = "more tasks than limits.tasks".to_owned();
             let expected = format!("at most {most}");
-            self.refuse(
-                Code::TooManyTasks,
-                at,
-                message,
-                total.to_string(),
-                &expected,
-            );
+            self.refuse(Code::TooManyTasks, at, message, total.to_string(), &expected);
         }
         for (number, task) in file.tasks.iter().enumerate() {
             self.one_task(self.task(number), task);

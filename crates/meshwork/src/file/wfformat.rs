@@ -36,11 +36,7 @@ pub struct ImportOptions {
 
 impl Default for ImportOptions {
     fn default() -> Self {
-        Self {
-            time_scale: 0.01,
-            peers: 1,
-            id: None,
-        }
+        Self { time_scale: 0.01, peers: 1, id: None }
     }
 }
 
@@ -93,9 +89,7 @@ pub enum ImportError {
         part: &'static str,
     },
     /// An execution is recorded for a task that does not exist.
-    #[error(
-        "workflow.execution.tasks names task {0:?}, which workflow.specification.tasks does not have"
-    )]
+    #[error("workflow.execution.tasks names task {0:?}, which workflow.specification.tasks does not have")]
     UnknownExecution(String),
     /// A parent that is no task.
     #[error("task {task:?} has the parent {parent:?}, which is not a task of the workflow")]
@@ -109,9 +103,7 @@ pub enum ImportError {
     #[error("tasks wait for each other: {0}")]
     Cycle(String),
     /// A runtime that is no length of time, or too long a sleep.
-    #[error(
-        "task {task:?} has the runtime {runtime} s, expected 0 to {MAX_SECONDS:e} s after scaling"
-    )]
+    #[error("task {task:?} has the runtime {runtime} s, expected 0 to {MAX_SECONDS:e} s after scaling")]
     InvalidRuntime {
         /// The task.
         task: String,
@@ -178,10 +170,7 @@ pub fn import(json: &[u8], options: &ImportOptions) -> Result<String, ImportErro
     let name = root.get("name").and_then(Value::as_str);
     let id = swarm_id(options, name)?;
     let file = SwarmFile {
-        swarm: Swarm {
-            id,
-            ..Swarm::default()
-        },
+        swarm: Swarm { id, ..Swarm::default() },
         peers: vec![shell_peers(peers)],
         tasks,
         ..SwarmFile::default()
@@ -197,27 +186,19 @@ fn check_version(root: &Value) -> Result<(), ImportError> {
     }
     match root.get("schemaVersion") {
         Some(Value::String(version)) if version == SCHEMA_VERSION => Ok(()),
-        Some(other) => Err(ImportError::SchemaVersion {
-            found: other.to_string(),
-        }),
-        None => Err(ImportError::SchemaVersion {
-            found: "nothing".to_owned(),
-        }),
+        Some(other) => Err(ImportError::SchemaVersion { found: other.to_string() }),
+        None => Err(ImportError::SchemaVersion { found: "nothing".to_owned() }),
     }
 }
 
 /// Takes a part out of an object, so that it need not be copied.
 fn take(object: &mut Value, key: &str) -> Option<Value> {
-    object
-        .get_mut(key)
-        .map(Value::take)
-        .filter(|part| !part.is_null())
+    object.get_mut(key).map(Value::take).filter(|part| !part.is_null())
 }
 
 fn specified_tasks(workflow: &mut Value) -> Result<Vec<Specified>, ImportError> {
     const PART: &str = "workflow.specification.tasks";
-    let mut specification =
-        take(workflow, "specification").ok_or(ImportError::Missing("workflow.specification"))?;
+    let mut specification = take(workflow, "specification").ok_or(ImportError::Missing("workflow.specification"))?;
     let tasks = take(&mut specification, "tasks").ok_or(ImportError::Missing(PART))?;
     let tasks: Vec<Specified> =
         serde_json::from_value(tasks).map_err(|error| ImportError::Shape { part: PART, error })?;
@@ -226,27 +207,21 @@ fn specified_tasks(workflow: &mut Value) -> Result<Vec<Specified>, ImportError> 
         let id = || task.id.clone();
         check_id(&task.id).map_err(|error| ImportError::InvalidId { id: id(), error })?;
         if !seen.insert(task.id.as_str()) {
-            return Err(ImportError::DuplicateTask {
-                id: id(),
-                part: PART,
-            });
+            return Err(ImportError::DuplicateTask { id: id(), part: PART });
         }
     }
     Ok(tasks)
 }
 
 /// The recorded runtime of each task, and whether the instance has executions at all.
-fn runtimes(
-    workflow: &mut Value,
-    specified: &[Specified],
-) -> Result<(Vec<Option<Value>>, bool), ImportError> {
+fn runtimes(workflow: &mut Value, specified: &[Specified]) -> Result<(Vec<Option<Value>>, bool), ImportError> {
     const PART: &str = "workflow.execution.tasks";
     let execution = take(workflow, "execution");
     let Some(executed) = execution.and_then(|mut part| take(&mut part, "tasks")) else {
         return Ok((vec![None; specified.len()], false));
     };
-    let executed: Vec<Executed> = serde_json::from_value(executed)
-        .map_err(|error| ImportError::Shape { part: PART, error })?;
+    let executed: Vec<Executed> =
+        serde_json::from_value(executed).map_err(|error| ImportError::Shape { part: PART, error })?;
     let ids = specified.iter().map(|task| task.id.as_str());
     let index: HashMap<&str, usize> = ids.zip(0..).collect();
     let mut runtimes = vec![None; specified.len()];
@@ -256,33 +231,24 @@ fn runtimes(
             return Err(ImportError::UnknownExecution(task.id));
         };
         if std::mem::replace(&mut seen[number], true) {
-            return Err(ImportError::DuplicateTask {
-                id: task.id,
-                part: PART,
-            });
+            return Err(ImportError::DuplicateTask { id: task.id, part: PART });
         }
         runtimes[number] = task.runtime.filter(|runtime| !runtime.is_null());
     }
     Ok((runtimes, true))
 }
 
-fn swarm_task(
-    specified: &Specified,
-    runtime: Option<&Value>,
-    scale: f64,
-) -> Result<Task, ImportError> {
+fn swarm_task(specified: &Specified, runtime: Option<&Value>, scale: f64) -> Result<Task, ImportError> {
     let seconds = match runtime {
         None => 0.0,
         Some(runtime) => {
             // Some writers put what JSON has no number for into a string: "NaN".
             let seconds = runtime.as_f64().filter(|seconds| *seconds >= 0.0);
             let scaled = seconds.map(|seconds| seconds * scale);
-            scaled
-                .filter(|seconds| *seconds <= MAX_SECONDS)
-                .ok_or_else(|| ImportError::InvalidRuntime {
-                    task: specified.id.clone(),
-                    runtime: runtime.to_string(),
-                })?
+            scaled.filter(|seconds| *seconds <= MAX_SECONDS).ok_or_else(|| ImportError::InvalidRuntime {
+                task: specified.id.clone(),
+                runtime: runtime.to_string(),
+            })?
         }
     };
     let mut task = Task::new(specified.id.as_str());
@@ -294,10 +260,7 @@ fn swarm_task(
     task.required_capabilities = vec![CAPABILITY.to_owned()];
     let mut seen = HashSet::with_capacity(specified.parents.len());
     let parents = specified.parents.iter();
-    task.dependencies = parents
-        .filter(|parent| seen.insert(*parent))
-        .cloned()
-        .collect();
+    task.dependencies = parents.filter(|parent| seen.insert(*parent)).cloned().collect();
     task.run = Some(sleep(seconds));
     Ok(task)
 }
@@ -331,10 +294,7 @@ fn check_graph(tasks: &[Task]) -> Result<(), ImportError> {
         unknown.get_or_insert((task, parent));
     });
     if let Some((task, parent)) = unknown {
-        return Err(ImportError::UnknownParent {
-            task: tasks[task].id.clone(),
-            parent: parent.to_owned(),
-        });
+        return Err(ImportError::UnknownParent { task: tasks[task].id.clone(), parent: parent.to_owned() });
     }
     match graph.cycles(1).first() {
         None => Ok(()),
@@ -350,10 +310,7 @@ fn swarm_id(options: &ImportOptions, name: Option<&str>) -> Result<String, Impor
     if let Some(id) = &options.id {
         return match check_id(id) {
             Ok(()) => Ok(id.clone()),
-            Err(error) => Err(ImportError::InvalidSwarmId {
-                id: id.clone(),
-                error,
-            }),
+            Err(error) => Err(ImportError::InvalidSwarmId { id: id.clone(), error }),
         };
     }
     let name = name.filter(|name| check_id(name).is_ok());
@@ -373,36 +330,18 @@ fn shell_peers(count: u32) -> Peer {
 }
 
 /// The comment that says where the file comes from.
-fn header(
-    name: Option<&str>,
-    file: &SwarmFile,
-    scale: f64,
-    recorded: bool,
-    without: usize,
-) -> String {
+fn header(name: Option<&str>, file: &SwarmFile, scale: f64, recorded: bool, without: usize) -> String {
     let edges: usize = file.tasks.iter().map(|task| task.dependencies.len()).sum();
     let mut text = String::new();
     // Debug escapes what would end the comment.
     let name = name.map_or_else(|| "without a name".to_owned(), |name| format!("{name:?}"));
     let tasks = file.tasks.len();
-    let _ = writeln!(
-        text,
-        "# Imported from a WfFormat {SCHEMA_VERSION} instance: {name}"
-    );
-    let _ = writeln!(
-        text,
-        "# {tasks} tasks, {edges} dependencies; recorded seconds × {scale} = seconds of sleep"
-    );
+    let _ = writeln!(text, "# Imported from a WfFormat {SCHEMA_VERSION} instance: {name}");
+    let _ = writeln!(text, "# {tasks} tasks, {edges} dependencies; recorded seconds × {scale} = seconds of sleep");
     if !recorded {
-        let _ = writeln!(
-            text,
-            "# The instance records no execution: every task counts as 0 seconds"
-        );
+        let _ = writeln!(text, "# The instance records no execution: every task counts as 0 seconds");
     } else if without > 0 {
-        let _ = writeln!(
-            text,
-            "# Tasks without a recorded runtime, counted as 0 seconds: {without}"
-        );
+        let _ = writeln!(text, "# Tasks without a recorded runtime, counted as 0 seconds: {without}");
     }
     text.push('\n');
     text
@@ -454,11 +393,8 @@ fn write(file: &SwarmFile) -> Result<String, ImportError> {
         dependencies: &task.dependencies,
         run: task.run.as_deref(),
     });
-    let written = Written {
-        swarm: WrittenSwarm { id: &file.swarm.id },
-        peers: peers.collect(),
-        tasks: tasks.collect(),
-    };
+    let written =
+        Written { swarm: WrittenSwarm { id: &file.swarm.id }, peers: peers.collect(), tasks: tasks.collect() };
     Ok(toml::to_string(&written)?)
 }
 
@@ -481,9 +417,7 @@ mod tests {
     }
 
     fn error(instance: &Value) -> String {
-        run(instance, &ImportOptions::default())
-            .unwrap_err()
-            .to_string()
+        run(instance, &ImportOptions::default()).unwrap_err().to_string()
     }
 
     #[test]
@@ -504,19 +438,11 @@ mod tests {
             {"id": "last", "runtimeInSeconds": null},
         ]);
         let mut instance = instance(&tasks, &executed);
-        assert!(matches!(
-            run(&instance, &ImportOptions::default()).unwrap_err(),
-            ImportError::InvalidId { .. }
-        ));
-        let list = instance
-            .pointer_mut("/workflow/specification/tasks")
-            .unwrap();
+        assert!(matches!(run(&instance, &ImportOptions::default()).unwrap_err(), ImportError::InvalidId { .. }));
+        let list = instance.pointer_mut("/workflow/specification/tasks").unwrap();
         list.as_array_mut().unwrap().pop();
 
-        let options = ImportOptions {
-            peers: 3,
-            ..ImportOptions::default()
-        };
+        let options = ImportOptions { peers: 3, ..ImportOptions::default() };
         let text = run(&instance, &options).unwrap();
         assert!(text.contains("# Tasks without a recorded runtime, counted as 0 seconds: 2\n"));
         let file = parse(&text, Format::Toml, "x.toml").unwrap();
@@ -529,24 +455,14 @@ mod tests {
             .map(|task| {
                 assert_eq!(task.required_capabilities, ["sh"]);
                 let dependencies = task.dependencies.join("|");
-                (
-                    task.id.as_str(),
-                    task.task_type.as_str(),
-                    dependencies,
-                    task.run.as_deref().unwrap(),
-                )
+                (task.id.as_str(), task.task_type.as_str(), dependencies, task.run.as_deref().unwrap())
             })
             .collect();
         let row = |id, sort, dependencies: &str, line| (id, sort, dependencies.to_owned(), line);
         assert_eq!(
             rows,
             [
-                row(
-                    "join \"1\" = [x]",
-                    "join",
-                    "blur_ID0000012|a'b\\c_12",
-                    "true"
-                ),
+                row("join \"1\" = [x]", "join", "blur_ID0000012|a'b\\c_12", "true"),
                 row("blur_ID0000012", "blur", "größe # 3", "sleep 0.123"),
                 row("a'b\\c_12", "a'b\\c", "größe # 3", "true"),
                 row("größe # 3", "größe", "", "sleep 0.001"),
@@ -571,66 +487,28 @@ mod tests {
 
     #[test]
     fn options_are_checked_and_used() {
-        let one = instance(
-            &json!([{"id": "a"}]),
-            &json!([{"id": "a", "runtimeInSeconds": 7}]),
-        );
+        let one = instance(&json!([{"id": "a"}]), &json!([{"id": "a", "runtimeInSeconds": 7}]));
         let with = |time_scale, peers, id: Option<&str>| {
             let id = id.map(str::to_owned);
-            run(
-                &one,
-                &ImportOptions {
-                    time_scale,
-                    peers,
-                    id,
-                },
-            )
+            run(&one, &ImportOptions { time_scale, peers, id })
         };
         assert!(with(1.0, 1, None).unwrap().contains("run = \"sleep 7\""));
         assert!(with(0.0, 1, None).unwrap().contains("run = \"true\""));
-        assert!(
-            with(0.0, 1, Some("my id"))
-                .unwrap()
-                .contains("id = \"my id\"")
-        );
-        assert!(matches!(
-            with(-1.0, 1, None),
-            Err(ImportError::InvalidTimeScale(_))
-        ));
-        assert!(matches!(
-            with(f64::NAN, 1, None),
-            Err(ImportError::InvalidTimeScale(_))
-        ));
-        assert!(matches!(
-            with(1e9, 1, None),
-            Err(ImportError::InvalidRuntime { .. })
-        ));
-        assert!(matches!(
-            with(1.0, 0, None),
-            Err(ImportError::InvalidPeers(0))
-        ));
-        assert!(matches!(
-            with(1.0, 1, Some("-x")),
-            Err(ImportError::InvalidSwarmId { .. })
-        ));
+        assert!(with(0.0, 1, Some("my id")).unwrap().contains("id = \"my id\""));
+        assert!(matches!(with(-1.0, 1, None), Err(ImportError::InvalidTimeScale(_))));
+        assert!(matches!(with(f64::NAN, 1, None), Err(ImportError::InvalidTimeScale(_))));
+        assert!(matches!(with(1e9, 1, None), Err(ImportError::InvalidRuntime { .. })));
+        assert!(matches!(with(1.0, 0, None), Err(ImportError::InvalidPeers(0))));
+        assert!(matches!(with(1.0, 1, Some("-x")), Err(ImportError::InvalidSwarmId { .. })));
     }
 
     #[test]
     fn instances_that_are_none() {
         let not_json = import(b"{", &ImportOptions::default()).unwrap_err();
         assert!(not_json.to_string().starts_with("not JSON: EOF"));
-        assert_eq!(
-            error(&json!([])),
-            "no object at the top; expected a WfFormat 1.5 instance"
-        );
-        assert_eq!(
-            error(&json!({})),
-            "found schemaVersion nothing, expected \"1.5\""
-        );
-        assert_eq!(
-            error(&json!({"schemaVersion": "1.4"})),
-            "found schemaVersion \"1.4\", expected \"1.5\""
-        );
+        assert_eq!(error(&json!([])), "no object at the top; expected a WfFormat 1.5 instance");
+        assert_eq!(error(&json!({})), "found schemaVersion nothing, expected \"1.5\"");
+        assert_eq!(error(&json!({"schemaVersion": "1.4"})), "found schemaVersion \"1.4\", expected \"1.5\"");
         let missing = error(&json!({"schemaVersion": "1.5"}));
         assert!(missing.starts_with("no workflow;"));
         let missing = error(&json!({"schemaVersion": "1.5", "workflow": {}}));
@@ -651,10 +529,7 @@ mod tests {
         let executed = |runs| error(&instance(&json!([{"id": "a"}]), &runs));
         for bad in [json!(-1), json!("NaN"), json!([]), json!(1e300)] {
             let message = executed(json!([{"id": "a", "runtimeInSeconds": bad}]));
-            assert!(
-                message.starts_with("task \"a\" has the runtime "),
-                "{message}"
-            );
+            assert!(message.starts_with("task \"a\" has the runtime "), "{message}");
         }
         assert!(executed(json!([{"id": "z"}])).contains("does not have"));
         assert!(executed(json!([{"id": "a"}, {"id": "a"}])).contains("twice in workflow.exec"));
@@ -663,16 +538,10 @@ mod tests {
     #[test]
     fn an_instance_without_execution_is_one_of_zero_seconds() {
         let mut value = instance(&json!([{"id": "a"}]), &json!([]));
-        value["workflow"]
-            .as_object_mut()
-            .unwrap()
-            .remove("execution");
+        value["workflow"].as_object_mut().unwrap().remove("execution");
         value["name"] = json!("two\nlines");
         let text = run(&value, &ImportOptions::default()).unwrap();
         assert!(text.contains("records no execution"));
-        assert_eq!(
-            parse(&text, Format::Toml, "stem.toml").unwrap().swarm.id,
-            "stem"
-        );
+        assert_eq!(parse(&text, Format::Toml, "stem.toml").unwrap().swarm.id, "stem");
     }
 }

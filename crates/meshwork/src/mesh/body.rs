@@ -68,7 +68,7 @@ async fn keep(output: Output, key: &str, artifacts: &Arc<dyn Artifacts>) -> Resu
 }
 
 fn unreadable(path: &std::path::Path, error: std::io::Error) -> MeshError {
-    crate::artifacts::ArtifactError::from_io(path, error).into()
+    MeshError::Output { path: path.to_path_buf(), error: Arc::new(error) }
 }
 
 /// Output that is JSON as JSON, anything else as a string; nothing but white space is nothing said.

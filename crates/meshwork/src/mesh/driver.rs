@@ -99,7 +99,6 @@ impl Clock {
 struct History {
     swarm: Swarm,
     tail: BoxStream<'static, Result<Stored, LogError>>,
-    last: u64,
     time_ms: u64,
 }
 
@@ -127,7 +126,7 @@ async fn replay(log: &Arc<dyn Log>, specs: &Specs) -> Result<History, MeshError>
         time_ms = batch.time_ms.max(time_ms);
         let _effects_of_the_past = swarm.apply_batch(seq, &batch)?;
     }
-    Ok(History { swarm, tail, last, time_ms })
+    Ok(History { swarm, tail, time_ms })
 }
 
 pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Result<(), MeshError>>), MeshError> {
@@ -322,7 +321,7 @@ impl Driver {
             }
             Event::AppendFailed(error) => {
                 tracing::warn!(%error, "an append failed");
-                if error.is_permanent() {
+                if !may_pass(&error) {
                     return Err(MeshError::Log(error));
                 }
                 let again = self.mesh.events.clone();
@@ -575,6 +574,12 @@ impl Driver {
             };
         }
     }
+}
+
+/// Whether the same append may succeed later. One machine's disk gives its errors for good; a broker's
+/// connection comes back.
+fn may_pass(error: &LogError) -> bool {
+    matches!(error, LogError::Unacknowledged)
 }
 
 fn key_of(task: TaskNo, grant: Grant) -> AttemptKey {

@@ -20,7 +20,9 @@ use crate::broker::Broker;
 use crate::log::{Log, LogError};
 use driver::{Command, Event};
 use meshwork_core::node::Answer;
-use meshwork_core::{ClosedRound, CodecError, Config, LogFault, Op, Payload, Refusal, Submission, Swarm, TaskNo, TaskSpec};
+use meshwork_core::{
+    ClosedRound, CodecError, Config, LogFault, Op, Payload, Refusal, Submission, Swarm, TaskNo, TaskSpec,
+};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -97,6 +99,14 @@ pub enum MeshError {
     /// An input or result could not be kept as an artifact.
     #[error("could not keep an artifact: {0}")]
     Artifact(Arc<ArtifactError>),
+    /// A result that was written to a file could not be read back.
+    #[error("could not read a result from {path}: {error}")]
+    Output {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        error: Arc<std::io::Error>,
+    },
     /// The node lost its place in the mesh before this was decided.
     #[error("the node was given up on before this was decided; it may be asked again")]
     NodeLost,
@@ -175,7 +185,9 @@ impl Mesh {
     ///
     /// # Errors
     /// When the log cannot be read or applied, or belongs to another swarm; then nothing was written.
-    pub async fn start(options: MeshOptions) -> Result<(Self, tokio::task::JoinHandle<Result<(), MeshError>>), MeshError> {
+    pub async fn start(
+        options: MeshOptions,
+    ) -> Result<(Self, tokio::task::JoinHandle<Result<(), MeshError>>), MeshError> {
         driver::start(options).await
     }
 

@@ -3,7 +3,9 @@
 
 use super::agent::{Agent, Attempt, AttemptEnd, Control, Output};
 use crate::endpoint::Endpoint;
-use crate::process::{self, Channel, Ended, Nonce, OnOutput, OutputLimits, ProcessHandle, ProcessReport, ProcessSpec, Stdout};
+use crate::process::{
+    self, Channel, Ended, Nonce, OnOutput, OutputLimits, ProcessHandle, ProcessReport, ProcessSpec, Stdout,
+};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use meshwork_core::{AttemptOutcome, TaskSpec, Tokens};
@@ -224,13 +226,16 @@ fn output_of(stdout: Stdout) -> (Output, Tokens) {
             };
             (output, tokens(usage))
         }
-        Stdout::File(file) => {
+        Stdout::File { path, .. } => {
             // A usage line that cannot be read is output like any other.
-            let usage = process::split_usage_file(file.path()).unwrap_or_else(|error| {
-                tracing::warn!(%error, "the end of a large output could not be looked at for usage");
-                None
-            });
-            (Output::File(file.keep()), tokens(usage))
+            let usage = process::split_usage_file(&path).map_or_else(
+                |error| {
+                    tracing::warn!(%error, "the end of a large output could not be looked at for usage");
+                    None
+                },
+                |(_, usage)| usage,
+            );
+            (Output::File(path), tokens(usage))
         }
     }
 }

@@ -4,7 +4,7 @@ use super::driver::Command;
 use super::{Mesh, MeshError};
 use crate::artifacts::Artifacts;
 use crate::broker;
-use meshwork_core::{Grant, Op, Outcome, Phase, Payload, TaskNo, TaskSpec, Tokens};
+use meshwork_core::{Grant, Op, Outcome, Payload, Phase, TaskNo, TaskSpec, Tokens};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 

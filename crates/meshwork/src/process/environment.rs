@@ -3,19 +3,8 @@
 use std::ffi::OsString;
 
 /// Variables that a process inherits. Nothing else is: keys and tokens in our environment are not the agent's.
-pub const INHERITED_VARIABLES: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "LANG",
-    "TERM",
-    "TMPDIR",
-    "TZ",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-];
+pub const INHERITED_VARIABLES: &[&str] =
+    &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// Variables whose names begin like this are inherited too.
 pub const INHERITED_PREFIXES: &[&str] = &["LC_"];
@@ -37,10 +26,7 @@ pub fn environment(extra: &[(String, String)]) -> Vec<(OsString, OsString)> {
 }
 
 fn is_inherited(name: &str) -> bool {
-    INHERITED_VARIABLES.contains(&name)
-        || INHERITED_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+    INHERITED_VARIABLES.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -49,25 +35,15 @@ mod tests {
 
     #[test]
     fn only_the_allow_list_and_the_extras_pass() {
-        let extra = [
-            ("PATH", "/a"),
-            ("MESHWORK_TASK_ID", "old"),
-            ("MESHWORK_TASK_ID", "new"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let extra = [("PATH", "/a"), ("MESHWORK_TASK_ID", "old"), ("MESHWORK_TASK_ID", "new")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let built = environment(&extra);
         for (name, _) in &built {
             let name = name.to_string_lossy();
-            assert!(
-                is_inherited(&name) || name == "MESHWORK_TASK_ID",
-                "{name} must not pass"
-            );
+            assert!(is_inherited(&name) || name == "MESHWORK_TASK_ID", "{name} must not pass");
         }
         let value = |wanted: &str| {
-            let mut found = built
-                .iter()
-                .filter(|(name, _)| name == wanted)
-                .map(|(_, value)| value);
+            let mut found = built.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value);
             (found.next().cloned(), found.count())
         };
         assert_eq!(value("PATH"), (Some("/a".into()), 0));
@@ -80,10 +56,6 @@ mod tests {
     #[test]
     fn prefixes_are_prefixes() {
         assert!(is_inherited("LC_ALL") && is_inherited("HOME"));
-        assert!(
-            !is_inherited("HOMEBREW")
-                && !is_inherited("XLC_ALL")
-                && !is_inherited("AWS_SECRET_ACCESS_KEY")
-        );
+        assert!(!is_inherited("HOMEBREW") && !is_inherited("XLC_ALL") && !is_inherited("AWS_SECRET_ACCESS_KEY"));
     }
 }

@@ -38,10 +38,7 @@ pub(super) struct Launched {
 /// Starts the leader in a process group of its own.
 pub(super) fn launch(spec: &ProcessSpec) -> Result<Launched, StartError> {
     let program = resolve(spec)?;
-    let system = |error| StartError::System {
-        program: program.clone(),
-        error,
-    };
+    let system = |error| StartError::System { program: program.clone(), error };
     let (stdin, input) = prepare_stdin(&spec.stdin).map_err(system)?;
     let (stdout, stdout_end) = output_pipe().map_err(system)?;
     let (stderr, stderr_end) = output_pipe().map_err(system)?;
@@ -58,31 +55,19 @@ pub(super) fn launch(spec: &ProcessSpec) -> Result<Launched, StartError> {
         .stdout(stdout_end)
         .stderr(stderr_end);
     let ((child, pid), registration) = Registration::during(spec.nonce.attempt(), || {
-        let child = command
-            .spawn()
-            .map_err(|error| explain(error, spec, &program))?;
+        let child = command.spawn().map_err(|error| explain(error, spec, &program))?;
         let pid = child.id();
         Ok(((child, pid), pid))
     })?;
     let pid = pid.ok_or_else(|| system(io::Error::other("the child has no process id")))?;
-    Ok(Launched {
-        child,
-        pid,
-        registration,
-        stdin: input,
-        stdout,
-        stderr,
-    })
+    Ok(Launched { child, pid, registration, stdin: input, stdout, stderr })
 }
 
 /// Our end does not block, the process's end does, as programs expect.
 fn output_pipe() -> io::Result<(Receiver, PipeWriter)> {
     let (reader, writer): (PipeReader, PipeWriter) = io::pipe()?;
     set_nonblocking(&reader)?;
-    Ok((
-        Receiver::from_owned_fd_unchecked(OwnedFd::from(reader))?,
-        writer,
-    ))
+    Ok((Receiver::from_owned_fd_unchecked(OwnedFd::from(reader))?, writer))
 }
 
 /// Fills the pipe before the process exists, so that short input costs no turn of the event loop.
@@ -103,10 +88,7 @@ fn prepare_stdin(input: &Bytes) -> io::Result<(Stdio, Option<(Sender, Bytes)>)> 
     }
     let rest = match rest.is_empty() {
         true => None,
-        false => Some((
-            Sender::from_owned_fd_unchecked(OwnedFd::from(writer))?,
-            rest,
-        )),
+        false => Some((Sender::from_owned_fd_unchecked(OwnedFd::from(writer))?, rest)),
     };
     Ok((reader.into(), rest))
 }
@@ -121,22 +103,14 @@ fn resolve(spec: &ProcessSpec) -> Result<PathBuf, StartError> {
     if spec.program.as_bytes().contains(&b'/') {
         return Ok(PathBuf::from(&spec.program));
     }
-    let path = spec
-        .env
-        .iter()
-        .rev()
-        .find(|(name, _)| name == "PATH")
-        .map(|(_, value)| value.as_os_str());
+    let path = spec.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
     let found = std::env::split_paths(path)
         .map(|dir| spec.cwd.join(dir).join(&spec.program))
         .find(|file| access(file.as_path(), AccessFlags::X_OK).is_ok() && file.is_file());
     found
         .filter(|_| !spec.program.is_empty())
-        .ok_or_else(|| StartError::ProgramNotFound {
-            program: spec.program.clone(),
-            path: OsString::from(path),
-        })
+        .ok_or_else(|| StartError::ProgramNotFound { program: spec.program.clone(), path: OsString::from(path) })
 }
 
 /// The system answers "no such file" for a missing working directory, program or interpreter alike: look which it is.
@@ -144,16 +118,10 @@ fn explain(error: io::Error, spec: &ProcessSpec, program: &Path) -> StartError {
     if let Err(error) = std::fs::read_dir(&spec.cwd)
         && error.kind() != io::ErrorKind::PermissionDenied
     {
-        return StartError::WorkingDirectory {
-            cwd: spec.cwd.clone(),
-            error,
-        };
+        return StartError::WorkingDirectory { cwd: spec.cwd.clone(), error };
     }
     if let Err(error) = access(spec.cwd.as_path(), AccessFlags::X_OK) {
-        return StartError::WorkingDirectory {
-            cwd: spec.cwd.clone(),
-            error: error.into(),
-        };
+        return StartError::WorkingDirectory { cwd: spec.cwd.clone(), error: error.into() };
     }
     let reason = match error.kind() {
         io::ErrorKind::NotFound if spec.cwd.join(program).exists() => {
@@ -165,14 +133,8 @@ fn explain(error: io::Error, spec: &ProcessSpec, program: &Path) -> StartError {
             "it is neither a binary for this machine nor a script with a '#!' line".to_owned()
         }
         _ => {
-            return StartError::System {
-                program: program.to_owned(),
-                error,
-            };
+            return StartError::System { program: program.to_owned(), error };
         }
     };
-    StartError::ProgramUnusable {
-        program: program.to_owned(),
-        reason,
-    }
+    StartError::ProgramUnusable { program: program.to_owned(), reason }
 }

@@ -52,14 +52,12 @@ pub(super) fn end_older_than(swarm: &str, before: u64) -> Vec<Leftover> {
     loop {
         let left = find(swarm, before, &spared, &mut attempts);
         for (pid, stat, leftover) in &left {
-            seen.entry((*pid, stat.started))
-                .or_insert_with(|| leftover.clone());
+            seen.entry((*pid, stat.started)).or_insert_with(|| leftover.clone());
         }
         let waiting = !left.is_empty() && Instant::now() < give_up;
         if !waiting {
             for (pid, stat, _) in left {
-                seen.entry((pid, stat.started))
-                    .and_modify(|leftover| leftover.ended = false);
+                seen.entry((pid, stat.started)).and_modify(|leftover| leftover.ended = false);
             }
             return seen.into_values().collect();
         }
@@ -86,10 +84,7 @@ fn find(
     attempts: &mut BTreeSet<String>,
 ) -> Vec<(i32, Stat, Leftover)> {
     let mut carriers = Vec::new();
-    for pid in procfs::all()
-        .into_iter()
-        .filter(|pid| !spared.contains(pid))
-    {
+    for pid in procfs::all().into_iter().filter(|pid| !spared.contains(pid)) {
         // The start time is read before and after the environment, so both are of one process.
         let Some(stat) = procfs::stat(pid).filter(|stat| !stat.ended) else {
             continue;
@@ -100,8 +95,7 @@ fn find(
         let Some(attempt) = link_of_swarm(&environ, swarm) else {
             continue;
         };
-        let is_same =
-            procfs::stat(pid).is_some_and(|now| now.started == stat.started && !now.ended);
+        let is_same = procfs::stat(pid).is_some_and(|now| now.started == stat.started && !now.ended);
         if !is_same || registry().is_live(attempt) {
             continue;
         }
@@ -109,12 +103,7 @@ fn find(
             attempts.insert(attempt.to_owned());
         }
         let command = procfs::command(pid).unwrap_or_default();
-        let leftover = Leftover {
-            pid: pid.unsigned_abs(),
-            attempt: attempt.to_owned(),
-            command,
-            ended: true,
-        };
+        let leftover = Leftover { pid: pid.unsigned_abs(), attempt: attempt.to_owned(), command, ended: true };
         carriers.push((pid, stat, leftover));
     }
     carriers.retain(|(_, _, leftover)| attempts.contains(&leftover.attempt));
@@ -129,8 +118,7 @@ fn end(left: &[(i32, Stat, Leftover)]) {
             continue;
         };
         // The whole group when it is surely theirs: its leader is one of them or gone. Its members need not carry a nonce.
-        let leader_is_theirs =
-            left.iter().any(|(pid, ..)| *pid == now.group) || procfs::stat(now.group).is_none();
+        let leader_is_theirs = left.iter().any(|(pid, ..)| *pid == now.group) || procfs::stat(now.group).is_none();
         if now.group > 1 && now.group != own_group && leader_is_theirs {
             killpg(Pid::from_raw(now.group), Signal::SIGKILL).ok();
         }

@@ -106,11 +106,7 @@ pub struct OutputLimits {
 
 impl Default for OutputLimits {
     fn default() -> Self {
-        Self {
-            inline_bytes: 32 << 10,
-            stdout_bytes: 1 << 30,
-            stderr_tail_bytes: 4 << 10,
-        }
+        Self { inline_bytes: 32 << 10, stdout_bytes: 1 << 30, stderr_tail_bytes: 4 << 10 }
     }
 }
 

@@ -40,14 +40,8 @@ impl Nonce {
         let (swarm, attempt) = (swarm.into(), attempt.into());
         for part in [&swarm, &attempt] {
             let fits = (1..=PART_BYTES).contains(&part.len());
-            if !fits
-                || !part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            {
-                return Err(NonceError {
-                    found: part.chars().take(PART_BYTES).collect(),
-                });
+            if !fits || !part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+                return Err(NonceError { found: part.chars().take(PART_BYTES).collect() });
             }
         }
         Ok(Self { swarm, attempt })
@@ -68,11 +62,7 @@ impl Nonce {
     /// The value of [`NONCE_VARIABLE`] for this attempt's processes.
     pub(super) fn chain(&self) -> String {
         let inherited = inherited_chain();
-        if inherited.is_empty() {
-            self.to_string()
-        } else {
-            format!("{inherited},{self}")
-        }
+        if inherited.is_empty() { self.to_string() } else { format!("{inherited},{self}") }
     }
 }
 
@@ -86,10 +76,7 @@ impl fmt::Display for Nonce {
 fn inherited_chain() -> &'static str {
     static CHAIN: OnceLock<String> = OnceLock::new();
     CHAIN.get_or_init(|| {
-        std::env::var(NONCE_VARIABLE)
-            .ok()
-            .filter(|chain| chain.len() <= CHAIN_BYTES)
-            .unwrap_or_default()
+        std::env::var(NONCE_VARIABLE).ok().filter(|chain| chain.len() <= CHAIN_BYTES).unwrap_or_default()
     })
 }
 
@@ -101,11 +88,7 @@ pub(super) fn own_link(environ: &[u8]) -> Option<(&str, &str)> {
 fn link_after<'a>(environ: &'a [u8], inherited: &str) -> Option<(&'a str, &'a str)> {
     chains(environ).find_map(|chain| {
         let rest = chain.strip_prefix(inherited)?;
-        let rest = if inherited.is_empty() {
-            rest
-        } else {
-            rest.strip_prefix(',')?
-        };
+        let rest = if inherited.is_empty() { rest } else { rest.strip_prefix(',')? };
         rest.split(',').next()?.split_once(':')
     })
 }
@@ -122,11 +105,7 @@ pub(super) fn link_of_swarm<'a>(environ: &'a [u8], swarm: &str) -> Option<&'a st
 fn chains(environ: &[u8]) -> impl Iterator<Item = &str> {
     environ
         .split(|byte| *byte == 0)
-        .filter_map(|entry| {
-            entry
-                .strip_prefix(NONCE_VARIABLE.as_bytes())?
-                .strip_prefix(b"=")
-        })
+        .filter_map(|entry| entry.strip_prefix(NONCE_VARIABLE.as_bytes())?.strip_prefix(b"="))
         .filter_map(|value| OsStr::from_bytes(value).to_str())
 }
 
@@ -151,10 +130,7 @@ mod tests {
         assert_eq!(link_after(environ, "s:outer"), Some(("t", "mine")));
         assert_eq!(link_after(environ, "s:outer,t:mine,u:inner"), None);
         assert_eq!(link_after(environ, "s:out"), None);
-        assert_eq!(
-            link_after(b"XMESHWORK_NONCE=s:a\0MESHWORK_NONCE\0", ""),
-            None
-        );
+        assert_eq!(link_after(b"XMESHWORK_NONCE=s:a\0MESHWORK_NONCE\0", ""), None);
     }
 
     #[test]

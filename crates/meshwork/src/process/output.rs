@@ -62,13 +62,7 @@ pub(super) struct Capture {
 impl Capture {
     /// `path` is made when it is needed and must not exist.
     pub(super) fn new(inline_bytes: usize, limit: u64, path: PathBuf) -> Self {
-        Self {
-            inline_bytes,
-            limit,
-            path,
-            memory: Vec::new(),
-            spilled: None,
-        }
+        Self { inline_bytes, limit, path, memory: Vec::new(), spilled: None }
     }
 
     pub(super) fn limit(&self) -> u64 {
@@ -80,17 +74,11 @@ impl Capture {
         let room = self.limit - self.len();
         let fits = usize::try_from(room).unwrap_or(usize::MAX).min(chunk.len());
         self.store(&chunk[..fits]).map_err(Refused::Unsaved)?;
-        if fits < chunk.len() {
-            Err(Refused::Limit)
-        } else {
-            Ok(())
-        }
+        if fits < chunk.len() { Err(Refused::Limit) } else { Ok(()) }
     }
 
     fn len(&self) -> u64 {
-        self.spilled
-            .as_ref()
-            .map_or(self.memory.len() as u64, |(_, len)| *len)
+        self.spilled.as_ref().map_or(self.memory.len() as u64, |(_, len)| *len)
     }
 
     fn store(&mut self, chunk: &[u8]) -> io::Result<()> {
@@ -99,11 +87,7 @@ impl Capture {
                 self.memory.extend_from_slice(chunk);
                 return Ok(());
             }
-            let file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&self.path)?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
             let (file, len) = self.spilled.insert((file, 0));
             file.write_all(&self.memory)?;
             *len = self.memory.len() as u64;
@@ -119,10 +103,7 @@ impl Capture {
     /// Hands over what was kept; the file is no longer ours to remove.
     pub(super) fn finish(&mut self) -> Stdout {
         match self.spilled.take() {
-            Some((_, len)) => Stdout::File {
-                path: std::mem::take(&mut self.path),
-                len,
-            },
+            Some((_, len)) => Stdout::File { path: std::mem::take(&mut self.path), len },
             None => Stdout::Inline(std::mem::take(&mut self.memory)),
         }
     }
@@ -149,11 +130,7 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            limit,
-            cut: false,
-        }
+        Self { bytes: Vec::new(), limit, cut: false }
     }
 
     pub(super) fn take(&mut self, chunk: &[u8]) {
@@ -171,11 +148,7 @@ impl Tail {
         let mut tail = &self.bytes[self.bytes.len().saturating_sub(self.limit)..];
         if self.cut || tail.len() < self.bytes.len() {
             // The cut may have gone through a character: its rest is not garbage of the process's making.
-            let rest = tail
-                .iter()
-                .take(3)
-                .take_while(|byte| **byte & 0xc0 == 0x80)
-                .count();
+            let rest = tail.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
             tail = &tail[rest..];
         }
         printable(&String::from_utf8_lossy(tail))
@@ -203,17 +176,11 @@ fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     match chars.peek() {
         Some('[') => {
             chars.next();
-            while chars
-                .next_if(|char| matches!(char, '\u{20}'..='\u{3f}'))
-                .is_some()
-            {}
+            while chars.next_if(|char| matches!(char, '\u{20}'..='\u{3f}')).is_some() {}
             chars.next_if(|char| matches!(char, '\u{40}'..='\u{7e}'));
         }
         Some(']') => {
-            while chars
-                .next_if(|char| !matches!(char, '\u{7}' | '\u{1b}' | '\n'))
-                .is_some()
-            {}
+            while chars.next_if(|char| !matches!(char, '\u{7}' | '\u{1b}' | '\n')).is_some() {}
             if chars.next_if_eq(&'\u{1b}').is_some() {
                 chars.next_if_eq(&'\\');
             }
@@ -239,18 +206,9 @@ mod tests {
         capture.take(b"abcd").unwrap();
         assert!(!path.exists());
         capture.take(b"ef").unwrap();
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(capture.take(b"ghijkl"), Err(Refused::Limit)));
-        assert_eq!(
-            capture.finish(),
-            Stdout::File {
-                path: path.clone(),
-                len: 10
-            }
-        );
+        assert_eq!(capture.finish(), Stdout::File { path: path.clone(), len: 10 });
         drop(capture);
         assert_eq!(std::fs::read(path).unwrap(), b"abcdefghij");
     }

@@ -26,10 +26,7 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
 
 /// The command's name stands in brackets and may itself contain brackets and blanks: the last one counts.
 fn parse_stat(line: &str) -> Option<Stat> {
-    let fields: Vec<&str> = line
-        .get(line.rfind(')')? + 1..)?
-        .split_ascii_whitespace()
-        .collect();
+    let fields: Vec<&str> = line.get(line.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
     Some(Stat {
         ended: matches!(*fields.first()?, "Z" | "X" | "x"),
         parent: fields.get(1)?.parse().ok()?,
@@ -45,12 +42,7 @@ pub(super) fn environ(pid: i32) -> Option<Vec<u8>> {
 
 /// Its command's name, for messages.
 pub(super) fn command(pid: i32) -> Option<String> {
-    Some(
-        fs::read_to_string(format!("/proc/{pid}/comm"))
-            .ok()?
-            .trim_end()
-            .to_owned(),
-    )
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
 /// All processes that we can see.
@@ -58,19 +50,12 @@ pub(super) fn all() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect()
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// The process id handed out last.
 pub(super) fn last_pid() -> Option<i32> {
-    fs::read_to_string("/proc/loadavg")
-        .ok()?
-        .split_ascii_whitespace()
-        .last()?
-        .parse()
-        .ok()
+    fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().last()?.parse().ok()
 }
 
 /// The children of our main thread, zombies included: that is where the kernel puts orphans that we adopt, while what
@@ -78,8 +63,7 @@ pub(super) fn last_pid() -> Option<i32> {
 pub(super) fn adopted() -> Option<Vec<i32>> {
     // Kept open: asking again is one system call instead of three.
     static LIST: OnceLock<Option<File>> = OnceLock::new();
-    let list =
-        LIST.get_or_init(|| File::open(format!("/proc/self/task/{}/children", Pid::this())).ok());
+    let list = LIST.get_or_init(|| File::open(format!("/proc/self/task/{}/children", Pid::this())).ok());
     let mut text = Vec::new();
     let mut page = [0; 4096];
     loop {
@@ -91,11 +75,7 @@ pub(super) fn adopted() -> Option<Vec<i32>> {
         }
     }
     let text = String::from_utf8(text).ok()?;
-    Some(
-        text.split_ascii_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-            .collect(),
-    )
+    Some(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
 /// True when the process has one of these files open; a pipe's name is the one that `/proc/self/fd` shows for it.
@@ -103,9 +83,7 @@ pub(super) fn holds(pid: i32, names: &[PathBuf]) -> bool {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
     };
-    entries
-        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .any(|target| names.contains(&target))
+    entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).any(|target| names.contains(&target))
 }
 
 #[cfg(test)]
@@ -115,12 +93,7 @@ mod tests {
     #[test]
     fn a_hostile_command_name_does_not_shift_the_fields() {
         let line = "77 (a) S 1 2 (b) Z 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 4242 24 25";
-        let expected = Stat {
-            ended: true,
-            parent: 5,
-            group: 6,
-            started: 4242,
-        };
+        let expected = Stat { ended: true, parent: 5, group: 6, started: 4242 };
         assert_eq!(parse_stat(line), Some(expected));
         assert_eq!(parse_stat("77 (a S 1"), None);
         assert_eq!(parse_stat("77 (a)"), None);

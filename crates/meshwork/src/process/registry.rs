@@ -84,10 +84,7 @@ impl Registration {
             let mut registry = registry();
             registry.starting += 1;
             registry.live.insert(attempt.to_owned());
-            Self {
-                attempt: attempt.to_owned(),
-                leader: None,
-            }
+            Self { attempt: attempt.to_owned(), leader: None }
         };
         let starting = Starting;
         let (made, pid) = start()?;

@@ -63,8 +63,7 @@ pub struct ProcessHandle {
 impl ProcessHandle {
     /// SIGTERM to the group, SIGKILL after the grace.
     pub fn stop(&self) {
-        self.wishes
-            .send_modify(|wish| wish.end = wish.end.max(End::Stop));
+        self.wishes.send_modify(|wish| wish.end = wish.end.max(End::Stop));
     }
 
     /// SIGKILL to the group, now.
@@ -98,18 +97,10 @@ impl ProcessHandle {
 ///
 /// # Panics
 /// Outside of a tokio runtime with I/O and time enabled.
-pub fn start(
-    spec: ProcessSpec,
-) -> (
-    ProcessHandle,
-    impl Future<Output = ProcessReport> + Send + 'static,
-) {
+pub fn start(spec: ProcessSpec) -> (ProcessHandle, impl Future<Output = ProcessReport> + Send + 'static) {
     let (wishes, heard) = watch::channel(Wish::default());
     let launched = launch(&spec).map(|launched| Run::new(launched, spec, heard));
-    let pid = launched
-        .as_ref()
-        .ok()
-        .map(|run| run.body.pid.as_raw().unsigned_abs());
+    let pid = launched.as_ref().ok().map(|run| run.body.pid.as_raw().unsigned_abs());
     let future = async move {
         match launched {
             Ok(run) => run.run().await,
@@ -173,14 +164,7 @@ struct Run {
 
 impl Run {
     fn new(launched: Launched, spec: ProcessSpec, wishes: watch::Receiver<Wish>) -> Self {
-        let Launched {
-            child,
-            pid,
-            registration,
-            stdin,
-            stdout,
-            stderr,
-        } = launched;
+        let Launched { child, pid, registration, stdin, stdout, stderr } = launched;
         let streams = Streams::new(stdin, stdout, stderr, &spec);
         let pid = Pid::from_raw(pid.cast_signed());
         Self {
@@ -195,10 +179,7 @@ impl Run {
             streams,
             wishes,
             heard: true,
-            clock: Clock {
-                before: Duration::ZERO,
-                since: Some(Instant::now()),
-            },
+            clock: Clock { before: Duration::ZERO, since: Some(Instant::now()) },
             timeout: spec.timeout,
             grace: spec.grace.min(LONGEST_GRACE),
             phase: Phase::Free,
@@ -254,11 +235,7 @@ impl Run {
         }
         let is_paused = self.clock.since.is_none();
         if matches!(self.phase, Phase::Free) && wish.paused != is_paused && !self.body.reaped {
-            self.body.signal(if wish.paused {
-                Signal::SIGSTOP
-            } else {
-                Signal::SIGCONT
-            });
+            self.body.signal(if wish.paused { Signal::SIGSTOP } else { Signal::SIGCONT });
             self.clock.set_paused(wish.paused);
         }
     }
@@ -266,9 +243,7 @@ impl Run {
     fn on_refused(&mut self, refused: Option<Refused>) {
         match refused {
             None => {}
-            Some(Refused::Limit) => self.kill(Ended::OutputLimit {
-                limit: self.streams.limit(),
-            }),
+            Some(Refused::Limit) => self.kill(Ended::OutputLimit { limit: self.streams.limit() }),
             Some(Refused::Unsaved(error)) => self.kill(Ended::OutputUnsaved { error }),
         }
     }
@@ -280,9 +255,7 @@ impl Run {
             if self.clock.since.is_none() {
                 self.clock.set_paused(false);
             }
-            self.phase = Phase::Asked {
-                kill_at: Instant::now() + self.grace,
-            };
+            self.phase = Phase::Asked { kill_at: Instant::now() + self.grace };
         }
     }
 
@@ -308,9 +281,7 @@ impl Run {
                 Phase::Asked { kill_at } if now >= kill_at => Signal::SIGKILL,
                 Phase::Asked { .. } => Signal::SIGTERM,
                 Phase::Free if found.group || !found.strays.is_empty() => {
-                    self.phase = Phase::Asked {
-                        kill_at: now + self.grace,
-                    };
+                    self.phase = Phase::Asked { kill_at: now + self.grace };
                     Signal::SIGTERM
                 }
                 Phase::Free => Signal::SIGTERM,
@@ -358,13 +329,7 @@ impl Run {
             }
             if now >= search {
                 let strays = self.body.rest.holders(&self.streams.pipe_names());
-                self.body.rest.signal(
-                    &Found {
-                        strays,
-                        ..Found::default()
-                    },
-                    Signal::SIGKILL,
-                );
+                self.body.rest.signal(&Found { strays, ..Found::default() }, Signal::SIGKILL);
                 search = now + HOLDER_SEARCH;
             }
         }
@@ -376,9 +341,7 @@ fn own_end(status: io::Result<ExitStatus>) -> Ended {
     match status {
         Ok(status) => match status.code() {
             Some(code) => Ended::Exited { code },
-            None => Ended::Signalled {
-                signal: status.signal().unwrap_or(0),
-            },
+            None => Ended::Signalled { signal: status.signal().unwrap_or(0) },
         },
         Err(error) => {
             tracing::warn!(%error, "the exit status of a process was taken by someone else in this program");
@@ -459,10 +422,7 @@ impl Drop for Body {
         };
         // The leader itself, if it has not ended by now, is reaped by tokio.
         self.leader_reaped();
-        let (mut rest, registration) = (
-            Rest::new(self.pid, self.rest.nonce().clone()),
-            self.registration.take(),
-        );
+        let (mut rest, registration) = (Rest::new(self.pid, self.rest.nonce().clone()), self.registration.take());
         runtime.spawn(async move {
             loop {
                 let found = rest.look();
@@ -485,10 +445,7 @@ mod tests {
     fn paused_time_does_not_count() {
         let limit = Some(Duration::from_secs(10));
         let now = Instant::now();
-        let mut clock = Clock {
-            before: Duration::from_secs(4),
-            since: Some(now),
-        };
+        let mut clock = Clock { before: Duration::from_secs(4), since: Some(now) };
         assert_eq!(clock.deadline(limit), Some(now + Duration::from_secs(6)));
         clock.set_paused(true);
         assert_eq!(clock.deadline(limit), None);

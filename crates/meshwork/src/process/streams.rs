@@ -42,15 +42,8 @@ enum Ready {
 }
 
 impl Streams {
-    pub(super) fn new(
-        stdin: Option<(Sender, Bytes)>,
-        stdout: Receiver,
-        stderr: Receiver,
-        spec: &ProcessSpec,
-    ) -> Self {
-        let path = spec
-            .spill_dir
-            .join(format!("{}.stdout", spec.nonce.attempt()));
+    pub(super) fn new(stdin: Option<(Sender, Bytes)>, stdout: Receiver, stderr: Receiver, spec: &ProcessSpec) -> Self {
+        let path = spec.spill_dir.join(format!("{}.stdout", spec.nonce.attempt()));
         Self {
             stdin,
             stdout: Some(stdout),

@@ -27,14 +27,8 @@ pub struct Usage {
 /// line ends after it go with it. Anything else stays output.
 #[must_use]
 pub fn split_usage(stdout: &[u8]) -> (&[u8], Option<Usage>) {
-    let end = stdout
-        .iter()
-        .rposition(|byte| !matches!(byte, b'\n' | b'\r'))
-        .map_or(0, |last| last + 1);
-    let start = stdout[..end]
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
+    let end = stdout.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
+    let start = stdout[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     match parse(&stdout[start..end]) {
         Some(usage) => (&stdout[..start], Some(usage)),
         None => (stdout, None),
@@ -48,19 +42,13 @@ fn parse(line: &[u8]) -> Option<Usage> {
     let line: Value = serde_json::from_slice(line).ok()?;
     let usage = only(only(&line, "meshwork")?, "usage")?.as_object()?;
     let tokens = |name| usage.get(name)?.as_u64();
-    let parsed = Usage {
-        input_tokens: tokens("inputTokens")?,
-        output_tokens: tokens("outputTokens")?,
-    };
+    let parsed = Usage { input_tokens: tokens("inputTokens")?, output_tokens: tokens("outputTokens")? };
     (usage.len() == 2).then_some(parsed)
 }
 
 /// The value of an object's one and only key.
 fn only<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
-    object
-        .as_object()
-        .filter(|object| object.len() == 1)?
-        .get(key)
+    object.as_object().filter(|object| object.len() == 1)?.get(key)
 }
 
 /// The same for output that went to a file: looks at its end only, and shortens the file by the usage line.
@@ -93,10 +81,7 @@ mod tests {
     use super::*;
 
     const LINE: &str = r#"{"meshwork":{"usage":{"inputTokens":12,"outputTokens":3}}}"#;
-    const USAGE: Usage = Usage {
-        input_tokens: 12,
-        output_tokens: 3,
-    };
+    const USAGE: Usage = Usage { input_tokens: 12, output_tokens: 3 };
 
     #[test]
     fn the_last_line_is_taken() {
@@ -107,11 +92,7 @@ mod tests {
             (format!("done\r\n {LINE}\r\n\n"), "done\r\n"),
             (format!("{LINE}\n{LINE}\n"), &format!("{LINE}\n")),
         ] {
-            assert_eq!(
-                split_usage(stdout.as_bytes()),
-                (rest.as_bytes(), Some(USAGE)),
-                "{stdout:?}"
-            );
+            assert_eq!(split_usage(stdout.as_bytes()), (rest.as_bytes(), Some(USAGE)), "{stdout:?}");
         }
     }
 
@@ -134,11 +115,7 @@ mod tests {
             &format!("before {LINE}"),
             &padded,
         ] {
-            assert_eq!(
-                split_usage(stdout.as_bytes()),
-                (stdout.as_bytes(), None),
-                "{stdout:?}"
-            );
+            assert_eq!(split_usage(stdout.as_bytes()), (stdout.as_bytes(), None), "{stdout:?}");
         }
     }
 

@@ -54,13 +54,7 @@ async fn a_context_dies_with_its_body_but_handlers_go_on_until_it_settles() {
         let gate = Arc::clone(&gate_of_b);
         async move {
             gate.pass("b").await;
-            assert_eq!(
-                context.origin(),
-                Origin::Attempt {
-                    task: 1,
-                    grant: 101
-                }
-            );
+            assert_eq!(context.origin(), Origin::Attempt { task: 1, grant: 101 });
             assert!(context.in_handler());
             drop(context.send("c", "after the body's end", nothing()).await?);
             Ok(())
@@ -83,10 +77,7 @@ async fn a_context_dies_with_its_body_but_handlers_go_on_until_it_settles() {
 
 #[tokio::test(start_paused = true)]
 async fn a_send_that_waits_for_room_counts_as_open() {
-    let (broker, mut settled) = broker_with(BrokerConfig {
-        mailbox_capacity: 1,
-        ..BrokerConfig::default()
-    });
+    let (broker, mut settled) = broker_with(BrokerConfig { mailbox_capacity: 1, ..BrokerConfig::default() });
     let (gate, mut arrivals) = gate();
     register(&broker, "b", gate.handler()).await;
     let body = broker.attempt_started("a", attempt(1));
@@ -101,10 +92,7 @@ async fn a_send_that_waits_for_room_counts_as_open() {
     assert_eq!(broker.body_ended(attempt(1)), BodyEnd { open: 3 });
     // Nobody gives way: the waiting send fails at its deadline and holds nothing any more.
     let full = within(waits).await.unwrap();
-    assert!(
-        matches!(full, Err(SendError::MailboxFull { limit: 1, .. })),
-        "{full:?}"
-    );
+    assert!(matches!(full, Err(SendError::MailboxFull { limit: 1, .. })), "{full:?}");
     assert_eq!(broker.open_messages(attempt(1)), 2);
     gate.let_one_through();
     within(arrivals.recv()).await.unwrap();
@@ -114,10 +102,7 @@ async fn a_send_that_waits_for_room_counts_as_open() {
 
 #[tokio::test(start_paused = true)]
 async fn a_send_that_is_given_up_holds_nothing() {
-    let (broker, _settled) = broker_with(BrokerConfig {
-        mailbox_capacity: 1,
-        ..BrokerConfig::default()
-    });
+    let (broker, _settled) = broker_with(BrokerConfig { mailbox_capacity: 1, ..BrokerConfig::default() });
     let (gate, mut arrivals) = gate();
     register(&broker, "b", gate.handler()).await;
     let body = broker.attempt_started("a", attempt(1));
@@ -142,9 +127,7 @@ async fn a_dropped_attempt_holds_nothing_and_its_handlers_are_told() {
             let told = context.cancellation();
             gate.arrived.send(message.kind().to_owned()).unwrap();
             told.cancelled().await;
-            stopped
-                .send(context.send("b", "from the dead", nothing()).await)
-                .unwrap();
+            stopped.send(context.send("b", "from the dead", nothing()).await).unwrap();
             Ok(())
         }
     });
@@ -165,11 +148,7 @@ async fn a_dropped_attempt_holds_nothing_and_its_handlers_are_told() {
     let dead = Fate::DeadLettered(DeadReason::AttemptDropped);
     assert_eq!(within(queued.acknowledged()).await, dead);
     drop(broker);
-    assert_eq!(
-        within(settled.next()).await,
-        None,
-        "a dropped attempt settled"
-    );
+    assert_eq!(within(settled.next()).await, None, "a dropped attempt settled");
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,11 +157,7 @@ async fn messages_outside_any_task_hold_no_attempt() {
     let (gate, mut arrivals) = gate();
     register(&broker, "b", gate.handler()).await;
     let _body = broker.attempt_started("a", attempt(1));
-    let sent = broker
-        .outside("a")
-        .send("b", "go", nothing())
-        .await
-        .unwrap();
+    let sent = broker.outside("a").send("b", "go", nothing()).await.unwrap();
     within(arrivals.recv()).await.unwrap();
     assert_eq!(broker.body_ended(attempt(1)), BodyEnd { open: 0 });
     assert_eq!(sent.fate(), None);
@@ -194,10 +169,7 @@ async fn messages_outside_any_task_hold_no_attempt() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_holds_its_attempt_until_what_it_sent_is_closed() {
     let ack_timeout = Duration::from_secs(30);
-    let config = BrokerConfig {
-        ack_timeout,
-        ..BrokerConfig::default()
-    };
+    let config = BrokerConfig { ack_timeout, ..BrokerConfig::default() };
     let (broker, mut settled) = broker_with(config);
     let (gate, mut arrivals) = gate();
     let sends_and_hangs = Handler::new(|context, _| async move {
@@ -217,11 +189,7 @@ async fn a_dead_letter_holds_its_attempt_until_what_it_sent_is_closed() {
     assert_eq!(within(arrivals.recv()).await.unwrap(), "second");
     let dead = Fate::DeadLettered(DeadReason::HandlerTimeout { after: ack_timeout });
     assert_eq!(within(sent.acknowledged()).await, dead);
-    assert_eq!(
-        broker.open_messages(attempt(1)),
-        1,
-        "its second message is in flight"
-    );
+    assert_eq!(broker.open_messages(attempt(1)), 1, "its second message is in flight");
     assert_eq!(settled.try_next(), None);
     gate.let_one_through();
     assert_eq!(within(settled.next()).await, Some(attempt(1)));

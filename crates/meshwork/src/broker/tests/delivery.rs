@@ -15,10 +15,7 @@ async fn one_sender_s_messages_are_handled_one_at_a_time_others_beside_them() {
         a.send("x", "a-2", nothing()).await.unwrap(),
         b.send("x", "b-1", nothing()).await.unwrap(),
     ];
-    let mut first = [
-        within(arrivals.recv()).await.unwrap(),
-        within(arrivals.recv()).await.unwrap(),
-    ];
+    let mut first = [within(arrivals.recv()).await.unwrap(), within(arrivals.recv()).await.unwrap()];
     first.sort();
     assert_eq!(first, ["a-1", "b-1"], "both run, and a-2 waits for a-1");
     assert!(arrivals.try_recv().is_err());
@@ -79,10 +76,7 @@ async fn a_handler_out_of_time_is_dead_lettered_once_and_its_token_dies() {
     assert!(context.is_alive());
     let after = Duration::from_secs(30);
     let reason = DeadReason::HandlerTimeout { after };
-    assert_eq!(
-        within(sent.acknowledged()).await,
-        Fate::DeadLettered(reason.clone())
-    );
+    assert_eq!(within(sent.acknowledged()).await, Fate::DeadLettered(reason.clone()));
     assert!(start.elapsed() >= after);
     assert!(stop.is_cancelled());
     let refused = context.send("b", "x", nothing()).await;
@@ -102,11 +96,7 @@ fn fails(times: u32, panics: bool) -> (Handler, Arc<AtomicU32>) {
         let run = counted.fetch_add(1, Ordering::Relaxed) + 1;
         async move {
             assert!(run > times || !panics, "run {run} went wrong");
-            if run > times {
-                Ok(())
-            } else {
-                Err(HandlerError::new(format!("run {run} failed")))
-            }
+            if run > times { Ok(()) } else { Err(HandlerError::new(format!("run {run} failed"))) }
         }
     });
     (handler, runs)
@@ -118,11 +108,7 @@ async fn a_handler_that_fails_is_run_again() {
         let (broker, _settled) = broker();
         let (handler, runs) = fails(3, panics);
         register(&broker, "b", handler).await;
-        let sent = broker
-            .outside("a")
-            .send("b", "go", nothing())
-            .await
-            .unwrap();
+        let sent = broker.outside("a").send("b", "go", nothing()).await.unwrap();
         assert_eq!(within(sent.acknowledged()).await, Fate::Acknowledged);
         assert_eq!(runs.load(Ordering::Relaxed), 4);
         assert_eq!(broker.metrics().redelivered, 3);
@@ -132,24 +118,15 @@ async fn a_handler_that_fails_is_run_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_always_fails_makes_a_dead_letter_with_the_error() {
-    for (panics, text) in [
-        (false, "run 4 failed"),
-        (true, "the handler panicked: run 4 went wrong"),
-    ] {
+    for (panics, text) in [(false, "run 4 failed"), (true, "the handler panicked: run 4 went wrong")] {
         let (broker, mut settled) = broker();
         let (handler, runs) = fails(u32::MAX, panics);
         register(&broker, "b", handler).await;
         let body = broker.attempt_started("a", attempt(1));
         let sent = body.send("b", "go", nothing()).await.unwrap();
         let open = broker.body_ended(attempt(1)).open;
-        let reason = DeadReason::HandlerFailed {
-            attempts: 4,
-            error: text.to_owned(),
-        };
-        assert_eq!(
-            within(sent.acknowledged()).await,
-            Fate::DeadLettered(reason.clone())
-        );
+        let reason = DeadReason::HandlerFailed { attempts: 4, error: text.to_owned() };
+        assert_eq!(within(sent.acknowledged()).await, Fate::DeadLettered(reason.clone()));
         assert_eq!(runs.load(Ordering::Relaxed), 4);
         assert_eq!(broker.dead_letters()[0].reason, reason);
         assert_eq!(open, 1);
@@ -192,20 +169,13 @@ async fn a_failed_run_s_context_sends_nothing_more() {
         Ok(())
     });
     register(&broker, "b", first_fails).await;
-    let sent = broker
-        .outside("a")
-        .send("b", "go", nothing())
-        .await
-        .unwrap();
+    let sent = broker.outside("a").send("b", "go", nothing()).await.unwrap();
     assert_eq!(within(sent.acknowledged()).await, Fate::Acknowledged);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_full_mailbox_makes_a_sender_wait_then_refuses() {
-    let config = BrokerConfig {
-        mailbox_capacity: 2,
-        ..BrokerConfig::default()
-    };
+    let config = BrokerConfig { mailbox_capacity: 2, ..BrokerConfig::default() };
     let deadline = config.send_deadline;
     let (broker, _settled) = broker_with(config);
     let (gate, mut arrivals) = gate();
@@ -220,10 +190,7 @@ async fn a_full_mailbox_makes_a_sender_wait_then_refuses() {
     assert!(matches!(at_once, Err(SendError::MailboxFull { .. })));
     let start = tokio::time::Instant::now();
     let full = a.send("b", "3", nothing()).await;
-    assert!(
-        matches!(full, Err(SendError::MailboxFull { limit: 2, .. })),
-        "{full:?}"
-    );
+    assert!(matches!(full, Err(SendError::MailboxFull { limit: 2, .. })), "{full:?}");
     assert!(start.elapsed() >= deadline);
     // With room in time it gets through, behind the others.
     let waits = tokio::spawn(async move { a.send("b", "4", nothing()).await });
@@ -247,14 +214,9 @@ async fn what_can_t_be_sent_is_refused_with_what_was_found() {
     assert!(a.send("b", "x", Bytes::from(vec![0; limit])).await.is_ok());
     let large = a.send("b", "x", Bytes::from(vec![0; limit + 1])).await;
     let found = limit + 1;
-    assert!(
-        matches!(large, Err(SendError::TooLarge { limit: l, found: f }) if (l, f) == (limit, found))
-    );
+    assert!(matches!(large, Err(SendError::TooLarge { limit: l, found: f }) if (l, f) == (limit, found)));
     let twice = broker.register("b", Recipient::Mailbox).await;
-    assert!(matches!(
-        twice,
-        Err(RegisterError::AlreadyRegistered { .. })
-    ));
+    assert!(matches!(twice, Err(RegisterError::AlreadyRegistered { .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,26 +230,16 @@ async fn a_message_of_the_same_name_is_delivered_once() {
         assert_eq!(sent.id(), &MessageId::Name("order-7".into()));
         assert_eq!(within(sent.acknowledged()).await, Fate::Acknowledged);
     }
-    assert_eq!(
-        (runs.load(Ordering::Relaxed), broker.metrics().sent),
-        (1, 1)
-    );
+    assert_eq!((runs.load(Ordering::Relaxed), broker.metrics().sent), (1, 1));
     // Another sender may use the same name for another message.
-    let other = broker
-        .outside("z")
-        .send_named("order-7", "b", "x", nothing())
-        .await
-        .unwrap();
+    let other = broker.outside("z").send_named("order-7", "b", "x", nothing()).await.unwrap();
     assert_eq!(within(other.acknowledged()).await, Fate::Acknowledged);
     assert_eq!(runs.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn messages_to_a_peer_that_left_are_dead_letters() {
-    let (broker, _settled) = broker_with(BrokerConfig {
-        mailbox_capacity: 1,
-        ..BrokerConfig::default()
-    });
+    let (broker, _settled) = broker_with(BrokerConfig { mailbox_capacity: 1, ..BrokerConfig::default() });
     let (gate, mut arrivals) = gate();
     register(&broker, "b", gate.handler()).await;
     let a = broker.outside("a");
@@ -303,14 +255,8 @@ async fn messages_to_a_peer_that_left_are_dead_letters() {
         assert_eq!(within(sent.acknowledged()).await, gone);
     }
     let waited = within(waits).await.unwrap();
-    assert!(
-        matches!(waited, Err(SendError::RecipientGone { .. })),
-        "{waited:?}"
-    );
-    assert!(matches!(
-        a.send("b", "x", nothing()).await,
-        Err(SendError::UnknownPeer { .. })
-    ));
+    assert!(matches!(waited, Err(SendError::RecipientGone { .. })), "{waited:?}");
+    assert!(matches!(a.send("b", "x", nothing()).await, Err(SendError::UnknownPeer { .. })));
     assert_eq!(broker.metrics().dead, 2);
     assert!(!broker.unregister("b"));
     // It comes back as somebody new.
@@ -325,10 +271,7 @@ async fn a_broadcast_names_those_that_have_not_got_it() {
     register(&broker, "b", taker()).await;
     register(&broker, "c", taker()).await;
     let a = broker.outside("a");
-    let all = a
-        .broadcast(&["b".into(), "c".into()], "hello", nothing())
-        .await
-        .unwrap();
+    let all = a.broadcast(&["b".into(), "c".into()], "hello", nothing()).await.unwrap();
     for sent in all {
         assert_eq!(within(sent.acknowledged()).await, Fate::Acknowledged);
     }
@@ -336,42 +279,22 @@ async fn a_broadcast_names_those_that_have_not_got_it() {
     let error = a.broadcast(&to, "hello", nothing()).await.unwrap_err();
     assert_eq!(error.reached, ["b".into(), "c".into()]);
     assert_eq!(error.missed.len(), 1);
-    assert!(
-        error
-            .to_string()
-            .starts_with("1 of 3 peers have not got the message: nobody:")
-    );
+    assert!(error.to_string().starts_with("1 of 3 peers have not got the message: nobody:"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn old_dead_letters_make_way_but_stay_counted() {
-    let config = BrokerConfig {
-        dead_letter_limit: 2,
-        max_redeliveries: 0,
-        ..Default::default()
-    };
+    let config = BrokerConfig { dead_letter_limit: 2, max_redeliveries: 0, ..Default::default() };
     let (broker, _settled) = broker_with(config);
-    register(
-        &broker,
-        "b",
-        Handler::sync(|_, _| Err(HandlerError::new("no"))),
-    )
-    .await;
+    register(&broker, "b", Handler::sync(|_, _| Err(HandlerError::new("no")))).await;
     let a = broker.outside("a");
     for kind in ["one", "two", "three"] {
         within(a.send("b", kind, nothing()).await.unwrap().acknowledged()).await;
     }
-    let kept: Vec<_> = broker
-        .dead_letters()
-        .into_iter()
-        .map(|dead| dead.message.kind.to_string())
-        .collect();
+    let kept: Vec<_> = broker.dead_letters().into_iter().map(|dead| dead.message.kind.to_string()).collect();
     assert_eq!(kept, ["two", "three"]);
     let metrics = broker.metrics();
-    assert_eq!(
-        (metrics.dead, metrics.delivered, metrics.acknowledged),
-        (3, 3, 0)
-    );
+    assert_eq!((metrics.dead, metrics.delivered, metrics.acknowledged), (3, 3, 0));
     assert!(metrics.latency_p95.is_some());
 }
 
@@ -405,10 +328,7 @@ async fn a_panic_in_a_hook_or_in_what_a_handler_drops_does_not_end_the_lane() {
             panic!("dropped");
         }
     }
-    let config = BrokerConfig {
-        max_redeliveries: 0,
-        ..BrokerConfig::default()
-    };
+    let config = BrokerConfig { max_redeliveries: 0, ..BrokerConfig::default() };
     let (broker, _settled) = broker_with(config);
     let handler = Handler::new(|_, message| async move {
         if message.kind() == "bomb" {
@@ -441,13 +361,7 @@ async fn a_broker_that_is_gone_leaves_nothing_behind() {
     register(&broker, "c", holds).await;
     let body = broker.attempt_started("a", attempt(1));
     let at_gate = body.send("b", "go", nothing()).await.unwrap();
-    within(
-        body.send("c", "go", nothing())
-            .await
-            .unwrap()
-            .acknowledged(),
-    )
-    .await;
+    within(body.send("c", "go", nothing()).await.unwrap().acknowledged()).await;
     within(arrivals.recv()).await.unwrap();
     drop((broker, body));
     let gone = Fate::DeadLettered(DeadReason::RecipientGone);

@@ -41,13 +41,7 @@ struct Gate {
 
 fn gate() -> (Arc<Gate>, mpsc::UnboundedReceiver<String>) {
     let (arrived, arrivals) = mpsc::unbounded_channel();
-    (
-        Arc::new(Gate {
-            arrived,
-            open: Notify::new(),
-        }),
-        arrivals,
-    )
+    (Arc::new(Gate { arrived, open: Notify::new() }), arrivals)
 }
 
 impl Gate {
@@ -75,9 +69,7 @@ impl Gate {
 
 /// Nothing here may hang.
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future)
-        .await
-        .expect("it never happened")
+    tokio::time::timeout(DEADLINE, future).await.expect("it never happened")
 }
 
 fn broker_with(config: BrokerConfig) -> (Broker, Settled) {
@@ -93,17 +85,11 @@ fn nothing() -> Bytes {
 }
 
 fn attempt(task: u64) -> AttemptKey {
-    AttemptKey {
-        task,
-        grant: 100 + task,
-    }
+    AttemptKey { task, grant: 100 + task }
 }
 
 async fn register(broker: &Broker, peer: &str, handler: Handler) {
-    broker
-        .register(peer, Recipient::Handler(handler))
-        .await
-        .unwrap();
+    broker.register(peer, Recipient::Handler(handler)).await.unwrap();
 }
 
 /// A handler that takes everything.
@@ -114,11 +100,7 @@ fn taker() -> Handler {
 /// A handler that sends what it gets on to another peer.
 fn forwarder(to: &'static str) -> Handler {
     Handler::new(move |context, message| async move {
-        drop(
-            context
-                .send(to, message.kind().to_owned(), message.payload().clone())
-                .await?,
-        );
+        drop(context.send(to, message.kind().to_owned(), message.payload().clone()).await?);
         Ok(())
     })
 }

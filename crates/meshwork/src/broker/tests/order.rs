@@ -13,10 +13,7 @@ const PEERS: usize = 10;
 type Seen = Arc<Mutex<BTreeMap<(String, String), Vec<u32>>>>;
 
 fn note(seen: &Seen, message: &Delivery) {
-    let ways = (
-        message.sender().to_string(),
-        message.recipient().to_string(),
-    );
+    let ways = (message.sender().to_string(), message.recipient().to_string());
     let number = u32::from_le_bytes(message.payload().as_ref().try_into().unwrap());
     seen.lock().unwrap().entry(ways).or_default().push(number);
 }
@@ -51,10 +48,7 @@ fn handler_of(peer: usize, seen: Seen) -> Handler {
 }
 
 async fn random_sends(sends: Vec<Vec<usize>>, mailbox_capacity: u32) {
-    let (broker, mut settled) = broker_with(BrokerConfig {
-        mailbox_capacity,
-        ..BrokerConfig::default()
-    });
+    let (broker, mut settled) = broker_with(BrokerConfig { mailbox_capacity, ..BrokerConfig::default() });
     let seen = Seen::default();
     let acknowledged = Arc::new(AtomicU64::new(0));
     for peer in 0..PEERS {
@@ -81,11 +75,7 @@ async fn random_sends(sends: Vec<Vec<usize>>, mailbox_capacity: u32) {
             let mut receipts = Vec::new();
             for (number, to) in recipients.iter().enumerate() {
                 let payload = Bytes::copy_from_slice(&(number as u32).to_le_bytes());
-                receipts.push(
-                    body.send(&format!("peer-{to}"), "n", payload)
-                        .await
-                        .unwrap(),
-                );
+                receipts.push(body.send(&format!("peer-{to}"), "n", payload).await.unwrap());
             }
             let open = broker.body_ended(key).open;
             for receipt in receipts {
@@ -103,12 +93,7 @@ async fn random_sends(sends: Vec<Vec<usize>>, mailbox_capacity: u32) {
     assert_eq!(acknowledged.load(Ordering::Relaxed), all);
     assert_eq!(settled.try_next(), None, "an attempt settled twice");
     let metrics = broker.metrics();
-    let counted = (
-        metrics.sent,
-        metrics.delivered,
-        metrics.acknowledged,
-        metrics.dead,
-    );
+    let counted = (metrics.sent, metrics.delivered, metrics.acknowledged, metrics.dead);
     assert_eq!(counted, (all, all, all, 0));
 }
 
