@@ -7,6 +7,7 @@ mod attempts;
 mod delivery;
 mod order;
 mod stored_mail;
+mod trees;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
