@@ -14,6 +14,13 @@ pub(crate) struct Requirement {
     pub(crate) avoids: Box<[PeerNo]>,
 }
 
+/// Peers whose classes changed because another peer did.
+#[derive(Debug, Default)]
+pub(crate) struct Shift {
+    pub(crate) gained: Bits,
+    pub(crate) lost: Bits,
+}
+
 /// All classes, and per peer the classes that it can take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Classes {
@@ -76,9 +83,10 @@ impl Classes {
         &self.takes[peer.index()]
     }
 
-    /// A peer came, went, was paused, resumed, or changed what it can do. Returns the other peers that
-    /// can take more than before, because there is nobody else left for what they had failed.
-    pub(crate) fn refresh_peer<P: Capable>(&mut self, no: PeerNo, peers: &[P]) -> Bits {
+    /// A peer came, went, was paused, resumed, or changed what it can do. Returns the peers that can take
+    /// more than before, because there is nobody else left for what they had failed, and those that can
+    /// take less, because there is somebody else again.
+    pub(crate) fn refresh_peer<P: Capable>(&mut self, no: PeerNo, peers: &[P]) -> Shift {
         if no.index() >= self.takes.len() {
             self.takes.resize_with(no.index() + 1, Bits::default);
         }
@@ -91,15 +99,15 @@ impl Classes {
                 self.takes[no.index()].set(index, member);
             }
         }
-        let mut gained = Bits::default();
+        let mut shift = Shift::default();
         for class in self.avoiding.clone() {
             let before = self.eligible[class.index()].clone();
             self.refresh_class(class, peers);
-            for peer in self.eligible[class.index()].iter().filter(|peer| !before.contains(*peer)) {
-                gained.insert(peer);
-            }
+            let after = &self.eligible[class.index()];
+            after.iter().filter(|peer| !before.contains(*peer)).for_each(|peer| shift.gained.insert(peer));
+            before.iter().filter(|peer| !after.contains(*peer)).for_each(|peer| shift.lost.insert(peer));
         }
-        gained
+        shift
     }
 
     /// A peer that failed a task is avoided while another is eligible.

@@ -1,6 +1,7 @@
 //! What must hold after every entry (completion.md, section 6), re-derived from scratch.
 
 use crate::ids::{PeerNo, TaskNo};
+use crate::peer::Peer;
 use crate::swarm::Swarm;
 use crate::task::{Outcome, Phase, Task};
 
@@ -34,6 +35,7 @@ impl Swarm {
         assert_eq!(anew.index.unassigned.len(), self.index.unassigned.len(), "pending tasks");
         assert_eq!(anew.index.placement, self.index.placement, "placement");
         assert_eq!(anew.index.granted, self.index.granted, "grants");
+        assert_eq!(anew.index.parked, self.index.parked, "waiting parents");
         assert_eq!(anew.index.messages_open, self.index.messages_open, "open messages");
         assert_eq!(anew.index.hash, self.index.hash, "state hash");
         for (a, b) in anew.peers.iter().zip(&self.peers) {
@@ -72,16 +74,26 @@ impl Swarm {
         if let Phase::InLine { peer, .. } | Phase::Settled { peer } = task.phase {
             assert!(self.peers[peer.index()].line.contains(&no), "{no:?} is in no line");
         }
+        if let Phase::Assigned { peer } = task.phase {
+            let may = self.eligible_bits(no).contains(peer.index());
+            assert!(may && self.peers[peer.index()].is_open(), "{no:?} waits at {peer:?}, which cannot take it");
+        }
+        if let Phase::Waiting { open, .. } = task.phase {
+            let awaited = self.children(no).filter(|child| self.tasks[child.index()].awaited).count();
+            assert_eq!(open as usize, awaited, "children that {no:?} waits for");
+        }
     }
 
     fn check_sessions(&self) {
         for (no, node) in self.nodes.iter().enumerate() {
-            let on = |peer: &&crate::peer::Peer| peer.node.index() == no && peer.uses_session;
+            let on = |peer: &&Peer| peer.node.index() == no && peer.uses_session;
             let held: u32 = self.peers.iter().filter(on).map(|peer| peer.busy).sum();
             assert_eq!(node.sessions_held, held, "sessions of {}", node.name);
             for peer in &node.starved {
                 assert!(self.peers[peer.index()].starved, "{peer:?} is starved and does not know");
             }
+            let starved = self.peers.iter().filter(|peer| peer.starved && peer.node.index() == no).count();
+            assert_eq!(starved, node.starved.len(), "peers of {} that are starved", node.name);
         }
     }
 
@@ -99,10 +111,24 @@ impl Swarm {
 
     /// A task in no one's hands has no eligible free slot.
     fn check_work_conserving(&self) {
-        for (no, peer) in self.peers().filter(|(_, peer)| peer.is_open() && peer.busy < peer.slots && !peer.starved) {
+        let free = |peer: &Peer| peer.up && peer.busy < peer.slots;
+        for (no, peer) in self.peers().filter(|(_, peer)| free(peer)) {
+            let node = &self.nodes[peer.node.index()];
+            let session = !peer.uses_session || node.sessions_held < node.sessions;
+            let budget = self.config.token_budget.or(peer.token_budget).is_some();
+            assert!(!peer.starved || !session || budget, "{no:?} ({}) is starved of nothing", peer.id);
+            assert!(peer.starved || !peer.serves_line() || peer.line.is_empty(), "{no:?} has a free slot and a line");
+            if peer.starved || !peer.is_open() {
+                continue;
+            }
             let best = self.index.waiting.best(self.index.classes.takes(no));
             assert_eq!(best, None, "{no:?} ({}) has a free slot and could take this", peer.id);
             assert!(peer.assigned.is_empty(), "{no:?} has a free slot and waiting tasks");
+        }
+        let most = |peer: &Peer| peer.slots.saturating_add(self.config.backlog);
+        for (no, peer) in self.peers().filter(|(_, peer)| peer.is_open() && peer.load() < most(peer)) {
+            let best = self.index.unassigned.best(self.index.classes.takes(no));
+            assert_eq!(best, None, "{no:?} ({}) has room, and this is pending", peer.id);
         }
     }
 }

@@ -30,6 +30,8 @@ mod snapshot;
 mod submit;
 mod swarm;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use codec::{CodecError, decode_batch, encode_batch, encoded_len};
 pub use config::{BATCH_BYTES_MAX, Config, ENTRY_BYTES_MAX, ID_BYTES_MAX, Limits};

@@ -91,7 +91,10 @@ impl Swarm {
         let record = &mut self.tasks[task.index()];
         record.ending = record.cancelled.then_some(Outcome::Cancelled);
         record.check = record.verify;
-        if returned.messages_open {
+        if record.cancelled && returned.messages_open {
+            // Messages of a cancelled attempt hold nothing.
+            self.emit(Effect::Stop { task, grant: returned.grant, peer, awaited: false });
+        } else if returned.messages_open {
             record.messages_open = true;
             record.deficit += 1;
             self.index.messages_open += 1;
@@ -126,6 +129,7 @@ impl Swarm {
         }
         self.touch_kind(kind_no);
         self.touch_peer(peer);
+        self.replace(peer);
     }
 
     fn spend(&mut self, peer: PeerNo, usage: Tokens) {
@@ -144,14 +148,25 @@ impl Swarm {
         self.settle_reservation(task);
         self.index.granted -= 1;
         self.peers[peer.index()].held.remove(&task);
-        if let Phase::InLine { .. } = phase {
-            self.peers[peer.index()].line.retain(|other| *other != task);
+        match phase {
+            Phase::InLine { .. } => self.peers[peer.index()].line.retain(|other| *other != task),
+            Phase::Waiting { .. } => self.await_no_child(task),
+            _ => {}
         }
         if phase.holds_slot() {
             self.free_slot(peer);
         }
         self.touch_peer(peer);
         self.replace(peer);
+    }
+
+    /// Its attempt is over, and so is its wait: a later one may wait for the same children anew.
+    fn await_no_child(&mut self, task: TaskNo) {
+        for child in self.index.graph.children(task).collect::<Vec<_>>() {
+            if std::mem::take(&mut self.tasks[child.index()].awaited) {
+                self.touch(child);
+            }
+        }
     }
 
     fn settle_reservation(&mut self, task: TaskNo) {
@@ -161,7 +176,8 @@ impl Swarm {
         self.peers[peer.index()].reserved -= reserved;
         self.touch(task);
         self.touch_peer(peer);
-        self.feed_starved_of_tokens(peer);
+        self.agenda.tokens_back |=
+            self.config.token_budget.is_some() || self.peers[peer.index()].token_budget.is_some();
     }
 
     /// Tokens of an attempt that still runs: what is known replaces what was guessed.
@@ -204,6 +220,16 @@ impl Swarm {
         self.touch_peer(peer);
     }
 
+    /// Messages of a lost or cancelled attempt hold nothing; their handlers are told to stop.
+    fn stop_messages(&mut self, task: TaskNo) {
+        let record = &self.tasks[task.index()];
+        if record.messages_open {
+            let (grant, peer) = (record.last_grant, record.last_peer);
+            self.emit(Effect::Stop { task, grant, peer, awaited: false });
+            self.drop_messages(task);
+        }
+    }
+
     /// A returned task whose deficit is 0 goes on: to its end, or to its evidence.
     pub(crate) fn settle(&mut self, task: TaskNo) {
         let record = &self.tasks[task.index()];
@@ -240,16 +266,18 @@ impl Swarm {
         self.release_grant(task);
         let record = &mut self.tasks[task.index()];
         record.check = false;
-        if passed && !record.cancelled {
+        if record.cancelled {
+            self.end(task, Outcome::Cancelled);
+        } else if passed {
             self.set_phase(task, Phase::Returned);
             self.close(task, Outcome::Ok);
         } else {
-            if !passed {
-                // The attempt ended ok by its own word only.
-                let record = &mut self.peers[peer.index()];
-                record.completed = record.completed.saturating_sub(1);
-                record.failed += 1;
-            }
+            // The attempt ended ok by its own word only.
+            let record = &mut self.peers[peer.index()];
+            record.completed = record.completed.saturating_sub(1);
+            record.failed += 1;
+            self.touch_peer(peer);
+            self.replace(peer);
             self.attempt_failed(task, AttemptOutcome::Unverified, false);
         }
         Ok(())
@@ -338,6 +366,7 @@ impl Swarm {
         let (attempt, checking) = (record.attempt, matches!(record.phase, Phase::Checking { .. }));
         let Some((peer, grant)) = record.phase.grant() else {
             // It had returned, and its messages were open: a loss before `Settled` interrupts it.
+            self.stop_messages(task);
             self.attempt_failed(task, AttemptOutcome::Interrupted, counts);
             return;
         };
@@ -517,7 +546,9 @@ impl Swarm {
         } else if phase == Phase::Returned {
             let record = &mut self.tasks[task.index()];
             record.ending.get_or_insert(Outcome::Cancelled);
+            self.stop_messages(task);
             self.cancel_children_but(task, None);
+            self.agenda.settle.push_back(task);
         } else {
             self.end(task, Outcome::Cancelled);
         }

@@ -1,5 +1,6 @@
 //! Nodes and peers that come, pause, and go.
 
+use crate::class::Shift;
 use crate::effect::Effect;
 use crate::ids::{NodeNo, PeerNo, Position, TaskNo};
 use crate::op::{AttemptOutcome, DownReason, PauseReason, PeerSpec, Tokens, VERSION};
@@ -104,6 +105,13 @@ impl Swarm {
         let no = known.unwrap_or_else(|| self.add_peer(&spec.id, node));
         let peer = &mut self.peers[no.index()];
         let was_up = std::mem::replace(&mut peer.up, true);
+        if peer.uses_session != spec.uses_session && peer.busy > 0 {
+            // What runs takes sessions from now on, or gives them back.
+            let held = &mut self.nodes[node.index()].sessions_held;
+            *held = if spec.uses_session { *held + peer.busy } else { *held - peer.busy };
+            self.agenda.feed.push(node);
+            self.agenda.touched.nodes.push(node);
+        }
         peer.node = node;
         peer.capabilities = capabilities;
         peer.slots = spec.slots;
@@ -194,7 +202,7 @@ impl Swarm {
             return;
         }
         self.peers[no.index()].paused = Some(reason);
-        self.changed(no);
+        self.pause_changed(no, reason);
         self.emit(Effect::Paused { peer: no, reason });
         if reason != PauseReason::Idle {
             self.hand_on(no);
@@ -221,20 +229,45 @@ impl Swarm {
     }
 
     pub(crate) fn resume_peer(&mut self, no: PeerNo) {
-        if self.peers[no.index()].paused.take().is_some() {
-            self.changed(no);
+        if let Some(reason) = self.peers[no.index()].paused.take() {
+            self.pause_changed(no, reason);
             self.emit(Effect::Resumed { peer: no });
         }
     }
 
     /// Brings the indexes up to date after a peer came, went, paused, resumed or changed.
     fn changed(&mut self, no: PeerNo) {
-        let gained = self.index.classes.refresh_peer(no, &self.peers);
+        let Shift { gained, lost } = self.index.classes.refresh_peer(no, &self.peers);
         for peer in gained.iter().map(PeerNo::from_index) {
             self.agenda.fill.push_back(peer);
         }
+        for peer in lost.iter().map(PeerNo::from_index) {
+            self.hand_on_avoided(peer);
+        }
         self.touch_peer(no);
         self.replace(no);
+    }
+
+    /// An idle pause leaves a peer eligible, so nothing else changes.
+    fn pause_changed(&mut self, no: PeerNo, reason: PauseReason) {
+        if reason == PauseReason::Idle {
+            self.touch_peer(no);
+            self.replace(no);
+        } else {
+            self.changed(no);
+        }
+    }
+
+    /// Somebody else came who can take what this peer had failed: that waits here no longer.
+    fn hand_on_avoided(&mut self, no: PeerNo) {
+        let waiting: Vec<TaskNo> = self.peers[no.index()].assigned.iter().map(|(_, task)| *task).collect();
+        for task in waiting {
+            if !self.eligible_bits(task).contains(no.index()) {
+                self.unassign(task);
+                self.agenda.place.push(task);
+                self.agenda.fill.push_back(no);
+            }
+        }
     }
 
     /// What waits at a peer is placed anew: elsewhere if anybody else can take it.
@@ -256,11 +289,14 @@ impl Swarm {
             }
         }
         for task in held {
-            self.revoke(task, outcome, counts);
+            // The end of one may have cancelled another, and with it what it held here.
+            if self.peers[no.index()].held.contains(&task) {
+                self.revoke(task, outcome, counts);
+            }
         }
-        let peer = &mut self.peers[no.index()];
+        let peer = &self.peers[no.index()];
         assert_eq!((peer.busy, peer.load()), (0, 0), "a peer that is gone holds nothing");
-        peer.starved = false;
+        self.unstarve(no);
         self.touch_peer(no);
         self.replace(no);
     }

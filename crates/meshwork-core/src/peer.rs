@@ -108,9 +108,12 @@ impl Peer {
 
     fn place_key(&self, load_balancing: bool) -> PlaceKey {
         if !load_balancing {
-            return PlaceKey::default();
+            let waits = self.starved || self.load() >= self.slots;
+            return PlaceKey { load: u64::from(waits), quality: 0 };
         }
         let load = u64::from(self.load()) * LOAD_SCALE / u64::from(self.slots.max(1));
+        // A free slot that cannot be used attracts no work away from one that can.
+        let load = if self.starved { load.max(LOAD_SCALE) } else { load };
         // Quality in buckets, so that peers of like quality share one bit set: failures in sixteenths,
         // time by powers of two. Within a bucket the peer that was seen first wins.
         let failing = (1_000 - self.success_permille()) * 16 / 1_000;

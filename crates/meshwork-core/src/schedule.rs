@@ -18,6 +18,10 @@ impl Swarm {
         let same = now == Phase::Returned && next == Phase::Returned;
         assert!(same || now.stage().may_become(next.stage()), "{task:?} cannot go from {now:?} to {next:?}");
         record.phase = next;
+        let parked = |phase| u32::from(matches!(phase, Phase::Waiting { .. }));
+        self.index.parked = self.index.parked + parked(next) - parked(now);
+        #[cfg(test)]
+        self.probe.passed.insert((now.stage(), next.stage()));
         self.touch(task);
     }
 
@@ -54,38 +58,45 @@ impl Swarm {
 
     fn place(&mut self, task: TaskNo) {
         let class = self.tasks[task.index()].class;
-        let Some(peer) = self.index.placement.least_loaded(self.index.classes.eligible(class)) else {
-            return;
-        };
-        if self.peers[peer.index()].busy < self.peers[peer.index()].slots {
-            self.fill(peer);
-        }
-        if self.tasks[task.index()].phase == Phase::Ready && self.peers[peer.index()].is_open() {
-            self.assign(task, peer);
+        while self.tasks[task.index()].phase == Phase::Ready {
+            let Some(peer) = self.index.placement.least_loaded(self.index.classes.eligible(class)) else {
+                return;
+            };
+            let record = &self.peers[peer.index()];
+            if record.busy < record.slots && !record.starved {
+                // It takes the best that it can: this task, or it turns out to be starved or paused.
+                self.fill(peer);
+            } else {
+                self.assign(task, peer);
+            }
         }
     }
 
     /// A free slot takes what is first in line, then the highest-ranked task that its peer can take.
     pub(crate) fn fill(&mut self, no: PeerNo) {
-        while self.peers[no.index()].busy < self.peers[no.index()].slots {
+        let mut starves = false;
+        while !starves && self.peers[no.index()].busy < self.peers[no.index()].slots {
             let peer = &self.peers[no.index()];
             if let Some(task) = peer.line.front().copied()
                 && peer.serves_line()
             {
-                if !self.has_session(no) {
-                    self.starve(no);
-                    break;
+                starves = !self.has_session(no);
+                if !starves {
+                    self.serve_line(no, task);
                 }
-                self.serve_line(no, task);
             } else if let Some(task) = self.next_for(no) {
-                if !self.has_session(no) || !self.has_tokens(no, task) {
-                    self.starve(no);
-                    break;
+                starves = !self.has_session(no) || !self.has_tokens(no, task);
+                if !starves {
+                    self.grant(task, no);
                 }
-                self.grant(task, no);
             } else {
                 break;
             }
+        }
+        if starves {
+            self.starve(no);
+        } else {
+            self.unstarve(no);
         }
         self.top_up(no);
     }
@@ -108,6 +119,7 @@ impl Swarm {
 
     fn serve_line(&mut self, no: PeerNo, task: TaskNo) {
         self.peers[no.index()].line.pop_front();
+        self.resume_idle(no);
         match self.tasks[task.index()].phase {
             Phase::InLine { peer, grant } => {
                 self.set_phase(task, Phase::Running { peer, grant });
@@ -275,7 +287,7 @@ impl Swarm {
             let node = peer.node;
             self.nodes[node.index()].sessions_held -= 1;
             self.touch_node(node);
-            self.feed_starved(node);
+            self.agenda.feed.push(node);
         }
     }
 
@@ -291,11 +303,14 @@ impl Swarm {
         let peer = &self.peers[no.index()];
         let fits = |budget: Option<u64>, used: u64| budget.is_none_or(|budget| used.saturating_add(need) <= budget);
         let own = fits(peer.token_budget, peer.tokens.total().saturating_add(peer.reserved));
-        let own_waits = peer.reserved > 0;
         let all = fits(self.config.token_budget, self.tokens.total().saturating_add(self.reserved));
-        if !all && self.reserved == 0 {
+        // What is reserved comes back when an attempt ends; one that waits for its children may wait
+        // for the very task that finds no tokens.
+        let ends = self.index.granted > self.index.parked;
+        let (own_returns, returns) = (ends && peer.reserved > 0, ends && self.reserved > 0);
+        if !all && !returns {
             self.agenda.budget_spent = true;
-        } else if !own && !own_waits {
+        } else if !own && !own_returns {
             self.pause_peer_for_budget(no);
         }
         own && all
@@ -309,25 +324,40 @@ impl Swarm {
             self.nodes[node.index()].starved.push_back(no);
             self.touch_node(node);
             self.touch_peer(no);
+            self.replace(no);
         }
     }
 
-    fn feed_starved(&mut self, node: NodeNo) {
-        if let Some(peer) = self.nodes[node.index()].starved.pop_front() {
-            self.peers[peer.index()].starved = false;
+    pub(crate) fn unstarve(&mut self, no: PeerNo) {
+        let peer = &mut self.peers[no.index()];
+        if std::mem::take(&mut peer.starved) {
+            let node = peer.node;
+            self.nodes[node.index()].starved.retain(|other| *other != no);
             self.touch_node(node);
-            self.touch_peer(peer);
-            self.agenda.fill.push_back(peer);
+            self.touch_peer(no);
+            self.replace(no);
         }
     }
 
-    pub(crate) fn feed_starved_of_tokens(&mut self, peer: PeerNo) {
-        if self.config.token_budget.is_none() && self.peers[peer.index()].token_budget.is_none() {
-            return;
+    /// Sessions came back: those that wait for one are asked in order, until none is left.
+    pub(crate) fn feed_starved(&mut self, node: NodeNo) {
+        for _ in 0..self.nodes[node.index()].starved.len() {
+            let at = &self.nodes[node.index()];
+            let Some(peer) = at.starved.front().copied().filter(|_| at.sessions_held < at.sessions) else { break };
+            self.unstarve(peer);
+            self.fill(peer);
         }
-        let nodes: Vec<NodeNo> = self.present_nodes().map(|(no, _)| no).collect();
-        for node in nodes {
-            self.feed_starved(node);
+    }
+
+    /// Tokens came back: everybody who waits for some is asked, in order.
+    pub(crate) fn feed_starved_of_tokens(&mut self) {
+        let starved: Vec<PeerNo> =
+            self.present_nodes().flat_map(|(_, node)| node.starved.iter().copied()).collect();
+        for peer in starved {
+            if self.peers[peer.index()].starved {
+                self.unstarve(peer);
+                self.fill(peer);
+            }
         }
     }
 
@@ -340,16 +370,20 @@ impl Swarm {
     /// Moves one assigned task p → q while (2·Lp − 1)·cq > (2·Lq + 1)·cp: Σ L²/c falls strictly, so it
     /// ends. Running tasks do not move.
     pub(crate) fn rebalance(&mut self) {
+        if !self.config.load_balancing {
+            return;
+        }
         for _ in 0..MOVES_A_REBALANCE {
-            let Some((task, to)) = self.find_move() else { break };
+            let Some((task, from, to)) = self.find_move() else { break };
             self.unassign(task);
             self.assign(task, to);
             self.agenda.fill.push_back(to);
+            self.agenda.fill.push_back(from);
         }
     }
 
     /// From the most loaded peers on: the last of its waiting tasks that somebody is better off with.
-    pub(crate) fn find_move(&self) -> Option<(TaskNo, PeerNo)> {
+    pub(crate) fn find_move(&self) -> Option<(TaskNo, PeerNo, PeerNo)> {
         let mut loaded: Vec<PeerNo> =
             self.peers().filter(|(_, peer)| !peer.assigned.is_empty()).map(|(no, _)| no).collect();
         loaded.sort_by_key(|no| {
@@ -366,7 +400,7 @@ impl Swarm {
                 }
                 seen.push(class);
                 let to = self.index.placement.least_loaded(self.index.classes.eligible(class))?;
-                (to != from && self.is_better(from, to)).then_some((task, to))
+                (to != from && self.is_better(from, to)).then_some((task, from, to))
             })
         })
     }

@@ -42,8 +42,10 @@ impl Swarm {
     /// Only when memory does not suffice for the encoder.
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let head = vec![0; HEADER];
+        // The classes' requirements are records that their index owns.
+        let records = (self.index.classes.requirements(), self);
         let mut bytes =
-            postcard::to_extend(self, head).map_err(|e| SnapshotError::Malformed { what: e.to_string() })?;
+            postcard::to_extend(&records, head).map_err(|e| SnapshotError::Malformed { what: e.to_string() })?;
         let sum = xxh3_64(&bytes[HEADER..]);
         bytes[0] = MAGIC;
         bytes[1] = FORMAT;
@@ -62,9 +64,9 @@ impl Swarm {
         if xxh3_64(&bytes[HEADER..]).to_le_bytes() != bytes[2..HEADER] {
             return Err(SnapshotError::Checksum);
         }
-        let mut swarm: Self =
+        let (requirements, mut swarm): (Vec<Requirement>, Self) =
             postcard::from_bytes(&bytes[HEADER..]).map_err(|e| SnapshotError::Malformed { what: e.to_string() })?;
-        swarm.derive();
+        swarm.derive(requirements);
         if swarm.last().hash != 0 && swarm.state_hash() != swarm.last().hash {
             return Err(SnapshotError::StateHash);
         }
@@ -72,7 +74,7 @@ impl Swarm {
     }
 
     /// Makes every index anew from the records.
-    fn derive(&mut self) {
+    fn derive(&mut self, requirements: Vec<Requirement>) {
         for peer in &mut self.peers {
             peer.assigned.clear();
             peer.held.clear();
@@ -80,7 +82,7 @@ impl Swarm {
         }
         self.index = Index::default();
         self.derive_names();
-        self.derive_classes();
+        self.derive_classes(requirements);
         for index in 0..self.tasks.len() {
             self.derive_task(TaskNo::from_index(index));
         }
@@ -106,11 +108,10 @@ impl Swarm {
         }
     }
 
-    fn derive_classes(&mut self) {
+    fn derive_classes(&mut self, requirements: Vec<Requirement>) {
         for no in 0..self.peers.len() {
-            let _none: crate::bits::Bits = self.index.classes.refresh_peer(PeerNo::from_index(no), &self.peers);
+            let _none: crate::class::Shift = self.index.classes.refresh_peer(PeerNo::from_index(no), &self.peers);
         }
-        let requirements: Vec<Requirement> = std::mem::take(&mut self.requirements);
         for requirement in requirements {
             self.index.classes.intern(requirement, &self.peers);
         }
@@ -139,6 +140,7 @@ impl Swarm {
         }
         if let Some((peer, _)) = task.phase.grant() {
             index.granted += 1;
+            index.parked += u32::from(matches!(task.phase, Phase::Waiting { .. }));
             self.peers[peer.index()].held.insert(no);
         }
     }
@@ -146,13 +148,7 @@ impl Swarm {
     /// A copy whose indexes are all made anew, for `check_invariants`.
     pub(crate) fn derived_anew(&self) -> Self {
         let mut copy = self.clone();
-        copy.requirements = self.index.classes.requirements().to_vec();
-        copy.derive();
+        copy.derive(self.index.classes.requirements().to_vec());
         copy
-    }
-
-    /// Before a snapshot the classes' requirements are copied from the index that owns them.
-    pub fn prepare_snapshot(&mut self) {
-        self.requirements = self.index.classes.requirements().to_vec();
     }
 }

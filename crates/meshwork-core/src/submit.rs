@@ -31,7 +31,8 @@ impl Swarm {
             Some((task, grant)) => Some((self.submitter(node, task, grant)?, grant)),
             None => None,
         };
-        let ends_parts = parent.is_none() && !self.nodes[node.index()].submitting.is_empty();
+        let pending = self.round.as_ref().is_some_and(|round| round.submitters.contains(&node));
+        let ends_parts = parent.is_none() && pending;
         if submission.tasks.is_empty() && !ends_parts {
             return Err(Refusal::EmptySubmission);
         }
@@ -55,7 +56,6 @@ impl Swarm {
             self.nodes[node.index()].submitting.extend(&new);
             if let Some(round) = &mut self.round
                 && submission.more
-                && !self.nodes[node.index()].submitting.is_empty()
             {
                 round.submitters.insert(node);
             }

@@ -30,7 +30,6 @@ pub struct Swarm {
     pub(crate) peers: Vec<Peer>,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) capabilities: Vec<Arc<str>>,
-    pub(crate) requirements: Vec<crate::class::Requirement>,
     pub(crate) waits: BTreeMap<WaitNo, Wait>,
     pub(crate) rejected: BTreeMap<TaskNo, VecDeque<Rejected>>,
 
@@ -52,6 +51,19 @@ pub struct Swarm {
     pub(crate) at: Position,
     #[serde(skip)]
     pub(crate) out: Vec<Effect>,
+    #[cfg(test)]
+    #[serde(skip)]
+    pub(crate) probe: Probe,
+}
+
+/// What tests see of the inside.
+#[cfg(test)]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Probe {
+    /// Every change of a phase that came about.
+    pub(crate) passed: BTreeSet<(crate::task::Stage, crate::task::Stage)>,
+    /// Invariants are not checked: this swarm replays what another one has checked.
+    pub(crate) unchecked: bool,
 }
 
 /// Everything that is derived from the records; rebuilt from them when a snapshot is read.
@@ -74,6 +86,8 @@ pub(crate) struct Index {
     pub(crate) placement: Placement,
     /// Tasks with a present grant.
     pub(crate) granted: u32,
+    /// Those of them that wait for their children.
+    pub(crate) parked: u32,
     /// Tasks whose body has ended and whose messages are open.
     pub(crate) messages_open: u32,
     /// Sum of all record hashes.
@@ -85,6 +99,9 @@ pub(crate) struct Index {
 pub(crate) struct Agenda {
     pub(crate) settle: VecDeque<TaskNo>,
     pub(crate) fill: VecDeque<PeerNo>,
+    /// Nodes that have a session again.
+    pub(crate) feed: Vec<NodeNo>,
+    pub(crate) tokens_back: bool,
     pub(crate) place: Vec<TaskNo>,
     pub(crate) budget_spent: bool,
     pub(crate) touched: Touched,
@@ -202,7 +219,8 @@ impl Swarm {
             assert!(self.out.is_empty(), "a refused entry has no effects");
         }
         self.drain();
-        if cfg!(debug_assertions) && cfg!(test) {
+        #[cfg(test)]
+        if !self.probe.unchecked {
             self.rehash();
             self.check_invariants();
         }
@@ -261,7 +279,7 @@ impl Swarm {
         match op {
             Op::Open { .. } | Op::Join { .. } | Op::Alive => Ok(()),
             Op::Configure { config } => {
-                self.config = config.clone();
+                self.configure(config);
                 Ok(())
             }
             Op::NodeLost { incarnation, heard } => self.node_lost(*incarnation, *heard),
@@ -316,6 +334,16 @@ impl Swarm {
         Ok(())
     }
 
+    fn configure(&mut self, config: &Config) {
+        self.config = config.clone();
+        self.agenda.tokens_back = true;
+        for index in 0..self.peers.len() {
+            let no = PeerNo::from_index(index);
+            self.replace(no);
+            self.agenda.fill.push_back(no);
+        }
+    }
+
     /// Brings everything to rest: what closed releases others, what became free takes work.
     ///
     /// Free slots are filled before newly ready tasks are placed, from one ordered queue that holds
@@ -324,6 +352,10 @@ impl Swarm {
         loop {
             if let Some(task) = self.agenda.settle.pop_front() {
                 self.settle(task);
+            } else if let Some(node) = self.agenda.feed.pop() {
+                self.feed_starved(node);
+            } else if std::mem::take(&mut self.agenda.tokens_back) {
+                self.feed_starved_of_tokens();
             } else if let Some(peer) = self.agenda.fill.pop_front() {
                 self.fill(peer);
             } else if std::mem::take(&mut self.agenda.budget_spent) {
@@ -509,11 +541,12 @@ impl Swarm {
         self.index.waiting.len()
     }
 
-    /// Whether nothing runs, nothing is awaited, and yet tasks are open: no event of this swarm's own
-    /// will change that. A peer that a person paused may be resumed, so it does not count as the end.
+    /// Whether nothing runs but what waits for its children, nothing is awaited, and yet tasks are open:
+    /// no event of this swarm's own will change that. A peer that a person paused may be resumed, so it
+    /// does not count as the end.
     pub fn is_stalled(&self) -> bool {
         let open = self.round.as_ref().is_some_and(|round| round.open > 0 && round.submitters.is_empty());
-        let idle = self.index.granted == 0 && self.index.messages_open == 0 && self.waits.is_empty();
+        let idle = self.index.granted == self.index.parked && self.index.messages_open == 0 && self.waits.is_empty();
         let by_hand = [crate::op::PauseReason::User, crate::op::PauseReason::RateLimit];
         open && idle && !self.peers.iter().any(|p| p.up && p.paused.is_some_and(|r| by_hand.contains(&r)))
     }

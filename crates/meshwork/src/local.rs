@@ -1,0 +1,381 @@
+//! A swarm file on the embedded default: one node, SQLite, the in-process broker, a locked state folder.
+
+use crate::artifacts::{Artifacts, FolderArtifacts};
+use crate::broker::{Broker, BrokerConfig};
+use crate::control::Control;
+use crate::endpoint::Endpoint;
+use crate::file::{self, AgentKind, OnDependencyFailure, SwarmFile};
+use crate::log::{LogError, SqliteLog};
+use crate::mail::SqliteMail;
+use crate::mesh::{Agent, Mesh, MeshError, MeshOptions, PeerSetup, ProcessAgent, ProcessHost, Program, RoundEnd, Stop};
+use crate::process::{self, Leftover};
+use crate::state::{FolderLock, StateError, StateFolder, StateRoot};
+use meshwork_core::{Config, DependencyPolicy, Limits, Payload, PeerSpec, Phase, TaskSpec, Verify, content_hash};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::task::JoinHandle;
+
+/// The embedded node's name: there is one, and it replaces what it was before.
+const NODE: &str = "local";
+/// Memory that one agent session is expected to take, for the default of `max_sessions`.
+const SESSION_BYTES: u64 = 1 << 30;
+
+/// How a local swarm is started.
+#[derive(Clone, Debug, Default)]
+pub struct LocalOptions {
+    /// Our own program, for scripts that call it as `$MESHWORK_BIN`.
+    pub program: Option<PathBuf>,
+    /// Starts over; the old folder is kept beside the new one.
+    pub fresh: bool,
+}
+
+/// A running local swarm.
+pub struct LocalSwarm {
+    mesh: Mesh,
+    ended: JoinHandle<Result<(), MeshError>>,
+    folder: StateFolder,
+    lock: FolderLock,
+    control: Control,
+    log: Arc<SqliteLog>,
+    leftovers: Vec<Leftover>,
+    kept_aside: Option<PathBuf>,
+}
+
+/// What a submission came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// Tasks that are to be done.
+    pub new: usize,
+    /// Tasks that are there already, done or not, and have not changed.
+    pub kept: usize,
+}
+
+/// Why a local swarm could not be started, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The artifacts cannot be used.
+    #[error(transparent)]
+    Artifacts(#[from] crate::artifacts::ArtifactError),
+    /// The node cannot go on.
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
+    /// A task was edited while its round is open.
+    #[error(
+        "task {task:?} was changed in the file while its round is open, and {}; change it back, let the round end first, or start over with --fresh; nothing was changed",
+        if *started { "it has started" } else { "others may depend on what it was" }
+    )]
+    ChangedTask {
+        /// Its id.
+        task: String,
+        /// An attempt of it was made.
+        started: bool,
+    },
+    /// Something of the operating system failed.
+    #[error("could not {what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+impl LocalError {
+    /// The exit code of the contracts: 2 usage or configuration, 4 the log is unusable.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::State(_) | Self::ChangedTask { .. } | Self::System { .. } => 2,
+            Self::Mesh(MeshError::Refused(_) | MeshError::TooLarge { .. }) => 2,
+            Self::Log(_) | Self::Artifacts(_) | Self::Mesh(_) => 4,
+        }
+    }
+}
+
+impl LocalSwarm {
+    /// Takes the state folder, ends what a killed run left behind, replays the log and joins.
+    /// `file_folder` is what relative paths of the file are relative to; `root` holds the swarms.
+    ///
+    /// # Errors
+    /// See [`LocalError`]. A folder that is locked or damaged is left as it was.
+    pub async fn start(
+        file: &SwarmFile,
+        file_folder: &Path,
+        root: &Path,
+        options: LocalOptions,
+    ) -> Result<Self, LocalError> {
+        let folder = StateRoot::new(root).folder(&file.swarm.id).map_err(StateError::from)?;
+        let now = SystemTime::now();
+        let (lock, kept_aside) = if options.fresh { folder.fresh(now)? } else { (folder.lock(now)?, None) };
+        let log = Arc::new(SqliteLog::open(folder.database())?);
+        let nonce = folder.nonce(&lock)?;
+        let leftovers = process::end_leftovers(&nonce);
+        let artifacts: Arc<dyn Artifacts> =
+            Arc::new(FolderArtifacts::open_with_limit(folder.artifacts(), file.limits.artifact_bytes)?);
+        let broker_config = BrokerConfig {
+            mailbox_capacity: file.limits.mailbox_messages,
+            max_message_bytes: usize::try_from(file.limits.message_bytes).unwrap_or(usize::MAX),
+            ..BrokerConfig::default()
+        };
+        let broker = Broker::new(broker_config, Arc::new(SqliteMail::new(log.mail())));
+        let system = |what| move |error| LocalError::System { what, error };
+        let endpoint = Endpoint::start().await.map_err(system("listen on loopback for the tools of attempts"))?;
+        let spill_dir = folder.path().join("spill");
+        fresh_spill(&spill_dir).map_err(system("make the folder for large outputs"))?;
+        let host = Arc::new(ProcessHost {
+            nonce,
+            spill_dir,
+            endpoint: Some(endpoint),
+            program: options.program,
+            grace: process::DEFAULT_GRACE,
+            result_bytes: file.limits.artifact_bytes,
+        });
+        let peers = peers_of(file, file_folder, &host, &folder, &lock)?;
+        let ids: Vec<String> = peers.iter().map(|peer| peer.spec.id.clone()).collect();
+        crate::mail::register_mailboxes(&broker.0, &ids).await.map_err(|error| LocalError::System {
+            what: "open the mailboxes of the peers",
+            error: std::io::Error::other(error),
+        })?;
+        let mesh_options = MeshOptions {
+            log: log.clone(),
+            artifacts,
+            broker,
+            node: NODE.to_owned(),
+            swarm_id: file.swarm.id.clone(),
+            config: config_of(file),
+            peers,
+            max_sessions: file.limits.max_sessions.unwrap_or_else(default_sessions),
+            rebalance: (file.mesh.enable_auto_rebalance && file.mesh.enable_load_balancing)
+                .then(|| file.mesh.rebalance_interval.duration()),
+            imbalance_permille: permille(file.mesh.load_imbalance_threshold),
+        };
+        let (mesh, ended) = Mesh::start(mesh_options).await?;
+        let socket = folder.prepare_socket(&lock)?;
+        let control = Control::serve(&socket, mesh.clone()).map_err(system("open the control socket"))?;
+        Ok(Self { mesh, ended, folder, lock, control, log, leftovers, kept_aside })
+    }
+
+    /// Submits what the file holds. Tasks that are there already and have not changed are kept.
+    ///
+    /// # Errors
+    /// [`LocalError::ChangedTask`] before anything is submitted.
+    pub async fn submit(&self, file: &SwarmFile) -> Result<Submitted, LocalError> {
+        let specs: Vec<TaskSpec> = in_order(file).into_iter().map(spec_of).collect();
+        let contents: Vec<(String, [u64; 2])> =
+            specs.iter().map(|spec| (spec.id.clone(), content_hash(spec))).collect();
+        let (changed, before) = self
+            .mesh
+            .look(move |swarm| {
+                let open = swarm.round().map(|round| round.number);
+                let changed = contents.into_iter().find_map(|(id, content)| {
+                    let task = swarm.task(swarm.find_task(&id)?)?;
+                    let differs = Some(task.round) == open && task.content != content;
+                    let started = task.attempt > 0 || matches!(task.phase, Phase::Closed { .. });
+                    differs.then_some((id, started))
+                });
+                (changed, swarm.tasks().len())
+            })
+            .await?;
+        if let Some((task, started)) = changed {
+            return Err(LocalError::ChangedTask { task, started });
+        }
+        let all = specs.len();
+        let numbers = self.mesh.submit(specs).await?;
+        let new = numbers.iter().filter(|no| no.index() >= before).count();
+        Ok(Submitted { new, kept: all - new })
+    }
+
+    /// Seals the open round and waits for its end.
+    ///
+    /// # Errors
+    /// When the log becomes unusable.
+    pub async fn complete(&self) -> Result<RoundEnd, LocalError> {
+        Ok(self.mesh.complete().await?)
+    }
+
+    /// The node.
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    /// The state folder.
+    pub fn folder(&self) -> &StateFolder {
+        &self.folder
+    }
+
+    /// The lock on the state folder: what writes there asks for it.
+    pub fn lock(&self) -> &FolderLock {
+        &self.lock
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<SqliteLog> {
+        &self.log
+    }
+
+    /// Processes of a killed run that were ended at the start.
+    pub fn leftovers(&self) -> &[Leftover] {
+        &self.leftovers
+    }
+
+    /// Where `fresh` put the old folder.
+    pub fn kept_aside(&self) -> Option<&Path> {
+        self.kept_aside.as_deref()
+    }
+
+    /// Asks the node to stop; may be asked again, more firmly.
+    pub fn stop(&self, how: Stop) {
+        self.mesh.stop(how);
+    }
+
+    /// Stops gently, waits until nothing runs, and closes the log. The lock is held until the end.
+    ///
+    /// # Errors
+    /// When the log could not be closed in order; what was acknowledged is in it all the same.
+    pub async fn shutdown(self) -> Result<(), LocalError> {
+        drop(self.control);
+        self.folder.remove_socket(&self.lock);
+        self.mesh.stop(Stop::Gently);
+        let ended = self.ended.await.map_err(|error| LocalError::System {
+            what: "end the node",
+            error: std::io::Error::other(error),
+        })?;
+        Ok(ended?)
+    }
+}
+
+/// What an earlier run left in the folder belongs to attempts that are over.
+fn fresh_spill(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::fs::create_dir_all(folder)
+}
+
+fn permille(threshold: f64) -> u64 {
+    // Checked to be at least 1 when the file was read; beyond 1,000,000 everything is balanced.
+    (threshold.clamp(1.0, 1e6) * 1_000.0) as u64
+}
+
+/// One session a core, and no more than the memory holds; at least one.
+fn default_sessions() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    let memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    });
+    let by_memory = memory.map_or(u64::MAX, |kib| kib * 1_024 / SESSION_BYTES);
+    // Sessions mostly wait for their model: four a core.
+    u32::try_from((4 * cores).min(by_memory).max(1)).unwrap_or(u32::MAX)
+}
+
+/// What `apply` needs to know, from the file.
+pub fn config_of(file: &SwarmFile) -> Config {
+    let limits = &file.limits;
+    Config {
+        limits: Limits {
+            tasks: limits.tasks,
+            depth: limits.subtask_depth,
+            children: limits.children_per_task,
+            crashes: limits.crash_attempts,
+            interruptions: limits.interruptions,
+            ..Limits::default()
+        },
+        token_budget: limits.token_budget,
+        retry_backoff_ms: limits.retry_backoff.millis(),
+        load_balancing: file.mesh.enable_load_balancing,
+        ..Config::default()
+    }
+}
+
+fn peers_of(
+    file: &SwarmFile,
+    file_folder: &Path,
+    host: &Arc<ProcessHost>,
+    folder: &StateFolder,
+    lock: &FolderLock,
+) -> Result<Vec<PeerSetup>, LocalError> {
+    let mut peers = Vec::new();
+    for (id, peer) in file.expanded_peers() {
+        let program = match peer.agent.kind {
+            AgentKind::Shell => Program::Shell,
+            AgentKind::Command => Program::Command(peer.agent.command.clone()),
+        };
+        let cwd = peer.agent.cwd.as_ref().map_or_else(|| file_folder.to_path_buf(), |cwd| file_folder.join(cwd));
+        let env = peer.agent.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let log = folder.open_peer_log(&id, lock)?;
+        let agent: Arc<dyn Agent> = Arc::new(ProcessAgent::new(host.clone(), program, cwd, env, Some(log)));
+        let spec = PeerSpec {
+            id,
+            capabilities: peer.capabilities.clone(),
+            slots: peer.slots(&file.mesh),
+            uses_session: agent.uses_session(),
+            token_budget: peer.token_budget,
+        };
+        peers.push(PeerSetup { spec, agent });
+    }
+    Ok(peers)
+}
+
+/// The file's tasks, each behind its dependencies; the file was checked to have no cycle.
+fn in_order(file: &SwarmFile) -> Vec<&file::Task> {
+    let index: BTreeMap<&str, usize> = file.tasks.iter().enumerate().map(|(at, task)| (&*task.id, at)).collect();
+    let mut state = vec![0u8; file.tasks.len()];
+    let mut order = Vec::with_capacity(file.tasks.len());
+    for root in 0..file.tasks.len() {
+        let mut stack = vec![(root, 0)];
+        while let Some((at, next)) = stack.pop() {
+            if state[at] == 2 {
+                continue;
+            }
+            state[at] = 1;
+            let dependencies = &file.tasks[at].dependencies;
+            match dependencies.get(next) {
+                Some(dependency) => {
+                    stack.push((at, next + 1));
+                    if let Some(on) = index.get(&**dependency).filter(|on| state[**on] == 0) {
+                        stack.push((*on, 0));
+                    }
+                }
+                None => {
+                    state[at] = 2;
+                    order.push(&file.tasks[at]);
+                }
+            }
+        }
+    }
+    order
+}
+
+/// A task of the file as it is submitted.
+pub fn spec_of(task: &file::Task) -> TaskSpec {
+    TaskSpec {
+        id: task.id.clone(),
+        kind: task.task_type.clone(),
+        description: task.description.clone(),
+        requires: task.required_capabilities.clone(),
+        priority: task.priority,
+        dependencies: task.dependencies.clone(),
+        retries: task.retries,
+        timeout_ms: task.timeout.map(|timeout| timeout.millis()),
+        run: task.run.clone(),
+        input: task.input.as_ref().map(|input| Payload::Json(input.to_string())),
+        on_dependency_failure: match task.on_dependency_failure {
+            OnDependencyFailure::Fail => DependencyPolicy::Fail,
+            OnDependencyFailure::Skip => DependencyPolicy::Skip,
+            OnDependencyFailure::Run => DependencyPolicy::Run,
+        },
+        verify: task
+            .verify
+            .as_ref()
+            .map(|verify| Verify { run: verify.run.clone(), artifacts: verify.artifacts.clone() }),
+    }
+}

@@ -1,0 +1,252 @@
+//! A node with in-process agents on a log in memory: the driver, end to end.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use meshwork::artifacts::FolderArtifacts;
+use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+use meshwork::log::{Log, MemoryLog};
+use meshwork::mesh::{Agent, Attempt, AttemptEnd, FnAgent, Mesh, MeshError, MeshOptions, Output, PeerSetup, RoundEnd, Stop};
+use meshwork_core::{AttemptOutcome, Config, Op, Outcome, Payload, PeerSpec, Phase, TaskSpec};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+struct Running {
+    mesh: Mesh,
+    ended: JoinHandle<Result<(), MeshError>>,
+    _artifacts: tempfile::TempDir,
+}
+
+async fn start(log: Arc<dyn Log>, peers: Vec<(&str, u32, Arc<dyn Agent>)>) -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = |(id, slots, agent): (&str, u32, Arc<dyn Agent>)| PeerSetup {
+        spec: PeerSpec {
+            id: id.to_owned(),
+            capabilities: vec!["work".to_owned()],
+            slots,
+            uses_session: false,
+            token_budget: None,
+        },
+        agent,
+    };
+    let options = MeshOptions {
+        log,
+        artifacts: Arc::new(FolderArtifacts::open(folder.path()).unwrap()),
+        broker: Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default())),
+        node: "local".to_owned(),
+        swarm_id: "test".to_owned(),
+        config: Config { retry_backoff_ms: 1, crash_backoff_ms: 1, ..Config::default() },
+        peers: peers.into_iter().map(setup).collect(),
+        max_sessions: 8,
+        rebalance: None,
+        imbalance_permille: 1_500,
+    };
+    let (mesh, ended) = Mesh::start(options).await.unwrap();
+    Running { mesh, ended, _artifacts: folder }
+}
+
+fn task(id: &str) -> TaskSpec {
+    TaskSpec { id: id.to_owned(), kind: "t".to_owned(), priority: 5, ..TaskSpec::default() }
+}
+
+fn after(id: &str, dependencies: &[&str]) -> TaskSpec {
+    TaskSpec { dependencies: dependencies.iter().map(|id| (*id).to_owned()).collect(), ..task(id) }
+}
+
+fn agent<F, Fut>(function: F) -> Arc<dyn Agent>
+where
+    F: Fn(Attempt) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = AttemptEnd> + Send + 'static,
+{
+    Arc::new(FnAgent::new(function))
+}
+
+fn echo() -> Arc<dyn Agent> {
+    agent(|attempt: Attempt| async move { AttemptEnd::ok(Output::Json(format!("{:?}", attempt.spec().id))) })
+}
+
+async fn outcome(mesh: &Mesh, id: &'static str) -> (Phase, u32) {
+    mesh.look(move |swarm| {
+        let task = swarm.task(swarm.find_task(id).unwrap()).unwrap();
+        (task.phase, task.attempt)
+    })
+    .await
+    .unwrap()
+}
+
+const OK: Phase = Phase::Closed { outcome: Outcome::Ok };
+
+/// A deadline for what must come about by itself.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), what).await.expect("it takes far too long")
+}
+
+#[tokio::test]
+async fn a_diamond_completes_in_order_and_results_are_read_back() {
+    let running = start(Arc::new(MemoryLog::new()), vec![("a", 2, echo()), ("b", 2, echo())]).await;
+    let mesh = &running.mesh;
+    let tasks = vec![task("top"), after("left", &["top"]), after("right", &["top"]), after("end", &["left", "right"])];
+    let numbers = mesh.submit(tasks).await.unwrap();
+    let RoundEnd::Closed(round) = soon(mesh.complete()).await.unwrap() else { panic!("the round closes") };
+    assert_eq!((round.number, round.ok, round.failed), (1, 4, 0));
+    let result = mesh.result(numbers[3]).await.unwrap().unwrap().result;
+    assert_eq!(result, Some(Payload::Json("\"end\"".to_owned())));
+    mesh.look(|swarm| swarm.check_invariants()).await.unwrap();
+    mesh.stop(Stop::Gently);
+    soon(running.ended).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_tried_again_and_a_panic_is_a_failure() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = calls.clone();
+    let flaky = agent(move |_| {
+        let call = counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match call {
+                0 => panic!("boom"),
+                1 => AttemptEnd::failed("not yet"),
+                _ => AttemptEnd::ok(Output::None),
+            }
+        }
+    });
+    let running = start(Arc::new(MemoryLog::new()), vec![("a", 1, flaky)]).await;
+    running.mesh.submit(vec![TaskSpec { retries: 2, ..task("x") }]).await.unwrap();
+    assert!(matches!(soon(running.mesh.complete()).await.unwrap(), RoundEnd::Closed(_)));
+    assert_eq!(outcome(&running.mesh, "x").await, (OK, 3));
+}
+
+#[tokio::test]
+async fn a_parent_gives_up_its_only_slot_while_it_waits_for_its_child() {
+    let parent = agent(|attempt: Attempt| async move {
+        if attempt.spec().id != "parent" {
+            return AttemptEnd::ok(Output::Json("42".to_owned()));
+        }
+        attempt.tools.submit(vec![task("child")]).await.unwrap();
+        let ends = attempt.tools.wait(&[]).await.unwrap();
+        assert_eq!((ends.len(), ends[0].outcome), (1, Some(Outcome::Ok)));
+        assert_eq!(ends[0].result, Some(Payload::Json("42".to_owned())));
+        AttemptEnd::ok(Output::None)
+    });
+    let running = start(Arc::new(MemoryLog::new()), vec![("only", 1, parent)]).await;
+    running.mesh.submit(vec![task("parent")]).await.unwrap();
+    let RoundEnd::Closed(round) = soon(running.mesh.complete()).await.unwrap() else { panic!("the round closes") };
+    assert_eq!((round.ok, round.failed), (2, 0));
+}
+
+#[tokio::test]
+async fn a_task_that_nobody_can_run_stalls_the_round_once_the_rest_is_done() {
+    let running = start(Arc::new(MemoryLog::new()), vec![("a", 1, echo())]).await;
+    let impossible = TaskSpec { requires: vec!["gpu".to_owned()], ..task("impossible") };
+    running.mesh.submit(vec![task("possible"), impossible]).await.unwrap();
+    assert_eq!(soon(running.mesh.complete()).await.unwrap(), RoundEnd::Stalled);
+    assert_eq!(outcome(&running.mesh, "possible").await, (OK, 1));
+    let why = running
+        .mesh
+        .look(|swarm| swarm.explain(swarm.find_task("impossible").unwrap()).unwrap().reason.to_string())
+        .await
+        .unwrap();
+    assert_eq!(why, "can never run here: no peer has the capability \"gpu\"");
+}
+
+#[tokio::test]
+async fn an_interrupted_attempt_costs_no_retry_and_the_next_start_goes_on() {
+    let log = MemoryLog::new();
+    let (started, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let endless = agent(move |_| {
+        started.send(()).unwrap();
+        std::future::pending()
+    });
+    let log: Arc<dyn Log> = Arc::new(log);
+    let first = start(Arc::new(Unclosed(log.clone())), vec![("a", 1, endless)]).await;
+    first.mesh.submit(vec![task("x")]).await.unwrap();
+    soon(seen.recv()).await.unwrap();
+    first.mesh.stop(Stop::Gently);
+    soon(first.ended).await.unwrap().unwrap();
+
+    let second = start(log, vec![("a", 1, echo())]).await;
+    assert!(matches!(soon(second.mesh.complete()).await.unwrap(), RoundEnd::Closed(_)));
+    assert_eq!(outcome(&second.mesh, "x").await, (OK, 1));
+}
+
+#[tokio::test]
+async fn a_cancelled_task_ends_by_its_return() {
+    let (started, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let endless = agent(move |_| {
+        started.send(()).unwrap();
+        std::future::pending()
+    });
+    let running = start(Arc::new(MemoryLog::new()), vec![("a", 1, endless)]).await;
+    let numbers = running.mesh.submit(vec![task("x")]).await.unwrap();
+    soon(seen.recv()).await.unwrap();
+    running.mesh.decide(Op::Cancel { task: numbers[0] }).await.unwrap();
+    let RoundEnd::Closed(round) = soon(running.mesh.complete()).await.unwrap() else { panic!("the round closes") };
+    assert_eq!((round.ok, round.failed), (0, 1));
+    assert_eq!(outcome(&running.mesh, "x").await.0, Phase::Closed { outcome: Outcome::Cancelled });
+}
+
+#[tokio::test]
+async fn a_lost_attempt_is_quarantined_after_the_third() {
+    let dying = agent(|_| async { AttemptEnd::ended(AttemptOutcome::Lost, "killed by signal 9") });
+    let running = start(Arc::new(MemoryLog::new()), vec![("a", 1, dying)]).await;
+    running.mesh.submit(vec![task("x")]).await.unwrap();
+    assert!(matches!(soon(running.mesh.complete()).await.unwrap(), RoundEnd::Closed(_)));
+    assert_eq!(outcome(&running.mesh, "x").await, (Phase::Closed { outcome: Outcome::Lost }, 3));
+}
+
+#[tokio::test]
+async fn ten_thousand_tasks_over_ten_peers_are_each_done_once() {
+    let done = Arc::new(AtomicU32::new(0));
+    let names: Vec<String> = (0..10).map(|n| format!("p{n}")).collect();
+    let peers = names.iter().map(|name| {
+        let done = done.clone();
+        let count = agent(move |_| {
+            done.fetch_add(1, Ordering::SeqCst);
+            async { AttemptEnd::ok(Output::None) }
+        });
+        (name.as_str(), 8, count)
+    });
+    let running = start(Arc::new(MemoryLog::new()), peers.collect()).await;
+    let tasks = (0..10_000).map(|n| task(&format!("task-{n}"))).collect();
+    let numbers = running.mesh.submit(tasks).await.unwrap();
+    assert_eq!(numbers.len(), 10_000);
+    let RoundEnd::Closed(round) = soon(running.mesh.complete()).await.unwrap() else { panic!("the round closes") };
+    assert_eq!((round.ok, round.failed, done.load(Ordering::SeqCst)), (10_000, 0, 10_000));
+}
+
+/// A log that outlives the node that closes it.
+struct Unclosed(Arc<dyn Log>);
+
+impl Log for Unclosed {
+    fn append(&self, batch: bytes::Bytes) -> futures_util::future::BoxFuture<'static, Result<(), meshwork::log::LogError>> {
+        self.0.append(batch)
+    }
+    fn tail(
+        &self,
+        from: u64,
+    ) -> futures_util::stream::BoxStream<'static, Result<meshwork::log::Stored, meshwork::log::LogError>> {
+        self.0.tail(from)
+    }
+    fn read(&self, seq: u64) -> futures_util::future::BoxFuture<'static, Result<bytes::Bytes, meshwork::log::LogError>> {
+        self.0.read(seq)
+    }
+    fn last(&self) -> futures_util::future::BoxFuture<'static, Result<u64, meshwork::log::LogError>> {
+        self.0.last()
+    }
+    fn save_snapshot(
+        &self,
+        seq: u64,
+        bytes: bytes::Bytes,
+    ) -> futures_util::future::BoxFuture<'static, Result<(), meshwork::log::LogError>> {
+        self.0.save_snapshot(seq, bytes)
+    }
+    fn load_snapshot(
+        &self,
+    ) -> futures_util::future::BoxFuture<'static, Result<Option<(u64, bytes::Bytes)>, meshwork::log::LogError>> {
+        self.0.load_snapshot()
+    }
+    fn close(&self) -> futures_util::future::BoxFuture<'static, Result<(), meshwork::log::LogError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
