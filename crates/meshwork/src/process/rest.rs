@@ -40,7 +40,6 @@ fn adopts() -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stray {
     pid: i32,
-    group: i32,
     started: u64,
 }
 
@@ -161,7 +160,6 @@ impl Rest {
                 Some(link) if link == self.link() || !registry().is_live(link.1) => {
                     found.strays.push(Stray {
                         pid,
-                        group: stat.group,
                         started: stat.started,
                     });
                 }
@@ -210,7 +208,6 @@ impl Rest {
             } else {
                 found.strays.push(Stray {
                     pid,
-                    group: stat.group,
                     started: stat.started,
                 });
             }
@@ -242,7 +239,6 @@ impl Rest {
             })
             .map(|(pid, stat)| Stray {
                 pid,
-                group: stat.group,
                 started: stat.started,
             })
             .collect()
@@ -258,14 +254,19 @@ impl Rest {
         let own_group = getpgrp().as_raw();
         for stray in &found.strays {
             let is_new = self.told.insert((stray.pid, stray.started));
-            let is_same = procfs::stat(stray.pid).is_some_and(|now| now.started == stray.started);
-            if !is_same || !(again || is_new) {
+            let now = procfs::stat(stray.pid).filter(|now| now.started == stray.started);
+            let Some(now) = now.filter(|_| again || is_new) else {
                 continue;
-            }
-            if stray.group > 1 && stray.group != own_group && !registry().is_leader(stray.group) {
-                send(|signal| killpg(Pid::from_raw(stray.group), signal), signal);
-            } else {
+            };
+            // A process that does not lead its group may be about to leave it, and would not hear what the group is told.
+            let leads = now.group == stray.pid;
+            if !leads {
                 send(|signal| kill(Pid::from_raw(stray.pid), signal), signal);
+            }
+            let is_theirs =
+                now.group > 1 && now.group != own_group && !registry().is_leader(now.group);
+            if is_theirs && (leads || again) {
+                send(|signal| killpg(Pid::from_raw(now.group), signal), signal);
             }
         }
     }
