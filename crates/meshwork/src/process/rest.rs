@@ -40,7 +40,6 @@ fn adopts() -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stray {
     pid: i32,
-    group: i32,
     started: u64,
 }
 
@@ -72,7 +71,13 @@ pub(super) struct Rest {
 impl Rest {
     /// Of the attempt whose leader had this process id.
     pub(super) fn new(leader: Pid, nonce: Nonce) -> Self {
-        Self { group: leader, nonce, looks: 0, group_told: false, told: BTreeSet::new() }
+        Self {
+            group: leader,
+            nonce,
+            looks: 0,
+            group_told: false,
+            told: BTreeSet::new(),
+        }
     }
 
     pub(super) fn nonce(&self) -> &Nonce {
@@ -93,7 +98,10 @@ impl Rest {
 
     /// With our children if orphans come to us.
     fn look_around(&self, group: bool, children: Option<Vec<i32>>) -> Found {
-        let mut found = Found { group, ..Found::default() };
+        let mut found = Found {
+            group,
+            ..Found::default()
+        };
         match children {
             Some(children) if children.is_empty() => {}
             Some(children) => self.look_at_children(children, &mut found),
@@ -150,7 +158,10 @@ impl Rest {
             };
             match own_link(&environ) {
                 Some(link) if link == self.link() || !registry().is_live(link.1) => {
-                    found.strays.push(Stray { pid, group: stat.group, started: stat.started });
+                    found.strays.push(Stray {
+                        pid,
+                        started: stat.started,
+                    });
                 }
                 Some(_) => {}
                 None if environ.is_empty() && stat.group != own_group => {
@@ -173,9 +184,13 @@ impl Rest {
             return;
         }
         // Numbers are handed out in a circle: past its end, any number may be younger.
-        let is_younger = |pid: i32| last.is_none_or(|last| last < leader || (leader < pid && pid <= last));
+        let is_younger =
+            |pid: i32| last.is_none_or(|last| last < leader || (leader < pid && pid <= last));
         let own = Pid::this().as_raw();
-        for pid in procfs::all().into_iter().filter(|pid| *pid != own && is_younger(*pid)) {
+        for pid in procfs::all()
+            .into_iter()
+            .filter(|pid| *pid != own && is_younger(*pid))
+        {
             let Some(environ) = procfs::environ(pid) else {
                 continue;
             };
@@ -183,13 +198,18 @@ impl Rest {
                 continue;
             }
             // The group itself is dealt with as a group, and kernel threads have none.
-            let Some(stat) = procfs::stat(pid).filter(|stat| !stat.ended && ![0, leader].contains(&stat.group)) else {
+            let Some(stat) =
+                procfs::stat(pid).filter(|stat| !stat.ended && ![0, leader].contains(&stat.group))
+            else {
                 continue;
             };
             if environ.is_empty() {
                 found.unsure |= self.looks <= UNSURE_LOOKS;
             } else {
-                found.strays.push(Stray { pid, group: stat.group, started: stat.started });
+                found.strays.push(Stray {
+                    pid,
+                    started: stat.started,
+                });
             }
         }
     }
@@ -214,8 +234,13 @@ impl Rest {
             .into_iter()
             .filter(|pid| !registry.is_leader(*pid))
             .filter_map(|pid| Some((pid, procfs::stat(pid)?)))
-            .filter(|(pid, stat)| !stat.ended && stat.group != own_group && procfs::holds(*pid, pipes))
-            .map(|(pid, stat)| Stray { pid, group: stat.group, started: stat.started })
+            .filter(|(pid, stat)| {
+                !stat.ended && stat.group != own_group && procfs::holds(*pid, pipes)
+            })
+            .map(|(pid, stat)| Stray {
+                pid,
+                started: stat.started,
+            })
             .collect()
     }
 
@@ -229,14 +254,19 @@ impl Rest {
         let own_group = getpgrp().as_raw();
         for stray in &found.strays {
             let is_new = self.told.insert((stray.pid, stray.started));
-            let is_same = procfs::stat(stray.pid).is_some_and(|now| now.started == stray.started);
-            if !is_same || !(again || is_new) {
+            let now = procfs::stat(stray.pid).filter(|now| now.started == stray.started);
+            let Some(now) = now.filter(|_| again || is_new) else {
                 continue;
-            }
-            if stray.group > 1 && stray.group != own_group && !registry().is_leader(stray.group) {
-                send(|signal| killpg(Pid::from_raw(stray.group), signal), signal);
-            } else {
+            };
+            // A process that does not lead its group may be about to leave it, and would not hear what the group is told.
+            let leads = now.group == stray.pid;
+            if !leads {
                 send(|signal| kill(Pid::from_raw(stray.pid), signal), signal);
+            }
+            let is_theirs =
+                now.group > 1 && now.group != own_group && !registry().is_leader(now.group);
+            if is_theirs && (leads || again) {
+                send(|signal| killpg(Pid::from_raw(now.group), signal), signal);
             }
         }
     }
@@ -286,12 +316,22 @@ mod tests {
             .spawn()
             .unwrap();
         let mut started = [0; 7];
-        stray.stdout.take().unwrap().read_exact(&mut started).unwrap();
+        stray
+            .stdout
+            .take()
+            .unwrap()
+            .read_exact(&mut started)
+            .unwrap();
         leader.wait().unwrap();
         let mut rest = Rest::new(pid, nonce);
-        let found =
-            std::iter::repeat_with(|| rest.look_around(false, None)).find(|found| !found.strays.is_empty()).unwrap();
-        let pids: Vec<u32> = found.strays.iter().map(|stray| stray.pid.unsigned_abs()).collect();
+        let found = std::iter::repeat_with(|| rest.look_around(false, None))
+            .find(|found| !found.strays.is_empty())
+            .unwrap();
+        let pids: Vec<u32> = found
+            .strays
+            .iter()
+            .map(|stray| stray.pid.unsigned_abs())
+            .collect();
         assert_eq!(pids, [stray.id()]);
         rest.signal(&found, Signal::SIGKILL);
         assert!(!stray.wait().unwrap().success());
