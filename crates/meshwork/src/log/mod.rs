@@ -1,1 +1,87 @@
-//! The ordered durable log.
+//! The ordered durable log: order and durability are the log's, meaning is ours.
+//!
+//! A batch is opaque bytes here; nothing in this module knows what an entry is. The [`Log`] trait asks for no more
+//! than a stream with at-least-once append and at-least-once delivery, so that a table on one machine and a
+//! JetStream stream on many implement it alike. What a caller must therefore cope with:
+//!
+//! - `Ok` of an append is a hint and `Err` may still have stored the batch. An append is done when it is read back.
+//! - An acknowledgement may be late or may never come: put a time limit around it.
+//! - A batch may lie in the log twice (appended again after a lost acknowledgement), and a tail may deliver a
+//!   position again. Readers drop positions they have had, and authors number their batches.
+//!
+//! [`MemoryLog`] is for tests and benches, [`SqliteLog`] for one machine; [`Faulty`] wraps any log and does
+//! everything that the list above allows. All of them pass the one suite in `contract`.
+
+mod checksum;
+#[doc(hidden)]
+pub mod contract;
+mod error;
+mod faulty;
+mod memory;
+mod sqlite;
+mod tail;
+
+pub use error::LogError;
+pub use faulty::{FaultPlan, Faulty};
+pub use memory::MemoryLog;
+pub use sqlite::{Letter, LogReader, MAILBOX_LIMIT, Mail, SqliteLog};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+/// The most bytes one batch or one snapshot may have: 256 MiB.
+///
+/// A log entry has at most 64 KiB, so a batch of thousands of entries is far below it, and a snapshot of 1,000,000
+/// tasks at 200 bytes fits. SQLite itself ends at 1 GB a value.
+pub const BATCH_LIMIT: usize = 256 * 1024 * 1024;
+
+/// One batch with its place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its position: 1, 2, 3 … without holes.
+    pub seq: u64,
+    /// The batch as it was appended.
+    pub bytes: Bytes,
+}
+
+/// An ordered durable log of batches. See the module for what at-least-once means to a caller.
+///
+/// Every method may be called from any thread; the futures and streams are independent of the log's borrow.
+pub trait Log: Send + Sync + 'static {
+    /// Appends one batch, whole or not at all.
+    ///
+    /// Batches handed over by one thread, one call after another, keep that order while the log has room for them;
+    /// the batch is on its way when the call returns, whether the future is polled or not.
+    ///
+    /// # Errors
+    /// [`LogError::TooLarge`], [`LogError::Full`] and [`LogError::Closed`] stored nothing; after any other error the
+    /// batch may or may not be in the log.
+    fn append(&self, batch: Bytes) -> BoxFuture<'static, Result<(), LogError>>;
+
+    /// Every batch with `seq >= from` (0 means 1), in order, those of later appends included. It does not end by
+    /// itself: after [`Log::close`], or on an error, it yields that error as its last item.
+    fn tail(&self, from: u64) -> BoxStream<'static, Result<Stored, LogError>>;
+
+    /// One batch.
+    ///
+    /// # Errors
+    /// [`LogError::Missing`] where no batch has that position yet.
+    fn read(&self, seq: u64) -> BoxFuture<'static, Result<Bytes, LogError>>;
+
+    /// The position of the last batch, 0 when the log is empty.
+    fn last(&self) -> BoxFuture<'static, Result<u64, LogError>>;
+
+    /// Keeps `bytes` as what applying the log up to and including `seq` gives. The newest two are kept.
+    ///
+    /// # Errors
+    /// [`LogError::SnapshotAhead`] if the log is shorter than `seq`; nothing was changed.
+    fn save_snapshot(&self, seq: u64, bytes: Bytes) -> BoxFuture<'static, Result<(), LogError>>;
+
+    /// The newest intact snapshot that is not newer than the log, with its position.
+    fn load_snapshot(&self) -> BoxFuture<'static, Result<Option<(u64, Bytes)>, LogError>>;
+
+    /// Stores what was handed over before, puts the files in order and ends. Every later call is refused with
+    /// [`LogError::Closed`]; closing twice is no error.
+    fn close(&self) -> BoxFuture<'static, Result<(), LogError>>;
+}
