@@ -1,0 +1,135 @@
+//! The folder that holds swarms, and finding the one that is meant.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::{IdError, StateError, StateFolder, decode, encoding};
+
+/// A folder that holds the state folders of swarms. It need not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateRoot {
+    dir: PathBuf,
+}
+
+/// One swarm that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwarmEntry {
+    /// Where it is.
+    pub folder: StateFolder,
+    /// When it was last started, if that is known.
+    pub started: Option<SystemTime>,
+}
+
+/// The swarm that a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Where it is.
+    pub folder: StateFolder,
+    /// What to tell on stderr: that it was one of several, and which.
+    pub note: Option<String>,
+}
+
+impl StateRoot {
+    /// The swarms under `dir`. Nothing is looked at yet.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the swarm `id` is or would be.
+    ///
+    /// # Errors
+    /// For what is not an id.
+    pub fn folder(&self, id: &str) -> Result<StateFolder, IdError> {
+        StateFolder::new(&self.dir, id)
+    }
+
+    /// All swarms, the one started last first; what else lies in the folder is passed over. None if there is no
+    /// folder.
+    ///
+    /// # Errors
+    /// [`StateError::NotAFolder`], [`StateError::Denied`], or what the operating system says.
+    pub fn swarms(&self) -> Result<Vec<SwarmEntry>, StateError> {
+        let mut found = Vec::new();
+        self.collect(Path::new(""), &mut found)?;
+        found.sort_by(|a, b| (b.started, a.folder.id()).cmp(&(a.started, b.folder.id())));
+        Ok(found)
+    }
+
+    fn collect(&self, within: &Path, found: &mut Vec<SwarmEntry>) -> Result<(), StateError> {
+        let dir = self.dir.join(within);
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(StateError::io("list", &dir, error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| StateError::io("list", &dir, error))?;
+            let name = entry.file_name();
+            let Some(level) = name.to_str() else { continue };
+            // The type of a link is not that of what it leads to: links are nobody's swarm.
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let path = within.join(level);
+            // The longest id has four levels; nothing that we made goes deeper.
+            if encoding::goes_on(level) && path.components().count() < 5 {
+                self.collect(&path, found)?;
+            } else if let Some(id) = decode(&path) {
+                let folder = self.folder(&id)?;
+                if folder.exists() {
+                    let started = folder.holder().map(|holder| holder.since);
+                    found.push(SwarmEntry { folder, started });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The swarm that a command is about: the one named, else the only one, else the one started last (and a note
+    /// that says so).
+    ///
+    /// # Errors
+    /// [`StateError::UnknownSwarm`], [`StateError::NoSwarm`], and those of [`StateRoot::swarms`].
+    pub fn choose(&self, swarm: Option<&str>) -> Result<Chosen, StateError> {
+        if let Some(id) = swarm {
+            let folder = self.folder(id)?;
+            if folder.exists() {
+                return Ok(Chosen { folder, note: None });
+            }
+            let known: Vec<_> = self
+                .swarms()?
+                .into_iter()
+                .map(|entry| entry.folder.id)
+                .collect();
+            return Err(StateError::UnknownSwarm {
+                id: id.to_owned(),
+                dir: self.dir.clone(),
+                known,
+            });
+        }
+        let swarms = self.swarms()?;
+        let count = swarms.len();
+        let Some(newest) = swarms.into_iter().next() else {
+            return Err(StateError::NoSwarm {
+                dir: self.dir.clone(),
+            });
+        };
+        let folder = newest.folder;
+        let note = (count > 1).then(|| {
+            let id = folder.id();
+            format!(
+                "{count} swarms in {}; this is {id:?}, started last (choose with --swarm)",
+                self.dir.display()
+            )
+        });
+        Ok(Chosen { folder, note })
+    }
+}
