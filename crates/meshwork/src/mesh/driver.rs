@@ -27,6 +27,8 @@ const INPUTS_A_TURN: usize = 4_096;
 /// Entries after which a snapshot is written, at least; more for large swarms, so that the work for
 /// snapshots stays a fixed part of the work for entries.
 const SNAPSHOT_ENTRIES: u64 = 100_000;
+/// An append that is not answered within this time is made again, unchanged: the acknowledgement may be lost.
+const APPEND_ANSWER: Duration = Duration::from_secs(5);
 /// A refused append is tried again after this long.
 const APPEND_RETRY: Duration = Duration::from_millis(200);
 
@@ -455,7 +457,8 @@ impl Driver {
         let appended = self.log.append(bytes);
         let events = self.mesh.events.clone();
         tokio::spawn(async move {
-            if let Err(error) = appended.await {
+            let answered = tokio::time::timeout(APPEND_ANSWER, appended).await;
+            if let Err(error) = answered.unwrap_or(Err(LogError::Unacknowledged)) {
                 let _gone = events.send(Event::AppendFailed(Arc::new(error)));
             }
         });
