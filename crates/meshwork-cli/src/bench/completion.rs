@@ -2,7 +2,7 @@
 
 use super::Setting;
 use super::measure::{Figure, milliseconds, percentile, syncs_a_second};
-use super::swarm::{block_on, empty, start, task};
+use super::swarm::{block_on, empty, task};
 use std::time::Instant;
 
 pub(super) fn completion(setting: &Setting) -> Result<Vec<Figure>, String> {
