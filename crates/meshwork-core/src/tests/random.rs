@@ -55,8 +55,12 @@ impl World {
         self.apply(batch).effects
     }
 
+    #[expect(clippy::print_stderr, reason = "a replay shows its log")]
     fn apply(&mut self, batch: Batch) -> Applied {
         let seq = self.swarm.last().seq + 1;
+        if std::env::var_os("MESHWORK_SEED").is_some() {
+            eprintln!("{seq} {} {}: {:?}", batch.author.node, batch.author.incarnation, batch.entries);
+        }
         let applied = self.swarm.apply_batch(seq, &batch).unwrap();
         self.stream.take(&self.swarm, seq, &applied);
         self.log.push((batch, applied.clone()));

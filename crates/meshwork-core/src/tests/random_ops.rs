@@ -85,7 +85,7 @@ impl World {
     fn random_peer(&mut self) -> PeerSpec {
         let dice = &mut self.dice;
         let capabilities = CAPABILITIES.iter().filter(|_| dice.chance(65)).map(|name| (*name).to_owned()).collect();
-        let slots = u32::try_from(dice.below(12).min(4).div_ceil(2)).unwrap();
+        let slots = [0, 1, 1, 1, 1, 1, 2, 2, 3][dice.below(9)];
         let uses_session = dice.chance(40);
         let token_budget = dice.chance(15).then(|| dice.below(150) as u64);
         PeerSpec { id: self.peer_name(), capabilities, slots, uses_session, token_budget }
