@@ -12,8 +12,8 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Sequences when nobody asks for another number: few seconds on two cores.
-const SEQUENCES: u64 = 2_000;
+/// Sequences when nobody asks for another number: few seconds on two cores, and every transition is reached.
+const SEQUENCES: u64 = 10_000;
 /// Batches of a sequence.
 const BATCHES: usize = 30;
 
@@ -27,10 +27,12 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, checked: bool) -> Self {
+        let mut swarm = Swarm::new();
+        swarm.probe.unchecked = !checked;
         let mut world = Self {
             dice: Dice::new(seed),
-            swarm: Swarm::new(),
+            swarm,
             stream: Stream::default(),
             log: Vec::new(),
             seqs: BTreeMap::new(),
@@ -243,8 +245,8 @@ fn assert_unchanged(before: &Swarm, after: &Swarm) {
 }
 
 /// One sequence from its seed.
-pub(super) fn sequence(seed: u64) -> World {
-    let mut world = World::new(seed);
+pub(super) fn sequence(seed: u64, checked: bool) -> World {
+    let mut world = World::new(seed, checked);
     for _ in 0..BATCHES {
         world.random_batch();
     }
@@ -276,12 +278,13 @@ pub(super) fn for_each_seed<T: Send>(test: &str, count: u64, one: fn(u64) -> T) 
 #[test]
 fn invariants_hold_and_every_round_can_be_finished() {
     let passed = for_each_seed("invariants_hold", SEQUENCES, |seed| {
-        let mut world = sequence(seed);
+        let mut world = sequence(seed, true);
         world.finish();
         world.swarm.probe.passed
     });
+    let runs = passed.len() as u64;
     let passed: BTreeSet<(Stage, Stage)> = passed.into_iter().flatten().collect();
-    if std::env::var("MESHWORK_SEED").is_err() {
+    if std::env::var("MESHWORK_SEED").is_err() && runs >= SEQUENCES {
         assert_every_transition_is_reached(&passed);
     }
 }
