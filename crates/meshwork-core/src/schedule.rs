@@ -352,8 +352,7 @@ impl Swarm {
 
     /// Tokens came back: everybody who waits for some is asked, in order.
     pub(crate) fn feed_starved_of_tokens(&mut self) {
-        let starved: Vec<PeerNo> =
-            self.present_nodes().flat_map(|(_, node)| node.starved.iter().copied()).collect();
+        let starved: Vec<PeerNo> = self.present_nodes().flat_map(|(_, node)| node.starved.iter().copied()).collect();
         for peer in starved {
             if self.peers[peer.index()].starved {
                 self.unstarve(peer);

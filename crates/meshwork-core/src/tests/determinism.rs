@@ -24,7 +24,11 @@ fn random_logs_applied_twice_and_through_a_snapshot_give_equal_states() {
             let seq = index as u64 + 1;
             assert_eq!(first.apply_batch(seq, &batch).as_ref(), Ok(applied), "effects at {seq}");
             if let Some(second) = &mut second {
-                assert_eq!(second.apply_batch(seq, &batch).as_ref(), Ok(applied), "effects after the snapshot at {seq}");
+                assert_eq!(
+                    second.apply_batch(seq, &batch).as_ref(),
+                    Ok(applied),
+                    "effects after the snapshot at {seq}"
+                );
                 assert_eq!(first.last(), second.last(), "state after the snapshot at {seq}");
             }
         }

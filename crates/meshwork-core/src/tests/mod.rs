@@ -4,8 +4,11 @@
 mod codec;
 mod determinism;
 mod dice;
+mod explain;
 mod mesh;
 mod random;
 mod random_ops;
+mod scenarios_balance;
 mod scenarios_life;
+mod scenarios_rounds;
 mod stream;

@@ -30,13 +30,8 @@ impl World {
     pub(super) fn new(seed: u64, checked: bool) -> Self {
         let mut swarm = Swarm::new();
         swarm.probe.unchecked = !checked;
-        let mut world = Self {
-            dice: Dice::new(seed),
-            swarm,
-            stream: Stream::default(),
-            log: Vec::new(),
-            seqs: BTreeMap::new(),
-        };
+        let mut world =
+            Self { dice: Dice::new(seed), swarm, stream: Stream::default(), log: Vec::new(), seqs: BTreeMap::new() };
         let config = world.random_config();
         let (log_id, swarm_id) = ("log".to_owned(), "swarm".to_owned());
         let open = Op::Open { log_id, swarm_id, config, version: VERSION };
@@ -52,8 +47,7 @@ impl World {
     pub(super) fn append(&mut self, author: &Author, entries: Vec<Op>) -> Vec<Effects> {
         let next = self.seqs.entry(author.incarnation).or_insert(0);
         *next += u64::from(author.incarnation > Position::START);
-        let batch =
-            Batch { author: author.clone(), seq: *next, seen: self.swarm.last(), time_ms: 7, entries };
+        let batch = Batch { author: author.clone(), seq: *next, seen: self.swarm.last(), time_ms: 7, entries };
         self.apply(batch).effects
     }
 
@@ -125,7 +119,8 @@ impl World {
             _ => self.swarm.apply_batch(seq + 1, &batch),
         };
         let fault = fault.unwrap_err();
-        let known = matches!(fault, LogFault::LedgerRegressed { .. } | LogFault::AuthorGap { .. } | LogFault::Hole { .. });
+        let known =
+            matches!(fault, LogFault::LedgerRegressed { .. } | LogFault::AuthorGap { .. } | LogFault::Hole { .. });
         assert!(known, "{fault}");
         assert_eq!(before, (self.swarm.last(), self.swarm.state_hash()), "a damaged log changes nothing");
     }
@@ -156,8 +151,7 @@ impl World {
     fn resume_all(&mut self) {
         let author = self.present_author();
         let paused = |peer: &crate::Peer| peer.up && peer.paused.is_some_and(|why| why != PauseReason::Idle);
-        let peers: Vec<String> =
-            self.swarm.peers().filter(|(_, p)| paused(p)).map(|(_, p)| p.id.to_string()).collect();
+        let peers: Vec<String> = self.swarm.peers().filter(|(_, p)| paused(p)).map(|(_, p)| p.id.to_string()).collect();
         for peer in peers {
             self.append(&author, vec![Op::Resume { peer }]);
         }

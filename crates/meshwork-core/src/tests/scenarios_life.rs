@@ -199,7 +199,7 @@ fn evidence_that_waits_for_a_slot_moves_on_when_its_peer_goes() {
     let (author, no, grant) = mesh.ok_but_messages("a");
     mesh.submit([task("b")]).shows("b", "running p");
     mesh.accept(&author, Op::Settled { task: no, grant });
-    mesh.shows("a", "settled").peer("q", &[], 1);
+    mesh.shows("a", "settled").peer("q", &[], 2);
     mesh.does(Op::PeerDown { peer: "p".to_owned(), why: DownReason::Left });
     mesh.shows("a", "checking");
 }
@@ -207,7 +207,9 @@ fn evidence_that_waits_for_a_slot_moves_on_when_its_peer_goes() {
 #[test]
 fn a_later_attempt_adopts_children_and_what_it_does_not_adopt_is_cancelled() {
     let mut mesh = Mesh::new();
-    mesh.peer("p", &[], 4).submit([task("a").retries(1)]).spawn("a", [task("kept"), task("left"), task("bad"), task("done")]);
+    mesh.peer("p", &[], 4)
+        .submit([task("a").retries(1)])
+        .spawn("a", [task("kept"), task("left"), task("bad"), task("done")]);
     mesh.fails("bad").ok("done").fails("a").time_passes();
     let (kept, bad, done) = (mesh.no("kept"), mesh.no("bad"), mesh.no("done"));
     mesh.spawn("a", [task("kept"), task("bad"), task("done")]);
