@@ -181,7 +181,7 @@ pub enum Reason {
     OutOfRetries {
         /// How it ended.
         outcome: Outcome,
-        /// How many attempts failed.
+        /// How many attempts failed, or were interrupted where that is the outcome.
         failures: u32,
     },
 }
@@ -327,6 +327,11 @@ impl Swarm {
     }
 }
 
+/// `1 attempt`, `2 attempts`.
+fn times(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A few names, and how many more there are.
 fn some(names: &[String]) -> String {
     const SHOWN: usize = 5;
@@ -342,6 +347,9 @@ impl fmt::Display for Reason {
         match self {
             Self::SubmissionOpen => write!(f, "waits until the rest of its submission has come"),
             Self::Dependencies { open } => write!(f, "waits for {}", some(open)),
+            Self::NoCapablePeer { requires, .. } if requires.is_empty() => {
+                write!(f, "can never run here: no peer is up")
+            }
             Self::NoCapablePeer { missing, requires } if missing.is_empty() => {
                 write!(f, "can never run here: no single peer has all of {}", some(requires))
             }
@@ -386,10 +394,15 @@ impl fmt::Display for Reason {
             }
             Self::Cancelled => write!(f, "was cancelled"),
             Self::Quarantined { crashes } => {
-                write!(f, "is quarantined: {crashes} attempts were lost with their process or peer")
+                let was = if *crashes == 1 { "was" } else { "were" };
+                write!(f, "is quarantined: {} {was} lost with process or peer", times(*crashes, "attempt"))
+            }
+            Self::OutOfRetries { outcome: Outcome::Interrupted, failures } => {
+                write!(f, "ended as interrupted after {}", times(*failures, "interruption"))
             }
             Self::OutOfRetries { outcome, failures } => {
-                write!(f, "ended as {} after {failures} failed attempts; no retry is left", outcome.word())
+                let failed = times(*failures, "failed attempt");
+                write!(f, "ended as {} after {failed}; no retry is left", outcome.word())
             }
         }
     }

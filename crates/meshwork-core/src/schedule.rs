@@ -98,7 +98,7 @@ impl Swarm {
         } else {
             self.unstarve(no);
         }
-        self.top_up(no);
+        self.agenda.top_up.push(no);
     }
 
     /// Its own first among equals, else one that waits elsewhere: work stealing that cannot race.
@@ -176,7 +176,7 @@ impl Swarm {
         self.touch_peer(no);
         self.replace(no);
         if let Some(other) = left.filter(|left| *left != no) {
-            self.top_up(other);
+            self.agenda.top_up.push(other);
         }
     }
 
@@ -247,8 +247,9 @@ impl Swarm {
         }
     }
 
-    /// A peer with room takes pending tasks, best first, up to its backlog.
-    fn top_up(&mut self, no: PeerNo) {
+    /// A peer with room takes pending tasks, best first, up to its backlog. This comes last: what is
+    /// still pending then has no free slot anywhere.
+    pub(crate) fn top_up(&mut self, no: PeerNo) {
         while self.index.unassigned.len() > 0 {
             let peer = &self.peers[no.index()];
             if !peer.is_open() || peer.load() >= peer.slots.saturating_add(self.config.backlog) {
@@ -351,8 +352,7 @@ impl Swarm {
 
     /// Tokens came back: everybody who waits for some is asked, in order.
     pub(crate) fn feed_starved_of_tokens(&mut self) {
-        let starved: Vec<PeerNo> =
-            self.present_nodes().flat_map(|(_, node)| node.starved.iter().copied()).collect();
+        let starved: Vec<PeerNo> = self.present_nodes().flat_map(|(_, node)| node.starved.iter().copied()).collect();
         for peer in starved {
             if self.peers[peer.index()].starved {
                 self.unstarve(peer);

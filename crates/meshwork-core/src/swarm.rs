@@ -103,6 +103,7 @@ pub(crate) struct Agenda {
     pub(crate) feed: Vec<NodeNo>,
     pub(crate) tokens_back: bool,
     pub(crate) place: Vec<TaskNo>,
+    pub(crate) top_up: Vec<PeerNo>,
     pub(crate) budget_spent: bool,
     pub(crate) touched: Touched,
 }
@@ -362,6 +363,8 @@ impl Swarm {
                 self.pause_for_budget();
             } else if !self.agenda.place.is_empty() {
                 self.place_all();
+            } else if let Some(peer) = self.agenda.top_up.pop() {
+                self.top_up(peer);
             } else {
                 break;
             }

@@ -167,8 +167,8 @@ impl Stage {
             // Placed at a peer, or granted at once; a check that lost its peer is granted as a check.
             Ready => matches!(next, Assigned | Running | Checking | Returned),
             Backoff => matches!(next, Ready | Returned),
-            // Granted; handed on or moved; ended by a cancel.
-            Assigned => matches!(next, Ready | Assigned | Running | Checking | Returned),
+            // Granted; handed on (and placed again, when it moves); ended by a cancel.
+            Assigned => matches!(next, Ready | Running | Checking | Returned),
             // Ended ok or for good; gives up its slot; ended with a further attempt to come.
             Running | Waiting | InLine => match next {
                 Returned | Ready | Backoff => true,
@@ -178,8 +178,8 @@ impl Stage {
                 Checking => self == Running,
                 _ => false,
             },
-            // Settled: closed, checked (at once, or when a slot is free), or never.
-            Returned => matches!(next, Settled | Checking | Ready | Backoff | Closed),
+            // Settled: closed, or its evidence waits; interrupted while messages were open, or its peer is gone.
+            Returned => matches!(next, Settled | Ready | Closed),
             Settled => matches!(next, Checking | Ready | Returned),
             // Passed or given up on; a further attempt; the check lost its peer.
             Checking => matches!(next, Returned | Ready | Backoff),

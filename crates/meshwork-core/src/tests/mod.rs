@@ -1,7 +1,14 @@
 //! The state machine under test: random operations, scenarios that read as rules, and the codec.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod codec;
+mod determinism;
 mod dice;
+mod explain;
+mod mesh;
 mod random;
 mod random_ops;
+mod scenarios_balance;
+mod scenarios_life;
+mod scenarios_rounds;
 mod stream;

@@ -27,7 +27,7 @@ impl World {
             token_budget: dice.chance(30).then(|| dice.below(300) as u64),
             backlog: u32::try_from(dice.below(3)).unwrap(),
             ageing: 1 + dice.below(4) as u64,
-            retry_backoff_ms: [0, 100][dice.below(2)],
+            retry_backoff_ms: [0, 100, 100][dice.below(3)],
             crash_backoff_ms: [0, 100][dice.below(2)],
             backoff_max_ms: 150,
             load_balancing: dice.chance(85),
@@ -56,10 +56,10 @@ impl World {
                 let (task, grant) = self.dice.pick(&open).unwrap_or_else(|| self.some_grant(author));
                 Op::Settled { task, grant }
             }
-            66..72 => self.random_wait(author),
-            72..79 => self.random_check(author),
-            79..82 => Op::Cancel { task: self.some_task() },
-            82..86 => Op::Seal { round: self.some_round() },
+            66..74 => self.random_wait(author),
+            74..80 => self.random_check(author),
+            80..83 => Op::Cancel { task: self.some_task() },
+            83..86 => Op::Seal { round: self.some_round() },
             86..90 => Op::Due { wait: self.some_wait() },
             90..92 => Op::Rebalance,
             92..95 => {
@@ -85,7 +85,7 @@ impl World {
     fn random_peer(&mut self) -> PeerSpec {
         let dice = &mut self.dice;
         let capabilities = CAPABILITIES.iter().filter(|_| dice.chance(65)).map(|name| (*name).to_owned()).collect();
-        let slots = u32::try_from(dice.below(12).min(4).div_ceil(2)).unwrap();
+        let slots = [0, 1, 1, 1, 1, 1, 2, 2, 3][dice.below(9)];
         let uses_session = dice.chance(40);
         let token_budget = dice.chance(15).then(|| dice.below(150) as u64);
         PeerSpec { id: self.peer_name(), capabilities, slots, uses_session, token_budget }
