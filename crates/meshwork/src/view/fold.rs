@@ -236,7 +236,7 @@ impl Fold<'_> {
                 self.tell_attempt(EventKind::TaskContinued, task, number.unwrap_or(0), peer);
             }
             Effect::Check { task, peer, attempt, .. } => {
-                self.tell_attempt(EventKind::CheckStarted, task, attempt, peer)
+                self.tell_attempt(EventKind::CheckStarted, task, attempt, peer);
             }
             Effect::Stop { task, grant, peer, awaited } => {
                 // A check has a grant of its own; an attempt that is taken back says so by AttemptEnded.
