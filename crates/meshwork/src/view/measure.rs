@@ -294,7 +294,9 @@ impl View {
             let own = if open { now.saturating_sub(attempt.granted_ms) } else { attempt.ran_ms };
             let sum = &mut ran[attempt.task.index()];
             *sum = sum.saturating_add(own);
-            busy_ms = busy_ms.saturating_add(own.saturating_sub(attempt.waited_ms));
+            let waits = self.ledger.waiting.get(&attempt.task).filter(|_| open);
+            let waited = waits.map_or(0, |since| now.saturating_sub(*since)).saturating_add(attempt.waited_ms);
+            busy_ms = busy_ms.saturating_add(own.saturating_sub(waited));
             tokens = tokens.saturating_add(attempt.tokens);
             let counts = attempt.outcome == Some(AttemptOutcome::Ok)
                 && closed_outcome(task.phase).is_none_or(|outcome| outcome == Outcome::Ok);

@@ -388,7 +388,7 @@ pub struct WorthReport {
     pub critical_path_ms: u64,
     /// Run time of all attempts, without what they waited for children, in ms.
     pub busy_ms: u64,
-    /// Busy time ÷ slots offered over the elapsed time, 0 to 1; absent when none was offered.
+    /// Busy time ÷ slots of the peers that were up, over the elapsed time, 0 to 1; absent when there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallel_efficiency: Option<f64>,
     /// Tokens of the round's attempts ÷ its tasks that completed; absent when none did.

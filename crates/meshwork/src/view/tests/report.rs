@@ -185,6 +185,8 @@ fn pauses_are_measured_and_waiting_for_children_is_not_work() {
     play.one(Op::Submit(Submission { tasks: vec![task("kid", &[])], parent: Some((no, grant)), more: false }));
     play.one(Op::Wait { task: no, grant, children: Vec::new() });
     play.pass(300);
+    play.one(Op::Alive);
+    assert_eq!(report(&play).worth.busy_ms, 100 + 300, "the waiting parent does not work, its child does");
     play.ok("kid", 300);
     play.pass(100);
     play.ok("a", 500);
