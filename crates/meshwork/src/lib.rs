@@ -8,3 +8,4 @@ pub mod log;
 pub mod mesh;
 pub mod process;
 pub mod state;
+pub mod view;

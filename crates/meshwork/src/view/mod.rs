@@ -1,0 +1,146 @@
+//! The one read model for all front ends: tables, the event stream and the run report are folds over the log.
+//!
+//! A [`View`] runs the production state machine ([`Swarm`]) and keeps beside it what people want to see and the
+//! machine has no use for: times, texts, attempts that have ended. It decides nothing. Everything that it tells
+//! is measured from entries and from what they brought about; what only a running process knows comes in as
+//! [`RuntimeFacts`], and what nobody measured is left out.
+//!
+//! Times are whole milliseconds since the epoch by the clocks of the batches' authors, made so that they never
+//! go back along the log.
+
+mod events;
+mod fold;
+mod human;
+mod measure;
+mod record;
+mod report;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use events::{EventKind, EventRow, TraceId};
+pub use report::{
+    AttemptReport, CompletionReport, DiscoveryReport, LoadBalancerReport, MetricsReport, OutcomeWord, PeerMetrics,
+    PeerReport, PeerState, RejectedReport, RunReport, RuntimeFacts, SCHEMA_VERSION, TaskReport, TaskState,
+    TokenSavingsReport, WorthReport,
+};
+pub use tables::{PeersTable, StatusTable, SwarmState, TaskCounts, TasksTable};
+pub use text::visible;
+
+use bytes::Bytes;
+use meshwork_core::{Applied, Batch, CodecError, LogFault, Op, Position, Swarm, TaskNo, TaskSpec};
+use record::Ledger;
+
+/// What a log says, for people.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    swarm: Swarm,
+    ledger: Ledger,
+}
+
+/// What one batch brought about.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    /// What the state machine answered: the driver performs these effects.
+    pub applied: Applied,
+    /// What people are told, in order; empty where no rows were wanted, and for a duplicate.
+    pub rows: Vec<EventRow>,
+}
+
+/// A log that cannot be replayed. The view is gone: what it would show is not what happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The bytes are no batch.
+    #[error("batch {seq} of the log cannot be read: {error}")]
+    Codec {
+        /// Where it lies.
+        seq: u64,
+        /// What is wrong with it.
+        error: CodecError,
+    },
+    /// The batches do not follow each other.
+    #[error("the log cannot be applied: {0}")]
+    Fault(#[from] LogFault),
+}
+
+/// Where entries can be read again: texts over 4 KiB and everything of a task's specification that no table
+/// shows stay in the log.
+pub trait EntrySource {
+    /// The entry that lies at a position; `None` if it cannot be had.
+    fn entry(&self, at: Position) -> Option<Op>;
+}
+
+/// A source that has nothing: large texts are then named by their position.
+pub struct NoEntries;
+
+impl EntrySource for NoEntries {
+    fn entry(&self, _at: Position) -> Option<Op> {
+        None
+    }
+}
+
+impl View {
+    /// A view of a log before its first entry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies the batch that the log holds at `seq`, and tells what it brought about.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the log is not what it was; then nothing was applied, and the caller must stop.
+    pub fn apply(&mut self, seq: u64, batch: &Batch) -> Result<Vec<EventRow>, LogFault> {
+        self.step(seq, batch, true).map(|step| step.rows)
+    }
+
+    /// The same for a driver that performs the effects; `rows`: whether anybody wants to read them.
+    ///
+    /// # Errors
+    /// As for [`View::apply`].
+    pub fn step(&mut self, seq: u64, batch: &Batch, rows: bool) -> Result<Step, LogFault> {
+        let applied = self.swarm.apply_batch(seq, batch)?;
+        let rows = fold::fold(&self.swarm, &mut self.ledger, seq, batch, &applied, rows);
+        Ok(Step { applied, rows })
+    }
+
+    /// The view of a whole log, from its first batch on.
+    ///
+    /// # Errors
+    /// [`ReplayError`] at the first batch that cannot be read or does not follow.
+    pub fn replay(batches: impl Iterator<Item = (u64, Bytes)>) -> Result<Self, ReplayError> {
+        let mut view = Self::new();
+        for (seq, bytes) in batches {
+            let batch = meshwork_core::decode_batch(&bytes).map_err(|error| ReplayError::Codec { seq, error })?;
+            view.step(seq, &batch, false)?;
+        }
+        Ok(view)
+    }
+
+    /// The swarm as the log says that it is.
+    pub fn swarm(&self) -> &Swarm {
+        &self.swarm
+    }
+
+    /// The time of the last batch, in ms since the epoch; 0 before the first.
+    pub fn now_ms(&self) -> u64 {
+        self.ledger.now
+    }
+
+    /// The id that joins everything of a task; `None` for an unknown number.
+    pub fn trace_id(&self, task: TaskNo) -> Option<TraceId> {
+        self.ledger.tasks.get(task.index()).map(|record| record.trace)
+    }
+
+    /// A task as it was submitted. `None` if the task is unknown or its entry cannot be had.
+    pub fn spec(&self, task: TaskNo, source: &dyn EntrySource) -> Option<TaskSpec> {
+        let (at, index) = self.swarm.task(task)?.spec;
+        match source.entry(at)? {
+            Op::Submit(mut submission) => {
+                let index = index as usize;
+                (index < submission.tasks.len()).then(|| submission.tasks.swap_remove(index))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Rows and tables for `status`, `tasks` and `peers`.
+
+use super::measure::state;
+use super::report::{OutcomeWord, PeerReport, RuntimeFacts, SCHEMA_VERSION, TaskReport, TaskState};
+use super::text::{cut, duration, table, visible};
+use super::{EntrySource, NoEntries, View};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of an error or a reason in a table.
+const WHY_BYTES: usize = 80;
+
+/// What `tasks` shows: every task in its latest generation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TasksTable {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// The swarm.
+    pub swarm_id: String,
+    /// As in the run report.
+    pub tasks: Vec<TaskReport>,
+}
+
+/// What `peers` shows: every peer that was ever there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PeersTable {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// The swarm.
+    pub swarm_id: String,
+    /// As in the run report.
+    pub peers: Vec<PeerReport>,
+}
+
+/// What `status` shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusTable {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// The swarm.
+    pub swarm_id: String,
+    /// Name of its log.
+    pub log_id: String,
+    /// Where it is.
+    pub state: SwarmState,
+    /// The last round, from 1; 0 before the first.
+    pub round: u32,
+    /// `<log id>@<position>` of the last completion, while no later round is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_id: Option<String>,
+    /// When the round opened, in ms since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<u64>,
+    /// When it closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<u64>,
+    /// Time of the last entry.
+    pub last_entry_at: u64,
+    /// Batches in the log.
+    pub batches: u64,
+    /// Tasks by state, each in its latest generation.
+    pub tasks: TaskCounts,
+    /// Nodes that are present, by name.
+    pub nodes: Vec<String>,
+    /// Peers that are up and not paused.
+    pub active_peers: u64,
+    /// Peers that are up and paused.
+    pub paused_peers: u64,
+    /// Peers that are gone.
+    pub gone_peers: u64,
+    /// Tokens that attempts reported.
+    pub tokens_used: u64,
+}
+
+/// Tasks by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskCounts {
+    /// No peer has them.
+    pub pending: u64,
+    /// They wait at a peer.
+    pub assigned: u64,
+    /// Started and not closed.
+    pub running: u64,
+    /// Closed ok.
+    pub completed: u64,
+    /// Closed otherwise.
+    pub failed: u64,
+}
+
+/// Where a swarm is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SwarmState {
+    /// No round was ever opened.
+    Empty,
+    /// A round is open, and more may be submitted to it before anybody seals it.
+    Open,
+    /// A round is open and closes when its work is done.
+    Sealed,
+    /// A round is open, nothing runs, and nothing that is left can ever start.
+    Stalled,
+    /// The last round is closed.
+    Completed,
+}
+
+impl SwarmState {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Open => "open",
+            Self::Sealed => "sealed",
+            Self::Stalled => "stalled",
+            Self::Completed => "completed",
+        }
+    }
+}
+
+impl View {
+    /// What `status` shows.
+    pub fn status(&self) -> StatusTable {
+        let round = self.ledger.rounds.last();
+        let closed = round.and_then(|round| round.closed);
+        let mut tasks = TaskCounts::default();
+        for (_, task) in self.latest_tasks() {
+            *match state(task.phase) {
+                TaskState::Pending => &mut tasks.pending,
+                TaskState::Assigned => &mut tasks.assigned,
+                TaskState::Running => &mut tasks.running,
+                TaskState::Completed => &mut tasks.completed,
+                TaskState::Failed => &mut tasks.failed,
+            } += 1;
+        }
+        let count = |up: bool, paused: bool| {
+            let peers = self.swarm.peers().map(|(_, peer)| peer);
+            peers.filter(|peer| peer.up == up && (!up || peer.paused.is_some() == paused)).count() as u64
+        };
+        StatusTable {
+            schema_version: SCHEMA_VERSION,
+            swarm_id: self.swarm.swarm_id().to_owned(),
+            log_id: self.swarm.log_id().to_owned(),
+            state: self.swarm_state(),
+            round: round.map_or(0, |round| round.number),
+            completion_id: closed.map(|(at, _)| format!("{}@{at}", self.swarm.log_id())),
+            started_at: round.map(|round| round.opened_ms),
+            ended_at: closed.map(|(_, ms)| ms),
+            last_entry_at: self.ledger.now,
+            batches: self.swarm.last().seq,
+            tasks,
+            nodes: self.swarm.present_nodes().map(|(_, node)| node.name.to_string()).collect(),
+            active_peers: count(true, false),
+            paused_peers: count(true, true),
+            gone_peers: count(false, false),
+            tokens_used: self.ledger.attempts.iter().fold(0, |sum, attempt| sum.saturating_add(attempt.tokens)),
+        }
+    }
+
+    fn swarm_state(&self) -> SwarmState {
+        match self.swarm.round() {
+            Some(_) if self.swarm.is_stalled() => SwarmState::Stalled,
+            Some(round) if round.sealed => SwarmState::Sealed,
+            Some(_) => SwarmState::Open,
+            None if self.swarm.last_round().is_some() => SwarmState::Completed,
+            None => SwarmState::Empty,
+        }
+    }
+
+    /// What `tasks` shows. Texts over 4 KiB are named by their position in the log.
+    pub fn tasks(&self) -> TasksTable {
+        self.tasks_from(&NoEntries)
+    }
+
+    /// The same, with large texts read again from the log.
+    pub fn tasks_from(&self, source: &dyn EntrySource) -> TasksTable {
+        let swarm_id = self.swarm.swarm_id().to_owned();
+        TasksTable { schema_version: SCHEMA_VERSION, swarm_id, tasks: self.task_reports(source) }
+    }
+
+    /// What `peers` shows.
+    pub fn peers(&self, facts: &RuntimeFacts) -> PeersTable {
+        let swarm_id = self.swarm.swarm_id().to_owned();
+        let peers = self.peer_reports(facts.topology.as_deref() == Some("mesh"));
+        PeersTable { schema_version: SCHEMA_VERSION, swarm_id, peers }
+    }
+}
+
+impl StatusTable {
+    /// For people.
+    pub fn human(&self) -> String {
+        let line = |name: &str, value: String| vec![name.to_owned(), value];
+        let TaskCounts { pending, assigned, running, completed, failed } = self.tasks;
+        let mut rows = vec![
+            line("state", format!("{}, round {}", self.state.word(), self.round)),
+            line(
+                "tasks",
+                format!(
+                    "{completed} completed, {failed} failed, {running} running, {assigned} assigned, {pending} pending"
+                ),
+            ),
+            line(
+                "peers",
+                format!("{} active, {} paused, {} gone", self.active_peers, self.paused_peers, self.gone_peers),
+            ),
+            line("nodes", if self.nodes.is_empty() { "none".to_owned() } else { self.nodes.join(", ") }),
+            line("tokens", self.tokens_used.to_string()),
+        ];
+        if let Some(started) = self.started_at {
+            let until = self.ended_at.unwrap_or(self.last_entry_at);
+            rows.push(line("elapsed", duration(until.saturating_sub(started))));
+        }
+        rows.extend(self.completion_id.iter().map(|id| line("completion", id.clone())));
+        table(&["SWARM", &visible(&self.swarm_id)], &rows)
+    }
+}
+
+impl TasksTable {
+    /// For people.
+    pub fn human(&self) -> String {
+        let row = |task: &TaskReport| {
+            vec![
+                task.id.clone(),
+                task.state.word().to_owned(),
+                task.outcome.map_or("-", OutcomeWord::word).to_owned(),
+                task.assigned_peer.clone().unwrap_or_else(|| "-".to_owned()),
+                task.attempts.len().to_string(),
+                task.priority.to_string(),
+                cut(task.error.as_deref().or(task.reason.as_deref()).unwrap_or(""), WHY_BYTES).into_owned(),
+            ]
+        };
+        let rows: Vec<Vec<String>> = self.tasks.iter().map(row).collect();
+        table(&["TASK", "STATE", "OUTCOME", "PEER", ">ATTEMPTS", ">PRIORITY", "WHY"], &rows)
+    }
+}
+
+impl PeersTable {
+    /// For people.
+    pub fn human(&self) -> String {
+        let row = |peer: &PeerReport| {
+            let state = match &peer.pause_reason {
+                Some(reason) => format!("{} ({reason})", peer.state.word()),
+                None => peer.state.word().to_owned(),
+            };
+            vec![
+                peer.id.clone(),
+                state,
+                peer.load.to_string(),
+                peer.metrics.tasks_completed.to_string(),
+                peer.metrics.tasks_failed.to_string(),
+                peer.tokens_used.to_string(),
+                peer.capabilities.join(", "),
+            ]
+        };
+        let rows: Vec<Vec<String>> = self.peers.iter().map(row).collect();
+        table(&["PEER", "STATE", ">LOAD", ">OK", ">FAILED", ">TOKENS", "CAPABILITIES"], &rows)
+    }
+}
