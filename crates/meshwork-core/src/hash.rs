@@ -105,6 +105,9 @@ impl Swarm {
         let waits = self.waits.iter().fold(0u64, |sum, (no, wait)| {
             sum.wrapping_add(words(REST, &[u64::from(no.0), u64::from(wait.task.0), wait.ms]))
         });
+        let reported = self.reported.iter().fold(0u64, |sum, (no, tokens)| {
+            sum.wrapping_add(words(REST, &[u64::from(no.0), tokens.input, tokens.output, 1]))
+        });
         let sums = [
             self.tokens.input,
             self.tokens.output,
@@ -113,6 +116,7 @@ impl Swarm {
             self.next_ready,
             u64::from(self.version),
             waits,
+            reported,
             xxh3_64(self.log_id.as_bytes()),
         ];
         let all: Vec<u64> = round.into_iter().chain(last).chain(sums).collect();

@@ -122,10 +122,12 @@ impl Swarm {
             }
             AttemptOutcome::Interrupted | AttemptOutcome::Cancelled => {}
         }
-        if returned.usage.total() > 0 {
-            kind.tokens = kind.tokens.saturating_add(returned.usage.total());
+        let reported = self.reported.remove(&returned.task).unwrap_or_default();
+        let usage = returned.usage.at_least(reported);
+        if usage.total() > 0 {
+            kind.tokens = kind.tokens.saturating_add(usage.total());
             kind.reports += 1;
-            self.spend(peer, returned.usage);
+            self.spend(peer, usage);
         }
         self.touch_kind(kind_no);
         self.touch_peer(peer);
@@ -172,6 +174,10 @@ impl Swarm {
     fn settle_reservation(&mut self, task: TaskNo) {
         let reserved = std::mem::take(&mut self.tasks[task.index()].reserved);
         let peer = self.tasks[task.index()].last_peer;
+        // An attempt that is given up on has spent what it had reported.
+        if let Some(tokens) = self.reported.remove(&task) {
+            self.spend(peer, tokens);
+        }
         self.reserved -= reserved;
         self.peers[peer.index()].reserved -= reserved;
         self.touch(task);
@@ -184,7 +190,9 @@ impl Swarm {
     pub(crate) fn usage(&mut self, node: NodeNo, task: TaskNo, grant: Grant, tokens: Tokens) -> Result<(), Refusal> {
         let peer = self.holder(node, task, grant)?;
         let record = &mut self.tasks[task.index()];
-        let more = tokens.total().saturating_sub(record.reserved);
+        let known = self.reported.entry(task).or_default();
+        *known = known.at_least(tokens);
+        let more = known.total().saturating_sub(record.reserved);
         record.reserved += more;
         self.reserved += more;
         self.peers[peer.index()].reserved += more;

@@ -297,6 +297,12 @@ impl Tokens {
     pub fn total(self) -> u64 {
         self.input.saturating_add(self.output)
     }
+
+    /// The larger of both, each for itself: a total only ever grows.
+    #[must_use]
+    pub fn at_least(self, other: Self) -> Self {
+        Self { input: self.input.max(other.input), output: self.output.max(other.output) }
+    }
 }
 
 /// How an attempt ended.

@@ -33,6 +33,8 @@ pub struct Swarm {
     pub(crate) waits: BTreeMap<WaitNo, Wait>,
     pub(crate) rejected: BTreeMap<TaskNo, VecDeque<Rejected>>,
 
+    /// Tokens that running attempts have reported so far.
+    pub(crate) reported: BTreeMap<TaskNo, Tokens>,
     pub(crate) round: Option<Round>,
     pub(crate) last_round: Option<ClosedRound>,
     pub(crate) tokens: Tokens,
