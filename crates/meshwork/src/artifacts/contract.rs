@@ -250,10 +250,10 @@ async fn one_key_from_many_sides(store: &Arc<dyn Artifacts>) {
                 }
                 match store.retrieve("k").await {
                     Ok(bytes) => {
-                        assert!(bytes.len() == 100 && bytes.iter().all(|byte| *byte == bytes[0]))
+                        assert!(bytes.len() == 100 && bytes.iter().all(|byte| *byte == bytes[0]));
                     }
                     Err(error) => {
-                        assert!(matches!(error, ArtifactError::NotFound { .. }), "{error}")
+                        assert!(matches!(error, ArtifactError::NotFound { .. }), "{error}");
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! Artifacts in a folder of this machine.
 //!
-//! Storing takes three syncs: the content's file, the folder that it is put into, the line of the manifest. In this
-//! order a crash at any point leaves the key with what it meant before, and perhaps a content that no key means,
+//! Storing takes three syncs: the content's file, the folder that it is put into (which then has little to do), the
+//! line of the manifest. In this order a crash at any point leaves the key with what it meant before, and perhaps a content that no key means,
 //! which the next opening removes.
 
 use std::fs::DirBuilder;
@@ -181,8 +181,6 @@ impl Writing {
     }
 
     fn finish(self, inner: &Inner, key: String) -> Result<ArtifactInfo, ArtifactError> {
-        let synced = self.draft.file.sync_all();
-        synced.map_err(|error| ArtifactError::io("sync", &inner.root, error))?;
         let digest = self.hasher.finalize().to_hex().to_string();
         let (size, stored) = (self.size, manifest::now());
         let info = ArtifactInfo {
@@ -191,11 +189,16 @@ impl Writing {
             digest,
             stored,
         };
+        // The lock is not held while the disk is waited for, so the content is held instead.
+        let expected = inner.manifest().hold(&info.digest);
+        let placed = inner.blobs.place(self.draft, &info.digest, expected);
         let mut manifest = inner.manifest();
-        inner.blobs.place(self.draft, &info.digest)?;
-        // If this fails, whether the line is on the disk may be unknown: the content stays until the next opening.
-        let unused = manifest.set(info.clone())?;
+        let set = placed.and_then(|()| manifest.set(info.clone()));
+        let held = manifest.let_go(info.digest.clone());
+        // If this failed, whether the line is on the disk may be unknown: the content stays until the next opening.
+        let unused = set?;
         inner.drop_unused(&manifest, unused.0);
+        inner.drop_unused(&manifest, held.0);
         Ok(info)
     }
 }

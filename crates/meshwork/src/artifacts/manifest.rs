@@ -42,7 +42,7 @@ pub(super) struct Manifest {
     file: Option<File>,
     length: u64,
     keys: BTreeMap<String, ArtifactInfo>,
-    /// How many keys mean each content.
+    /// How many keys mean each content, or are about to.
     uses: BTreeMap<String, usize>,
     stopped: bool,
 }
@@ -222,9 +222,21 @@ impl Manifest {
     }
 
     fn release(&mut self, former: Option<ArtifactInfo>) -> Unused {
-        let Some(ArtifactInfo { digest, .. }) = former else {
-            return Unused(None);
-        };
+        match former {
+            Some(info) => self.let_go(info.digest),
+            None => Unused(None),
+        }
+    }
+
+    /// Keeps a content that is being put in place from being removed; answers whether it was in use before.
+    pub(super) fn hold(&mut self, digest: &str) -> bool {
+        let uses = self.uses.entry(digest.to_owned()).or_default();
+        *uses += 1;
+        *uses > 1
+    }
+
+    /// The end of [`Manifest::hold`].
+    pub(super) fn let_go(&mut self, digest: String) -> Unused {
         match self.uses.get_mut(&digest) {
             Some(uses) if *uses > 1 => {
                 *uses -= 1;

@@ -56,8 +56,8 @@ pub fn encode(id: &str) -> Result<PathBuf, IdError> {
             levels.push(std::mem::take(&mut level));
         }
         let rest = &id.as_bytes()[place..];
-        // A level starts with a dot no more than the id does.
-        if stands_for_itself(rest) && !(byte == b'.' && level.is_empty()) {
+        // A level starts with a dot or a dash no more than the id does.
+        if stands_for_itself(rest) && !(level.is_empty() && matches!(byte, b'.' | b'-')) {
             level.push(char::from(byte));
         } else {
             level.push_str(&format!("%{byte:02X}"));
@@ -159,6 +159,8 @@ mod tests {
     fn long_ids_become_several_levels() {
         let path = encode(&"x".repeat(256)).unwrap();
         assert_eq!(path.components().count(), 2);
+        let path = encode(&format!("{}-x", "x".repeat(198))).unwrap();
+        assert!(path.ends_with("%2Dx"), "no level looks like an option");
         let path = encode(&"€".repeat(85)).unwrap();
         assert_eq!(path.components().count(), 4);
         assert_eq!(decode(&path).unwrap(), "€".repeat(85));
