@@ -148,7 +148,7 @@ impl Swarm {
         self.index.granted -= 1;
         self.peers[peer.index()].held.remove(&task);
         match phase {
-            Phase::InLine { .. } => self.peers[peer.index()].line.retain(|other| *other != task),
+            Phase::InLine { .. } => self.leave_line(task, peer),
             Phase::Waiting { .. } => self.await_no_child(task),
             _ => {}
         }
