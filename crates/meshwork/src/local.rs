@@ -241,10 +241,10 @@ impl LocalSwarm {
         drop(self.control);
         self.folder.remove_socket(&self.lock);
         self.mesh.stop(Stop::Gently);
-        let ended = self.ended.await.map_err(|error| LocalError::System {
-            what: "end the node",
-            error: std::io::Error::other(error),
-        })?;
+        let ended = self
+            .ended
+            .await
+            .map_err(|error| LocalError::System { what: "end the node", error: std::io::Error::other(error) })?;
         self.endpoint.shutdown().await;
         Ok(ended?)
     }
