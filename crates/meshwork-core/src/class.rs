@@ -61,7 +61,7 @@ impl Classes {
         self.requirements.push(requirement.clone());
         self.numbers.insert(requirement, class);
         self.eligible.push(Bits::default());
-        self.refresh_class(class, peers);
+        self.find_members(class, peers);
         class
     }
 
@@ -100,25 +100,58 @@ impl Classes {
             }
         }
         let mut shift = Shift::default();
-        for class in self.avoiding.clone() {
-            let before = self.eligible[class.index()].clone();
-            self.refresh_class(class, peers);
-            let after = &self.eligible[class.index()];
-            after.iter().filter(|peer| !before.contains(*peer)).for_each(|peer| shift.gained.insert(peer));
-            before.iter().filter(|peer| !after.contains(*peer)).for_each(|peer| shift.lost.insert(peer));
+        for index in 0..self.avoiding.len() {
+            self.refresh_avoiding(self.avoiding[index], no, peers, &mut shift);
         }
         shift
     }
 
-    /// A peer that failed a task is avoided while another is eligible.
-    fn refresh_class<P: Capable>(&mut self, class: ClassNo, peers: &[P]) {
+    /// A class has as members the capable peers that it does not avoid, or, while there are none, the
+    /// capable ones that it avoids: so one peer's change concerns that peer and the few avoided ones.
+    fn refresh_avoiding<P: Capable>(&mut self, class: ClassNo, no: PeerNo, peers: &[P], shift: &mut Shift) {
         let requirement = &self.requirements[class.index()];
-        let mut capable = Bits::default();
-        for (index, peer) in peers.iter().enumerate() {
-            if peer.is_open() && has_all(peer.capabilities(), &requirement.capabilities) {
-                capable.insert(index);
+        let able = |peer: &P| peer.is_open() && has_all(peer.capabilities(), &requirement.capabilities);
+        let avoids = |peer: usize| requirement.avoids.iter().any(|avoided| avoided.index() == peer);
+        let members = &mut self.eligible[class.index()];
+        let has_others = members.iter().next().is_some_and(|first| !avoids(first));
+        let (is, was) = (able(&peers[no.index()]), members.contains(no.index()));
+        let mut turned = Vec::new();
+        if avoids(no.index()) {
+            if !has_others && is != was {
+                turned.push((no, is));
+            }
+        } else if is != was {
+            turned.push((no, is));
+            members.set(no.index(), is);
+            if is && !has_others || !is && members.is_empty() {
+                // The avoided ones are no longer needed, or are needed again.
+                let capable = requirement.avoids.iter().filter(|avoided| able(&peers[avoided.index()]));
+                turned.extend(capable.map(|avoided| (*avoided, !is)));
             }
         }
+        for (peer, member) in turned {
+            if members.contains(peer.index()) != member {
+                if member { shift.gained.insert(peer.index()) } else { shift.lost.insert(peer.index()) }
+            }
+            members.set(peer.index(), member);
+            self.takes[peer.index()].set(class.index(), member);
+        }
+    }
+
+    /// The members of a new class. Its tasks had the same requirement without the last avoided peer, so
+    /// the capable ones are known.
+    fn find_members<P: Capable>(&mut self, class: ClassNo, peers: &[P]) {
+        let requirement = &self.requirements[class.index()];
+        let base = Requirement { capabilities: requirement.capabilities.clone(), avoids: Box::default() };
+        let capable = match self.numbers.get(&base) {
+            Some(base) if *base != class => self.eligible[base.index()].clone(),
+            _ => {
+                let able = |peer: &P| peer.is_open() && has_all(peer.capabilities(), &requirement.capabilities);
+                let mut capable = Bits::default();
+                peers.iter().enumerate().filter(|(_, peer)| able(peer)).for_each(|(index, _)| capable.insert(index));
+                capable
+            }
+        };
         let mut others = capable.clone();
         for avoided in &requirement.avoids {
             others.remove(avoided.index());
@@ -127,8 +160,8 @@ impl Classes {
         if self.takes.len() < peers.len() {
             self.takes.resize_with(peers.len(), Bits::default);
         }
-        for (index, takes) in self.takes.iter_mut().enumerate() {
-            takes.set(class.index(), members.contains(index));
+        for member in members.iter() {
+            self.takes[member].insert(class.index());
         }
         self.eligible[class.index()] = members;
     }

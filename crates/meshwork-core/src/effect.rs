@@ -137,6 +137,13 @@ pub enum Effect {
         /// Index in the submission.
         index: u32,
     },
+    /// A task that nobody had begun became what was submitted now.
+    Amended {
+        /// It.
+        task: TaskNo,
+        /// Index in the submission.
+        index: u32,
+    },
     /// A task can run.
     Ready {
         /// It.

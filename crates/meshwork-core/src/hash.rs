@@ -2,10 +2,10 @@
 //!
 //! A sum does not depend on the order of changes, and a change costs one record, not the whole state.
 
-use crate::ids::{KindNo, NodeNo, PeerNo, TaskNo};
+use crate::ids::{KindNo, NodeNo, PeerNo, TaskNo, WaitNo};
 use crate::op::PauseReason;
 use crate::peer::{Kind, Node, Peer};
-use crate::swarm::Swarm;
+use crate::swarm::{Swarm, Wait};
 use crate::task::{Outcome, Phase, Task};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -13,7 +13,8 @@ const TASK: u64 = 1;
 const PEER: u64 = 2;
 const NODE: u64 = 3;
 const KIND: u64 = 4;
-const REST: u64 = 5;
+const WAIT: u64 = 5;
+const REST: u64 = 6;
 
 impl Swarm {
     /// Hash of the whole state after the last batch. Two swarms at the same position have the same.
@@ -35,6 +36,19 @@ impl Swarm {
 
     pub(crate) fn touch_kind(&mut self, no: KindNo) {
         self.agenda.touched.kinds.push(no);
+    }
+
+    /// A wait begins.
+    pub(crate) fn add_wait(&mut self, no: WaitNo, wait: Wait) {
+        self.index.hash = self.index.hash.wrapping_add(wait_hash(no, &wait));
+        self.waits.insert(no, wait);
+    }
+
+    /// A wait is over, or nobody waits any more.
+    pub(crate) fn take_wait(&mut self, no: WaitNo) -> Option<Wait> {
+        let wait = self.waits.remove(&no)?;
+        self.index.hash = self.index.hash.wrapping_sub(wait_hash(no, &wait));
+        Some(wait)
     }
 
     /// Makes the hashes of all touched records anew.
@@ -82,7 +96,8 @@ impl Swarm {
         let peers = self.peers().map(|(no, peer)| peer_hash(no, peer));
         let nodes = self.nodes.iter().enumerate().map(|(index, node)| node_hash(NodeNo::from_index(index), node));
         let kinds = self.kinds.iter().enumerate().map(|(index, kind)| kind_hash(KindNo::from_index(index), kind));
-        tasks.chain(peers).chain(nodes).chain(kinds).fold(0, u64::wrapping_add)
+        let waits = self.waits.iter().map(|(no, wait)| wait_hash(*no, wait));
+        tasks.chain(peers).chain(nodes).chain(kinds).chain(waits).fold(0, u64::wrapping_add)
     }
 
     /// What is not in an array: few enough to be hashed after every batch.
@@ -102,12 +117,6 @@ impl Swarm {
         let last = self.last_round.map_or([0; 4], |last| {
             [u64::from(last.number), last.at.as_u64(), u64::from(last.ok), u64::from(last.failed)]
         });
-        let waits = self.waits.iter().fold(0u64, |sum, (no, wait)| {
-            sum.wrapping_add(words(REST, &[u64::from(no.0), u64::from(wait.task.0), wait.ms]))
-        });
-        let reported = self.reported.iter().fold(0u64, |sum, (no, tokens)| {
-            sum.wrapping_add(words(REST, &[u64::from(no.0), tokens.input, tokens.output, 1]))
-        });
         let sums = [
             self.tokens.input,
             self.tokens.output,
@@ -115,8 +124,6 @@ impl Swarm {
             u64::from(self.next_wait),
             self.next_ready,
             u64::from(self.version),
-            waits,
-            reported,
             xxh3_64(self.log_id.as_bytes()),
         ];
         let all: Vec<u64> = round.into_iter().chain(last).chain(sums).collect();
@@ -242,6 +249,10 @@ fn node_hash(no: NodeNo, node: &Node) -> u64 {
             submitting,
         ],
     )
+}
+
+fn wait_hash(no: WaitNo, wait: &Wait) -> u64 {
+    words(WAIT, &[u64::from(no.0), u64::from(wait.task.0), wait.ms])
 }
 
 fn kind_hash(no: KindNo, kind: &Kind) -> u64 {

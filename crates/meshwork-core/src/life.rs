@@ -344,7 +344,7 @@ impl Swarm {
         }
         let wait = WaitNo(self.next_wait);
         self.next_wait += 1;
-        self.waits.insert(wait, Wait { task, ms });
+        self.add_wait(wait, Wait { task, ms });
         self.set_phase(task, Phase::Backoff { wait });
         self.emit(Effect::Retry { task, ms });
         self.emit(Effect::Await { wait, ms });

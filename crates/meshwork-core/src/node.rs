@@ -638,7 +638,9 @@ fn answer_of(position: Position, effects: &Effects) -> Answer {
         .list
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Submitted { task, index } | Effect::Kept { task, index } => Some((*index, *task)),
+            Effect::Submitted { task, index } | Effect::Kept { task, index } | Effect::Amended { task, index } => {
+                Some((*index, *task))
+            }
             _ => None,
         })
         .collect();

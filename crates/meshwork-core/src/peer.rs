@@ -123,7 +123,7 @@ impl Peer {
 }
 
 /// A common multiple of all slot counts up to 16, so that relative loads compare exactly there.
-const LOAD_SCALE: u64 = 720_720;
+pub(crate) const LOAD_SCALE: u64 = 720_720;
 
 /// The order in which peers are preferred; the least is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]

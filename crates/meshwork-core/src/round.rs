@@ -51,7 +51,7 @@ impl Swarm {
 
     /// A wait is over.
     pub(crate) fn due(&mut self, wait: WaitNo) -> Result<(), Refusal> {
-        let Some(over) = self.waits.remove(&wait) else {
+        let Some(over) = self.take_wait(wait) else {
             return Err(Refusal::NoSuchWait { wait });
         };
         let task = over.task;

@@ -4,8 +4,11 @@ use crate::config::MOVES_A_REBALANCE;
 use crate::effect::Effect;
 use crate::ids::{NodeNo, PeerNo, TaskNo};
 use crate::op::PauseReason;
+use crate::peer::LOAD_SCALE;
 use crate::swarm::Swarm;
 use crate::task::{Phase, Rank};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Ready numbers count down from here, so that the first to become ready has the highest level.
 const READY_BASE: u64 = 1 << 62;
@@ -236,7 +239,7 @@ impl Swarm {
                 }
             }
             Phase::Backoff { wait } => {
-                self.waits.remove(&wait);
+                self.take_wait(wait);
             }
             Phase::Settled { peer } => {
                 self.peers[peer.index()].line.retain(|other| *other != task);
@@ -373,34 +376,37 @@ impl Swarm {
         if !self.config.load_balancing {
             return;
         }
+        let mut loaded: BTreeSet<_> = self.peers().filter_map(|(no, _)| self.load_key(no)).collect();
         for _ in 0..MOVES_A_REBALANCE {
-            let Some((task, from, to)) = self.find_move() else { break };
+            let Some((task, from, to)) = self.find_move(&loaded) else { break };
+            for no in [from, to] {
+                self.load_key(no).map(|key| loaded.remove(&key));
+            }
             self.unassign(task);
             self.assign(task, to);
+            loaded.extend([from, to].into_iter().filter_map(|no| self.load_key(no)));
             self.agenda.fill.push_back(to);
             self.agenda.fill.push_back(from);
         }
     }
 
+    /// Sorts the peers with waiting tasks, the relatively most loaded first.
+    fn load_key(&self, no: PeerNo) -> Option<(Reverse<u64>, PeerNo)> {
+        let peer = &self.peers[no.index()];
+        let load = u64::from(peer.load()) * LOAD_SCALE / u64::from(peer.slots);
+        (!peer.assigned.is_empty()).then_some((Reverse(load), no))
+    }
+
     /// From the most loaded peers on: the last of its waiting tasks that somebody is better off with.
-    pub(crate) fn find_move(&self) -> Option<(TaskNo, PeerNo, PeerNo)> {
-        let mut loaded: Vec<PeerNo> =
-            self.peers().filter(|(_, peer)| !peer.assigned.is_empty()).map(|(no, _)| no).collect();
-        loaded.sort_by_key(|no| {
-            let peer = &self.peers[no.index()];
-            (std::cmp::Reverse(u64::from(peer.load()) * 720_720 / u64::from(peer.slots)), *no)
-        });
-        loaded.into_iter().find_map(|from| {
+    fn find_move(&self, loaded: &BTreeSet<(Reverse<u64>, PeerNo)>) -> Option<(TaskNo, PeerNo, PeerNo)> {
+        let mut least = BTreeMap::new();
+        loaded.iter().find_map(|(_, from)| {
             let waiting = self.peers[from.index()].assigned.iter().rev();
-            let mut seen = Vec::new();
             waiting.map(|(_, task)| *task).find_map(|task| {
                 let class = self.tasks[task.index()].class;
-                if seen.contains(&class) {
-                    return None;
-                }
-                seen.push(class);
-                let to = self.index.placement.least_loaded(self.index.classes.eligible(class))?;
-                (to != from && self.is_better(from, to)).then_some((task, from, to))
+                let find = || self.index.placement.least_loaded(self.index.classes.eligible(class));
+                let to = (*least.entry(class).or_insert_with(find))?;
+                (to != *from && self.is_better(*from, to)).then_some((task, *from, to))
             })
         })
     }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 enum Plan {
     New { dependencies: Box<[TaskNo]>, content: [u64; 2], generation: u32 },
     Same(TaskNo),
+    /// It has not started: it becomes what is submitted now.
+    Amend { task: TaskNo, dependencies: Box<[TaskNo]>, content: [u64; 2] },
 }
 
 /// The submission as far as it was judged.
@@ -42,10 +44,15 @@ impl Swarm {
             self.open_round();
         }
         let hold = parent.is_none() && (submission.more || ends_parts);
+        let mut amended = Vec::new();
         for (index, (spec, plan)) in submission.tasks.iter().zip(planned.plans).enumerate() {
             let index = u32::try_from(index).expect("an entry holds less than 2^32 tasks");
             match plan {
                 Plan::Same(task) => self.keep(task, index, parent.map(|(_, grant)| grant)),
+                Plan::Amend { task, dependencies, content } => {
+                    self.amend(task, spec, index, dependencies, content);
+                    amended.push(task);
+                }
                 Plan::New { dependencies, content, generation } => {
                     let task = self.record(spec, index, parent, dependencies, content, generation);
                     self.add_task(task, hold);
@@ -66,6 +73,7 @@ impl Swarm {
         } else {
             self.release_new(new);
         }
+        self.release_new(amended);
         Ok(())
     }
 
@@ -184,6 +192,10 @@ impl Swarm {
         };
         let task = &self.tasks[old.index()];
         let same_dependencies = task.dependencies == dependencies;
+        let amend = parent.is_none() && task.parent.is_none() && may_be_amended(old, task, &dependencies);
+        if self.round.as_ref().is_some_and(|round| round.number == task.round) && task.content != content && amend {
+            return Ok(Plan::Amend { task: old, dependencies, content });
+        }
         let next = Plan::New { dependencies, content, generation: task.generation + 1 };
         let ok = task.phase == Phase::Closed { outcome: Outcome::Ok };
         if self.round.as_ref().is_none_or(|round| round.number != task.round) {
@@ -247,6 +259,35 @@ impl Swarm {
     pub(crate) fn within(&self, limit: LimitKind, found: u64, most: u32) -> Result<(), Refusal> {
         let most = u64::from(most);
         if found > most { Err(Refusal::Limit { limit, found, most }) } else { Ok(()) }
+    }
+
+    /// A task that nobody has begun becomes what its author says now. Its number stays, so whoever depends
+    /// on it still does; its own dependencies have lower numbers, so no cycle can come about.
+    fn amend(&mut self, no: TaskNo, spec: &TaskSpec, index: u32, dependencies: Box<[TaskNo]>, content: [u64; 2]) {
+        self.withdraw(no);
+        if self.tasks[no.index()].phase != Phase::Blocked {
+            self.set_phase(no, Phase::Blocked);
+        }
+        let old = std::mem::take(&mut self.tasks[no.index()].dependencies);
+        self.index.graph.replace_dependencies(no, &old, &dependencies);
+        let open = dependencies.iter().filter(|no| !self.tasks[no.index()].phase.is_closed()).count();
+        let capabilities = self.intern_capabilities(&spec.requires);
+        let kind = self.intern_kind(&spec.kind);
+        let class = self.index.classes.intern(Requirement { capabilities, avoids: Box::default() }, &self.peers);
+        let at = self.at;
+        let task = &mut self.tasks[no.index()];
+        task.content = content;
+        task.spec = (at, index);
+        task.kind = kind;
+        task.class = class;
+        task.open_dependencies = TaskNo::from_index(open).0 + u32::from(task.held);
+        task.dependencies = dependencies;
+        task.priority = spec.priority;
+        task.retries = spec.retries;
+        task.policy = spec.on_dependency_failure;
+        task.verify = spec.verify.is_some();
+        self.touch(no);
+        self.emit(Effect::Amended { task: no, index });
     }
 
     /// A task that is there already: a later attempt of its parent adopts it.
@@ -363,6 +404,12 @@ impl Swarm {
         self.touch_kind(no);
         no
     }
+}
+
+/// Nobody has begun it or is told to end it, and what it would depend on was there before it.
+fn may_be_amended(no: TaskNo, task: &Task, dependencies: &[TaskNo]) -> bool {
+    let waits = matches!(task.phase, Phase::Blocked | Phase::Ready | Phase::Assigned { .. });
+    waits && task.attempt == 0 && !task.cancelled && dependencies.iter().all(|dependency| *dependency < no)
 }
 
 /// An id is 1 to 256 bytes of printable text without a leading `-`.

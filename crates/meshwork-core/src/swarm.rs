@@ -239,7 +239,9 @@ impl Swarm {
             return Err(LogFault::TooManyEntries { at: seq, found: batch.entries.len() });
         }
         let seen = batch.seen;
-        let ours = self.seen.iter().rev().find(|ours| ours.seq == seen.seq).map(|ours| ours.hash);
+        // One is remembered a batch, the last one at the end.
+        let back = self.seq.checked_sub(seen.seq).and_then(|back| usize::try_from(back).ok());
+        let ours = back.and_then(|back| self.seen.iter().rev().nth(back)).map(|ours| ours.hash);
         let forgotten = seen.seq <= self.seq && ours.is_none();
         if seen.seq > 0 && !forgotten && ours != Some(seen.hash) {
             let (seen, theirs) = (seen.seq, seen.hash);

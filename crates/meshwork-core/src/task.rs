@@ -164,11 +164,11 @@ impl Stage {
         match self {
             // Released; or ended by a dependency or a cancel.
             Blocked => matches!(next, Ready | Returned),
-            // Placed at a peer, or granted at once; a check that lost its peer is granted as a check.
-            Ready => matches!(next, Assigned | Running | Checking | Returned),
+            // Placed at a peer, or granted at once; a check that lost its peer is granted as a check; amended.
+            Ready => matches!(next, Assigned | Running | Checking | Returned | Blocked),
             Backoff => matches!(next, Ready | Returned),
-            // Granted; handed on (and placed again, when it moves); ended by a cancel.
-            Assigned => matches!(next, Ready | Running | Checking | Returned),
+            // Granted; handed on (and placed again, when it moves); ended by a cancel; amended.
+            Assigned => matches!(next, Ready | Running | Checking | Returned | Blocked),
             // Ended ok or for good; gives up its slot; ended with a further attempt to come.
             Running | Waiting | InLine => match next {
                 Returned | Ready | Backoff => true,

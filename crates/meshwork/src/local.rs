@@ -67,16 +67,13 @@ pub enum LocalError {
     /// The node cannot go on.
     #[error(transparent)]
     Mesh(#[from] MeshError),
-    /// A task was edited while its round is open.
+    /// A task was edited after it had started, while its round is open.
     #[error(
-        "task {task:?} was changed in the file while its round is open, and {}; change it back, let the round end first, or start over with --fresh; nothing was changed",
-        if *started { "it has started" } else { "others may depend on what it was" }
+        "task {task:?} was changed in the file after it had started, and its round is still open: change it back, let the round end first, or start over with --fresh; nothing was changed"
     )]
     ChangedTask {
         /// Its id.
         task: String,
-        /// An attempt of it was made.
-        started: bool,
     },
     /// Something of the operating system failed.
     #[error("could not {what}: {error}")]
@@ -177,14 +174,14 @@ impl LocalSwarm {
                 let changed = contents.into_iter().find_map(|(id, content)| {
                     let task = swarm.task(swarm.find_task(&id)?)?;
                     let differs = Some(task.round) == open && task.content != content;
-                    let started = task.attempt > 0 || matches!(task.phase, Phase::Closed { .. });
-                    differs.then_some((id, started))
+                    let waits = matches!(task.phase, Phase::Blocked | Phase::Ready | Phase::Assigned { .. });
+                    (differs && (task.attempt > 0 || !waits)).then_some(id)
                 });
                 (changed, swarm.tasks().len())
             })
             .await?;
-        if let Some((task, started)) = changed {
-            return Err(LocalError::ChangedTask { task, started });
+        if let Some(task) = changed {
+            return Err(LocalError::ChangedTask { task });
         }
         let all = specs.len();
         let numbers = self.mesh.submit(specs).await?;

@@ -4,7 +4,7 @@
 
 use meshwork::artifacts::FolderArtifacts;
 use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
-use meshwork::log::{Log, MemoryLog};
+use meshwork::log::{FaultPlan, Faulty, Log, MemoryLog};
 use meshwork::mesh::{Agent, Attempt, AttemptEnd, FnAgent, Mesh, MeshError, MeshOptions, Output, PeerSetup, RoundEnd, Stop};
 use meshwork_core::{AttemptOutcome, Config, Op, Outcome, Payload, PeerSpec, Phase, TaskSpec};
 use std::sync::Arc;
@@ -248,5 +248,25 @@ impl Log for Unclosed {
     }
     fn close(&self) -> futures_util::future::BoxFuture<'static, Result<(), meshwork::log::LogError>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// Lost, late and repeated acknowledgements, errors although a batch was stored, batches delivered twice.
+#[tokio::test]
+async fn a_rough_log_changes_nothing_but_the_time() {
+    for seed in 0..10 {
+        let log = Faulty::new(Arc::new(MemoryLog::new()), FaultPlan::rough(seed));
+        let running = start(Arc::new(log), vec![("a", 3, echo()), ("b", 3, echo())]).await;
+        let mut tasks: Vec<TaskSpec> = Vec::new();
+        for n in 0..60usize {
+            let before = n.checked_sub(5).map(|at| tasks[at].id.clone());
+            tasks.push(TaskSpec { dependencies: before.into_iter().collect(), ..task(&format!("task-{n}")) });
+        }
+        running.mesh.submit(tasks).await.unwrap();
+        let RoundEnd::Closed(round) = soon(running.mesh.complete()).await.unwrap() else { panic!("the round closes") };
+        assert_eq!((round.ok, round.failed), (60, 0), "seed {seed}");
+        running.mesh.look(|swarm| swarm.check_invariants()).await.unwrap();
+        running.mesh.stop(Stop::Gently);
+        soon(running.ended).await.unwrap().unwrap();
     }
 }

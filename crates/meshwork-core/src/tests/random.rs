@@ -37,10 +37,23 @@ impl World {
         let open = Op::Open { log_id, swarm_id, config, version: VERSION };
         world.append(&newcomer("n0"), vec![open]);
         world.append(&newcomer("n0"), vec![join(Position::START)]);
-        for _ in 0..4 {
-            world.random_batch();
+        // Most swarms begin with peers and work; the others show what happens without.
+        if world.dice.chance(80) {
+            world.begin();
         }
         world
+    }
+
+    fn begin(&mut self) {
+        let author = self.present_author();
+        for _ in 0..3 {
+            let peer = Op::PeerUp(self.random_peer());
+            self.append(&author, vec![peer]);
+        }
+        let work = Op::Submit(self.random_submission());
+        self.append(&author, vec![work]);
+        let children = Op::Submit(self.random_children(&author));
+        self.append(&author, vec![children]);
     }
 
     /// Appends a batch that is the author's next.

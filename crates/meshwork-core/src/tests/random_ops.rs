@@ -82,7 +82,7 @@ impl World {
         PEERS[self.dice.below(PEERS.len())].to_owned()
     }
 
-    fn random_peer(&mut self) -> PeerSpec {
+    pub(super) fn random_peer(&mut self) -> PeerSpec {
         let dice = &mut self.dice;
         let capabilities = CAPABILITIES.iter().filter(|_| dice.chance(65)).map(|name| (*name).to_owned()).collect();
         let slots = [0, 1, 1, 1, 1, 1, 2, 2, 3][dice.below(9)];
@@ -120,13 +120,13 @@ impl World {
         }
     }
 
-    fn random_submission(&mut self) -> Submission {
+    pub(super) fn random_submission(&mut self) -> Submission {
         let count = self.dice.below(5);
         let tasks = (0..count).map(|_| self.random_spec("t")).collect();
         Submission { tasks, parent: None, more: self.dice.chance(20) }
     }
 
-    fn random_children(&mut self, author: &Author) -> Submission {
+    pub(super) fn random_children(&mut self, author: &Author) -> Submission {
         let parent = self.some_grant(author);
         let prefix = if self.dice.chance(90) { format!("{}/", parent.0.0) } else { "t".to_owned() };
         let count = 1 + self.dice.below(3);
@@ -203,6 +203,12 @@ impl World {
             2 => {
                 let open: Vec<_> = self.stream.messages.iter().map(|(task, grant)| (*task, *grant)).collect();
                 self.dice.pick(&open)
+            }
+            // Short-lived, so they are looked for: attempts whose children have closed.
+            3..6 => {
+                let in_line = |task: TaskNo| matches!(self.swarm.tasks[task.index()].phase, Phase::InLine { .. });
+                let line: Vec<_> = mine.iter().copied().filter(|(task, _)| in_line(*task)).collect();
+                self.dice.pick(&line).or_else(|| self.dice.pick(&mine))
             }
             _ => self.dice.pick(&mine),
         };

@@ -56,6 +56,11 @@ impl Tools {
         self.task
     }
 
+    /// The attempt's fencing token.
+    pub fn grant(&self) -> Grant {
+        self.grant
+    }
+
     /// The peer that runs the attempt.
     pub fn peer(&self) -> &str {
         &self.peer

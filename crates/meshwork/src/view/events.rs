@@ -37,6 +37,8 @@ pub enum EventKind {
     RoundClosed,
     /// A task is part of the open round.
     TaskSubmitted,
+    /// A task that nobody had begun became what was submitted now.
+    TaskAmended,
     /// A resubmitted task is there already, unchanged.
     TaskKept,
     /// A task can run.
@@ -96,6 +98,7 @@ impl EventKind {
             Self::RoundSealed => "round-sealed",
             Self::RoundClosed => "round-closed",
             Self::TaskSubmitted => "task-submitted",
+            Self::TaskAmended => "task-amended",
             Self::TaskKept => "task-kept",
             Self::TaskReady => "task-ready",
             Self::TaskAssigned => "task-assigned",

@@ -196,7 +196,8 @@ impl Fold<'_> {
             Effect::RoundOpened { .. } | Effect::Sealed { .. } | Effect::RoundClosed { .. } => {
                 self.happened_to_round(effect);
             }
-            Effect::Submitted { task, index } => self.submitted(op, task, index),
+            Effect::Submitted { task, index } => self.submitted(op, task, index, EventKind::TaskSubmitted),
+            Effect::Amended { task, index } => self.submitted(op, task, index, EventKind::TaskAmended),
             Effect::Kept { task, .. } => self.tell_task(EventKind::TaskKept, task, None),
             Effect::Ready { task } => {
                 self.interrupt_open_messages(task);
@@ -285,7 +286,7 @@ impl Fold<'_> {
         self.tell(event, || Said { task: Some(task), attempt: Some(attempt), peer: Some(peer), ..Said::default() });
     }
 
-    fn submitted(&mut self, op: &Op, task: TaskNo, index: u32) {
+    fn submitted(&mut self, op: &Op, task: TaskNo, index: u32, event: EventKind) {
         let Some(record) = self.swarm.task(task) else { return };
         let spec = match op {
             Op::Submit(submission) => submission.tasks.get(index as usize),
@@ -303,7 +304,7 @@ impl Fold<'_> {
         kept.trace = trace;
         kept.description = description;
         let parent = record.parent.and_then(|parent| self.swarm.task(parent)).map(|parent| parent.id.clone());
-        self.tell(EventKind::TaskSubmitted, || {
+        self.tell(event, || {
             let kind = spec.map(|spec| spec.kind.as_str()).filter(|kind| !kind.is_empty());
             let kind = kind.map_or(String::new(), |kind| format!("type {kind:?}, "));
             let parent = parent.map_or(String::new(), |parent| format!(", child of {parent:?}"));
