@@ -245,6 +245,8 @@ impl Swarm {
                 self.peers[peer.index()].line.retain(|other| *other != task);
                 self.touch_peer(peer);
                 self.replace(peer);
+                // Its load fell, so it has room for a pending task.
+                self.agenda.fill.push_back(peer);
             }
             _ => {}
         }
@@ -376,7 +378,7 @@ impl Swarm {
         if !self.config.load_balancing {
             return;
         }
-        let mut loaded: BTreeSet<_> = self.peers().filter_map(|(no, _)| self.load_key(no)).collect();
+        let mut loaded = self.loaded();
         for _ in 0..MOVES_A_REBALANCE {
             let Some((task, from, to)) = self.find_move(&loaded) else { break };
             for no in [from, to] {
@@ -388,6 +390,15 @@ impl Swarm {
             self.agenda.fill.push_back(to);
             self.agenda.fill.push_back(from);
         }
+    }
+
+    /// Whether a `Rebalance` would move anything.
+    pub fn has_move(&self) -> bool {
+        self.config.load_balancing && self.find_move(&self.loaded()).is_some()
+    }
+
+    fn loaded(&self) -> BTreeSet<(Reverse<u64>, PeerNo)> {
+        self.peers().filter_map(|(no, _)| self.load_key(no)).collect()
     }
 
     /// Sorts the peers with waiting tasks, the relatively most loaded first.

@@ -481,11 +481,6 @@ impl Swarm {
         sum == 0 || max * count * 1_000 <= sum * permille
     }
 
-    /// Whether a `Rebalance` would move anything.
-    pub fn has_move(&self) -> bool {
-        self.find_move().is_some()
-    }
-
     /// The present nodes, by number.
     pub fn present_nodes(&self) -> impl Iterator<Item = (NodeNo, &Node)> {
         let numbered = self.nodes.iter().enumerate();

@@ -2,9 +2,11 @@
 
 pub mod artifacts;
 pub mod broker;
+pub mod control;
 pub mod endpoint;
 pub mod file;
 pub mod log;
+pub mod mail;
 pub mod mesh;
 pub mod process;
 pub mod state;

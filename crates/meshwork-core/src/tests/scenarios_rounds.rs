@@ -84,7 +84,7 @@ fn an_empty_submission_is_refused_unless_it_ends_one() {
 #[test]
 fn the_same_task_again_in_its_round_is_the_same_task() {
     let mut mesh = Mesh::new();
-    mesh.submit([task("a")]);
+    mesh.peer("p", &[], 1).submit([task("a")]);
     let no = mesh.no("a");
     mesh.submit([task("a").priority(9)]);
     assert_eq!(mesh.no("a"), no, "priority is not content");
@@ -302,4 +302,25 @@ fn a_swarm_that_waits_for_a_person_or_a_back_off_is_not_stalled() {
     mesh.returns("a", AttemptOutcome::Interrupted).shows("a", "ready");
     assert!(!mesh.swarm.is_stalled(), "a person may resume the peer");
     mesh.resume("p").shows("a", "running p");
+}
+
+#[test]
+fn what_nobody_has_begun_is_amended_while_its_round_is_open() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 1).submit([task("first"), task("b").after(&["first"]), task("c").after(&["b"]), task("d")]);
+    mesh.shows("first", "running p").shows("d", "assigned p");
+    // "b" depends on nothing any more, "d" requires what nobody has; "c" still depends on "b".
+    mesh.submit([task("b").about("other"), task("d").needs(&["gpu"])]);
+    mesh.shows("b", "assigned p").shows("c", "blocked").shows("d", "ready");
+    assert_eq!(mesh.task("b").generation, 1, "it is the same task");
+    mesh.ok("first").ok("b").ok("c").cancel("d").seal();
+    assert_eq!(mesh.closed_round(), Some((1, 3, 1)));
+}
+
+#[test]
+fn what_has_begun_is_not_amended() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 1).submit([task("a")]);
+    let refusal = mesh.refuses(submission(vec![task("a").about("other")]));
+    assert_eq!(refusal, Refusal::IdTaken { id: "a".to_owned(), difference: Difference::Content });
 }

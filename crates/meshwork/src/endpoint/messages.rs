@@ -118,7 +118,7 @@ pub(super) async fn read(session: &Session, read: Read) -> Result<Messages, Fail
     // They are read by now: without the names of their tasks they are still worth having.
     let ids = ids.await.unwrap_or_else(|_| vec![None; messages.len()]);
     Ok(Messages {
-        messages: messages.into_iter().zip(ids).map(|(message, id)| ReadMessage::new(message, id)).collect(),
+        messages: messages.into_iter().zip(ids).map(|(message, id)| ReadMessage::new(&message, id)).collect(),
     })
 }
 
@@ -130,7 +130,7 @@ fn task_of(origin: Origin) -> Option<u32> {
 }
 
 impl ReadMessage {
-    fn new(message: Message, task_id: Option<String>) -> Self {
+    fn new(message: &Message, task_id: Option<String>) -> Self {
         let text = String::from_utf8_lossy(&message.payload).into_owned();
         // Handlers of the library may send what is not JSON; it is handed on as a text.
         let payload = RawValue::from_string(text.clone()).or_else(|_| serde_json::value::to_raw_value(&text));

@@ -17,14 +17,15 @@ mod session;
 mod task_request;
 mod tasks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verbs;
 
 pub use failure::{ErrorBody, ErrorDocument};
-pub use task_request::TaskRequest;
+pub use task_request::{TASKS_BYTES, TaskRequest, parse_tasks};
 
 pub(crate) use failure::Failure;
-use task_request::TASKS_BYTES;
+pub(crate) use request::json;
+pub(crate) use task_request::{check_number, into_specs};
 
 use crate::mesh::Tools;
 use axum::Router;

@@ -1,6 +1,6 @@
 //! A task as it is asked for over HTTP and by the control socket.
 
-use super::failure::Failure;
+use super::failure::{ErrorBody, Failure};
 use super::request;
 use crate::file::{MAX_TIMEOUT_MS, OnDependencyFailure, Timespan};
 use meshwork_core::{DependencyPolicy, Payload, TaskSpec, Verify};
@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 pub(crate) const TASK_BYTES: usize = 64 << 10;
 /// Tasks of one request: larger submissions come in several.
 pub(crate) const TASKS_A_REQUEST: usize = 1_000;
-/// Bytes of a request for tasks: room for as many full tasks as fit 16 MiB, or for the limit of small ones.
-pub(crate) const TASKS_BYTES: usize = 16 << 20;
+/// Bytes of a request for tasks, 16 MiB: room for 256 of the largest, or for the limit of smaller ones.
+pub const TASKS_BYTES: usize = 16 << 20;
 
 /// The priority of a task that names none.
 const PRIORITY: u8 = 5;
@@ -68,7 +68,7 @@ fn is_zero(number: &u32) -> bool {
 
 impl TaskRequest {
     /// The task as the log has it. `id` is used when the request names none.
-    pub(crate) fn into_spec(self, id: impl FnOnce() -> String) -> Result<TaskSpec, Failure> {
+    fn into_spec(self, id: impl FnOnce() -> String) -> Result<TaskSpec, Failure> {
         let id = self.id.unwrap_or_else(id);
         let timeout_ms = self.timeout.map(Timespan::millis);
         if let Some(found) = timeout_ms
@@ -107,6 +107,21 @@ impl TaskRequest {
     }
 }
 
+/// The tasks as the log has them; `ids` holds one for each that has none.
+pub(crate) fn into_specs(tasks: Vec<TaskRequest>, ids: Vec<String>) -> Result<Vec<TaskSpec>, Failure> {
+    let mut ids = ids.into_iter();
+    let mut next = || ids.next().expect("an id was made for each task without one");
+    tasks.into_iter().map(|task| task.into_spec(&mut next)).collect()
+}
+
+/// The tasks that a JSON text holds: one object, a list of them, or `{"tasks": [ … ]}`.
+///
+/// # Errors
+/// What is wrong with it; over the limits of a request it is refused, too.
+pub fn parse_tasks(json: &[u8]) -> Result<Vec<TaskRequest>, ErrorBody> {
+    parse(json).map_err(|failure| failure.body)
+}
+
 /// The tasks of a request: one object, a list of them, or `{"tasks": [ … ]}`.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<TaskRequest>, Failure> {
     #[derive(Deserialize)]
@@ -133,7 +148,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<TaskRequest>, Failure> {
     texts.into_iter().map(one).collect()
 }
 
-fn check_number(found: usize) -> Result<(), Failure> {
+pub(crate) fn check_number(found: usize) -> Result<(), Failure> {
     match found {
         0 => Err(Failure::bad_request("NoTasks", "the request holds no task; nothing was changed")),
         1..=TASKS_A_REQUEST => Ok(()),

@@ -56,10 +56,7 @@ async fn with_ids(session: &Session, tasks: Vec<TaskRequest>, last: u32) -> Resu
         let parent = session.tools.task();
         session.tools.mesh().look(move |swarm| free_ids(swarm, parent, &given, missing, last)).await?
     };
-    let mut ids = ids.into_iter();
-    let specs =
-        tasks.into_iter().map(|task| task.into_spec(|| ids.next().expect("an id was made for each task without one")));
-    Ok((specs.collect::<Result<_, _>>()?, last))
+    Ok((task_request::into_specs(tasks, ids)?, last))
 }
 
 fn free_ids(swarm: &Swarm, parent: TaskNo, given: &HashSet<String>, count: usize, last: u32) -> (Vec<String>, u32) {

@@ -22,27 +22,27 @@ use tokio::sync::{mpsc, oneshot};
 /// Nothing here takes so long; a test that hangs fails with its name.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, what).await.expect("it happens in time")
 }
 
 /// A node with peers whose attempts the test ends, and an endpoint.
-struct Scene {
-    mesh: Mesh,
+pub(crate) struct Scene {
+    pub(crate) mesh: Mesh,
     endpoint: Arc<Endpoint>,
     started: mpsc::UnboundedReceiver<Held>,
     _folder: tempfile::TempDir,
 }
 
 /// An attempt that runs until the test ends it, or its node does.
-struct Held {
-    attempt: Attempt,
+pub(crate) struct Held {
+    pub(crate) attempt: Attempt,
     end: oneshot::Sender<AttemptEnd>,
 }
 
 impl Scene {
     /// Peers with one slot each: an id and its capabilities.
-    async fn new(peers: &[(&str, &[&str])]) -> Self {
+    pub(crate) async fn new(peers: &[(&str, &[&str])]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let artifacts = FolderArtifacts::open_with_limit(folder.path().join("artifacts"), 1_000_000).unwrap();
         let (tell, started) = mpsc::unbounded_channel();
@@ -81,12 +81,12 @@ impl Scene {
         Self { mesh, endpoint: Endpoint::start().unwrap(), started, _folder: folder }
     }
 
-    async fn submit(&self, task: TaskSpec) {
+    pub(crate) async fn submit(&self, task: TaskSpec) {
         self.mesh.submit(vec![task]).await.unwrap();
     }
 
     /// The next attempt that starts, whichever it is.
-    async fn next(&mut self) -> Held {
+    pub(crate) async fn next(&mut self) -> Held {
         soon(self.started.recv()).await.unwrap()
     }
 
@@ -150,11 +150,11 @@ impl Scene {
 }
 
 impl Held {
-    fn task_id(&self) -> &str {
+    pub(crate) fn task_id(&self) -> &str {
         &self.attempt.spec().id
     }
 
-    fn returns(self, result: &Value) {
+    pub(crate) fn returns(self, result: &Value) {
         let _stopped = self.end.send(AttemptEnd::ok(Output::Json(result.to_string())));
     }
 
@@ -163,7 +163,7 @@ impl Held {
     }
 }
 
-fn spec(id: &str) -> TaskSpec {
+pub(crate) fn spec(id: &str) -> TaskSpec {
     TaskSpec { id: id.to_owned(), kind: "task".to_owned(), priority: 5, ..TaskSpec::default() }
 }
 
