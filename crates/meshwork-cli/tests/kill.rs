@@ -144,8 +144,7 @@ fn kill_once(seed: u64) {
         kills.push(kills[0] + dice.below(TASKS - kills[0]));
     }
     for count in kills {
-        let mut child =
-            meshwork(folder, &run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = meshwork(folder, &run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         await_finished(folder, &mut child, count);
         child.kill().unwrap();
         child.wait().unwrap();

@@ -209,8 +209,8 @@ fn peer_hash(no: PeerNo, peer: &Peer) -> u64 {
         Some(PauseReason::Shutdown) => 5,
     };
     let flags = u64::from(peer.up) << 2 | u64::from(peer.uses_session) << 1 | u64::from(peer.starved);
-    let line = peer.line.iter().fold(0u64, |hash, task| hash.rotate_left(7).wrapping_mul(31) ^ u64::from(task.0) + 1);
-    let able = peer.capabilities.iter().fold(0u64, |hash, cap| hash.wrapping_mul(1_000_003) ^ u64::from(cap.0) + 1);
+    let line = peer.line.iter().fold(0u64, |hash, task| hash.rotate_left(7).wrapping_mul(31) ^ (u64::from(task.0) + 1));
+    let able = peer.capabilities.iter().fold(0u64, |hash, cap| hash.wrapping_mul(1_000_003) ^ (u64::from(cap.0) + 1));
     words(
         PEER,
         &[
@@ -233,8 +233,10 @@ fn peer_hash(no: PeerNo, peer: &Peer) -> u64 {
 }
 
 fn node_hash(no: NodeNo, node: &Node) -> u64 {
-    let starved = node.starved.iter().fold(0u64, |hash, peer| hash.wrapping_mul(31) ^ u64::from(peer.0) + 1);
-    let submitting = node.submitting.iter().fold(0u64, |hash, task| hash.wrapping_mul(31) ^ u64::from(task.0) + 1);
+    let starved = node.starved.iter().fold(0u64, |hash, peer| hash.wrapping_mul(31) ^ (u64::from(peer.0) + 1));
+    // Not each of them: there may be a million, and `held` is part of their own hashes.
+    let last = node.submitting.last().map_or(u32::MAX, |task| task.0);
+    let submitting = pair(TaskNo::from_index(node.submitting.len()).0, last);
     words(
         NODE,
         &[

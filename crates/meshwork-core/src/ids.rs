@@ -35,7 +35,7 @@ impl Position {
 
     /// Index of the entry in its batch.
     pub fn index(self) -> usize {
-        (self.0 & (1 << INDEX_BITS) - 1) as usize
+        (self.0 & ((1 << INDEX_BITS) - 1)) as usize
     }
 
     /// The packed form, as it is hashed and shown to other programs.

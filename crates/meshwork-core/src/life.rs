@@ -151,11 +151,7 @@ impl Swarm {
         self.index.granted -= 1;
         self.peers[peer.index()].held.remove(&task);
         match phase {
-            Phase::InLine { .. } => {
-                self.peers[peer.index()].line.retain(|other| *other != task);
-                // Its load fell, so it has room for a pending task.
-                self.agenda.fill.push_back(peer);
-            }
+            Phase::InLine { .. } => self.leave_line(task, peer),
             Phase::Waiting { .. } => self.await_no_child(task),
             _ => {}
         }

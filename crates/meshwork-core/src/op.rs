@@ -55,7 +55,7 @@ pub enum Op {
         /// Version of `apply`.
         version: u32,
     },
-    /// Changes settings of an open log; limits never fall below what is in use.
+    /// Changes settings of an open log; a limit below what is in use ends nothing, and admits nothing more.
     Configure {
         /// The settings from now on.
         config: Config,

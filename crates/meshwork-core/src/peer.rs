@@ -98,7 +98,7 @@ impl Peer {
     /// Share of finished attempts that ended ok, in thousandths; 1,000 before the first.
     pub fn success_permille(&self) -> u64 {
         let all = self.completed + self.failed;
-        if all == 0 { 1_000 } else { self.completed * 1_000 / all }
+        (self.completed * 1_000).checked_div(all).unwrap_or(1_000)
     }
 
     /// Mean run time of finished attempts in ms; 0 before the first.

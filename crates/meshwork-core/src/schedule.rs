@@ -241,14 +241,18 @@ impl Swarm {
             Phase::Backoff { wait } => {
                 self.take_wait(wait);
             }
-            Phase::Settled { peer } => {
-                self.peers[peer.index()].line.retain(|other| *other != task);
-                self.touch_peer(peer);
-                self.replace(peer);
-                // Its load fell, so it has room for a pending task.
-                self.agenda.fill.push_back(peer);
-            }
+            Phase::Settled { peer } => self.leave_line(task, peer),
             _ => {}
+        }
+    }
+
+    /// No longer first in line: its peer has room for another task.
+    pub(crate) fn leave_line(&mut self, task: TaskNo, peer: PeerNo) {
+        self.peers[peer.index()].line.retain(|other| *other != task);
+        self.touch_peer(peer);
+        self.replace(peer);
+        if self.peers[peer.index()].up {
+            self.agenda.fill.push_back(peer);
         }
     }
 

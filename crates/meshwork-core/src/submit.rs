@@ -14,10 +14,18 @@ use std::sync::Arc;
 
 /// What becomes of one task of a submission.
 enum Plan {
-    New { dependencies: Box<[TaskNo]>, content: [u64; 2], generation: u32 },
+    New {
+        dependencies: Box<[TaskNo]>,
+        content: [u64; 2],
+        generation: u32,
+    },
     Same(TaskNo),
     /// It has not started: it becomes what is submitted now.
-    Amend { task: TaskNo, dependencies: Box<[TaskNo]>, content: [u64; 2] },
+    Amend {
+        task: TaskNo,
+        dependencies: Box<[TaskNo]>,
+        content: [u64; 2],
+    },
 }
 
 /// The submission as far as it was judged.

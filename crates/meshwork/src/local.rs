@@ -6,7 +6,7 @@ use crate::control::Control;
 use crate::endpoint::Endpoint;
 use crate::file::{self, AgentKind, OnDependencyFailure, SwarmFile};
 use crate::log::{LogError, SqliteLog};
-use crate::mail::SqliteMail;
+use crate::mail::DurableMail;
 use crate::mesh::{Agent, Mesh, MeshError, MeshOptions, PeerSetup, ProcessAgent, ProcessHost, Program, RoundEnd, Stop};
 use crate::process::{self, Leftover};
 use crate::state::{FolderLock, StateError, StateFolder, StateRoot};
@@ -38,6 +38,7 @@ pub struct LocalSwarm {
     folder: StateFolder,
     lock: FolderLock,
     control: Control,
+    endpoint: Arc<Endpoint>,
     log: Arc<SqliteLog>,
     leftovers: Vec<Leftover>,
     kept_aside: Option<PathBuf>,
@@ -121,22 +122,22 @@ impl LocalSwarm {
             max_message_bytes: usize::try_from(file.limits.message_bytes).unwrap_or(usize::MAX),
             ..BrokerConfig::default()
         };
-        let broker = Broker::new(broker_config, Arc::new(SqliteMail::new(log.mail())));
+        let broker = Broker::new(broker_config, Arc::new(DurableMail::new(log.mail())));
         let system = |what| move |error| LocalError::System { what, error };
-        let endpoint = Endpoint::start().await.map_err(system("listen on loopback for the tools of attempts"))?;
+        let endpoint = Endpoint::start().map_err(system("listen on loopback for the tools of attempts"))?;
         let spill_dir = folder.path().join("spill");
         fresh_spill(&spill_dir).map_err(system("make the folder for large outputs"))?;
         let host = Arc::new(ProcessHost {
             nonce,
             spill_dir,
-            endpoint: Some(endpoint),
+            endpoint: Some(endpoint.clone()),
             program: options.program,
             grace: process::DEFAULT_GRACE,
             result_bytes: file.limits.artifact_bytes,
         });
         let peers = peers_of(file, file_folder, &host, &folder, &lock)?;
         let ids: Vec<String> = peers.iter().map(|peer| peer.spec.id.clone()).collect();
-        crate::mail::register_mailboxes(&broker.0, &ids).await.map_err(|error| LocalError::System {
+        crate::mail::register_mailboxes(&broker.0, ids).await.map_err(|error| LocalError::System {
             what: "open the mailboxes of the peers",
             error: std::io::Error::other(error),
         })?;
@@ -156,7 +157,7 @@ impl LocalSwarm {
         let (mesh, ended) = Mesh::start(mesh_options).await?;
         let socket = folder.prepare_socket(&lock)?;
         let control = Control::serve(&socket, mesh.clone()).map_err(system("open the control socket"))?;
-        Ok(Self { mesh, ended, folder, lock, control, log, leftovers, kept_aside })
+        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, leftovers, kept_aside })
     }
 
     /// Submits what the file holds. Tasks that are there already and have not changed are kept.
@@ -240,10 +241,11 @@ impl LocalSwarm {
         drop(self.control);
         self.folder.remove_socket(&self.lock);
         self.mesh.stop(Stop::Gently);
-        let ended = self.ended.await.map_err(|error| LocalError::System {
-            what: "end the node",
-            error: std::io::Error::other(error),
-        })?;
+        let ended = self
+            .ended
+            .await
+            .map_err(|error| LocalError::System { what: "end the node", error: std::io::Error::other(error) })?;
+        self.endpoint.shutdown().await;
         Ok(ended?)
     }
 }

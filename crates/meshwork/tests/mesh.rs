@@ -5,7 +5,9 @@
 use meshwork::artifacts::FolderArtifacts;
 use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
 use meshwork::log::{FaultPlan, Faulty, Log, MemoryLog};
-use meshwork::mesh::{Agent, Attempt, AttemptEnd, FnAgent, Mesh, MeshError, MeshOptions, Output, PeerSetup, RoundEnd, Stop};
+use meshwork::mesh::{
+    Agent, Attempt, AttemptEnd, FnAgent, Mesh, MeshError, MeshOptions, Output, PeerSetup, RoundEnd, Stop,
+};
 use meshwork_core::{AttemptOutcome, Config, Op, Outcome, Payload, PeerSpec, Phase, TaskSpec};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -219,7 +221,10 @@ async fn ten_thousand_tasks_over_ten_peers_are_each_done_once() {
 struct Unclosed(Arc<dyn Log>);
 
 impl Log for Unclosed {
-    fn append(&self, batch: bytes::Bytes) -> futures_util::future::BoxFuture<'static, Result<(), meshwork::log::LogError>> {
+    fn append(
+        &self,
+        batch: bytes::Bytes,
+    ) -> futures_util::future::BoxFuture<'static, Result<(), meshwork::log::LogError>> {
         self.0.append(batch)
     }
     fn tail(
@@ -228,7 +233,10 @@ impl Log for Unclosed {
     ) -> futures_util::stream::BoxStream<'static, Result<meshwork::log::Stored, meshwork::log::LogError>> {
         self.0.tail(from)
     }
-    fn read(&self, seq: u64) -> futures_util::future::BoxFuture<'static, Result<bytes::Bytes, meshwork::log::LogError>> {
+    fn read(
+        &self,
+        seq: u64,
+    ) -> futures_util::future::BoxFuture<'static, Result<bytes::Bytes, meshwork::log::LogError>> {
         self.0.read(seq)
     }
     fn last(&self) -> futures_util::future::BoxFuture<'static, Result<u64, meshwork::log::LogError>> {

@@ -81,14 +81,14 @@ impl Mesh {
         self
     }
 
-    pub(super) fn submit<const N: usize>(&mut self, tasks: [TaskSpec; N]) -> &mut Self {
-        self.does(submission(tasks.to_vec()))
+    pub(super) fn submit(&mut self, tasks: impl Into<Vec<TaskSpec>>) -> &mut Self {
+        self.does(submission(tasks.into()))
     }
 
     /// Children of the present attempt of a task.
-    pub(super) fn spawn<const N: usize>(&mut self, parent: &str, tasks: [TaskSpec; N]) -> &mut Self {
+    pub(super) fn spawn(&mut self, parent: &str, tasks: impl Into<Vec<TaskSpec>>) -> &mut Self {
         let (author, task, grant) = self.holder(parent);
-        let submission = Submission { tasks: tasks.to_vec(), parent: Some((task, grant)), more: false };
+        let submission = Submission { tasks: tasks.into(), parent: Some((task, grant)), more: false };
         self.accept(&author, Op::Submit(submission));
         self
     }

@@ -50,10 +50,7 @@ pub(super) fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-const FOLDER: OFlag = OFlag::O_RDONLY
-    .union(OFlag::O_DIRECTORY)
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC);
+const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 impl Blobs {
     /// Opens `root`, which exists; for writing the folders within are made and drafts that a crash left are removed.
@@ -66,8 +63,7 @@ impl Blobs {
         }
         let folder = |name: &str| {
             let path = root.join(name);
-            nix::fcntl::open(&path, FOLDER, Mode::empty())
-                .map_err(|error| ArtifactError::io("open", &path, error))
+            nix::fcntl::open(&path, FOLDER, Mode::empty()).map_err(|error| ArtifactError::io("open", &path, error))
         };
         let blobs = Self {
             root: root.to_owned(),
@@ -100,38 +96,23 @@ impl Blobs {
 
     pub(super) fn draft(&self) -> Result<Draft, ArtifactError> {
         let Some(tmp) = &self.tmp else {
-            return Err(ArtifactError::ReadOnly {
-                path: self.root.clone(),
-            });
+            return Err(ArtifactError::ReadOnly { path: self.root.clone() });
         };
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         let path = self.root.join("tmp").join(&name);
-        let flags =
-            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(tmp, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(|error| ArtifactError::io("create", &path, error))?;
-        let tmp = tmp
-            .try_clone()
-            .map_err(|error| ArtifactError::io("open", &path, error))?;
+        let tmp = tmp.try_clone().map_err(|error| ArtifactError::io("open", &path, error))?;
         let file = File::from(file);
-        Ok(Draft {
-            file,
-            name,
-            tmp,
-            placed: false,
-        })
+        Ok(Draft { file, name, tmp, placed: false })
     }
 
     /// Puts a draft where its digest says, durably. One that is there is replaced: it is the same, or damaged.
     ///
     /// A content that nobody `expects` there may have its name before it is durable, which saves waiting: the sync of
     /// the file then takes the name along on the usual file systems, and the folder's sync finds little to do.
-    pub(super) fn place(
-        &self,
-        mut draft: Draft,
-        digest: &str,
-        expected: bool,
-    ) -> Result<(), ArtifactError> {
+    pub(super) fn place(&self, mut draft: Draft, digest: &str, expected: bool) -> Result<(), ArtifactError> {
         let (shard, name) = digest.split_at(2);
         let mut place = || {
             if expected {
@@ -172,32 +153,22 @@ impl Blobs {
             Ok(File::from(openat(&shard, name, flags, Mode::empty())?))
         };
         let path = self.path(digest);
-        let damaged = |what: &str| ArtifactError::Damaged {
-            what: what.to_owned(),
-            path: path.clone(),
-        };
+        let damaged = |what: &str| ArtifactError::Damaged { what: what.to_owned(), path: path.clone() };
         let file = open().map_err(|error: io::Error| match error.kind() {
             ErrorKind::NotFound => damaged("it is gone"),
             _ => ArtifactError::io("open", &path, error),
         })?;
-        let about = file
-            .metadata()
-            .map_err(|error| ArtifactError::io("look at", &path, error))?;
-        if about.is_file() {
-            Ok(file)
-        } else {
-            Err(damaged("it is not a regular file"))
-        }
+        let about = file.metadata().map_err(|error| ArtifactError::io("look at", &path, error))?;
+        if about.is_file() { Ok(file) } else { Err(damaged("it is not a regular file")) }
     }
 
     /// Removes a content. One that stays is removed when the store is opened next.
     pub(super) fn remove(&self, digest: &str) {
         let (shard, name) = digest.split_at(2);
-        let removed = self
-            .shard(shard, false)
-            .and_then(|shard| Ok(unlinkat(&shard, name, UnlinkatFlags::NoRemoveDir)?));
+        let removed =
+            self.shard(shard, false).and_then(|shard| Ok(unlinkat(&shard, name, UnlinkatFlags::NoRemoveDir)?));
         if let Err(error) = removed {
-            tracing::debug!(%error, digest, "an unused artifact stays for now");
+            tracing::debug!(%error, digest, "an unused artifact stays until the store is opened next");
         }
     }
 
@@ -227,9 +198,7 @@ impl Blobs {
 
 fn make_folder(path: &Path) -> Result<(), ArtifactError> {
     match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            Err(ArtifactError::io("create", path, error))
-        }
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(ArtifactError::io("create", path, error)),
         _ => Ok(()),
     }
 }

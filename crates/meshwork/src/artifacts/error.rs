@@ -78,10 +78,9 @@ impl ArtifactError {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
             // Nothing in the store is a link; whatever is one was put there by somebody else.
-            kind if is_link || kind == io::ErrorKind::NotADirectory => Self::Damaged {
-                what: "a symbolic link or another kind of file is in its place".to_owned(),
-                path,
-            },
+            kind if is_link || kind == io::ErrorKind::NotADirectory => {
+                Self::Damaged { what: "a symbolic link or another kind of file is in its place".to_owned(), path }
+            }
             _ => Self::Io { what, path, source },
         }
     }

@@ -67,10 +67,7 @@ impl FolderArtifacts {
         if found.is_empty() && !manifest.exists() && !digests.is_empty() {
             // The manifest is made before the first content: without it, all contents would look unused.
             let what = "it is missing although there are contents".to_owned();
-            return Err(ArtifactError::Damaged {
-                what,
-                path: manifest,
-            });
+            return Err(ArtifactError::Damaged { what, path: manifest });
         }
         let manifest = Manifest::open(&manifest, true)?;
         for digest in digests.iter().filter(|digest| !manifest.uses(digest)) {
@@ -93,12 +90,7 @@ impl FolderArtifacts {
 
     fn over(root: &Path, blobs: Blobs, manifest: Manifest, limit: u64) -> Self {
         let (root, manifest) = (root.to_owned(), Mutex::new(manifest));
-        let inner = Arc::new(Inner {
-            root,
-            blobs,
-            manifest,
-            limit,
-        });
+        let inner = Arc::new(Inner { root, blobs, manifest, limit });
         Self { inner }
     }
 
@@ -111,30 +103,17 @@ impl FolderArtifacts {
         async move {
             let path = inner.root.clone();
             let ended = tokio::task::spawn_blocking(move || work(&inner)).await;
-            ended.unwrap_or_else(|error| {
-                Err(ArtifactError::io(
-                    "work in",
-                    &path,
-                    std::io::Error::other(error),
-                ))
-            })
+            ended.unwrap_or_else(|error| Err(ArtifactError::io("work in", &path, std::io::Error::other(error))))
         }
         .boxed()
     }
 
-    async fn take_in(
-        self,
-        key: String,
-        mut content: ByteStream,
-    ) -> Result<ArtifactInfo, ArtifactError> {
+    async fn take_in(self, key: String, mut content: ByteStream) -> Result<ArtifactInfo, ArtifactError> {
         check_key(&key)?;
         let mut writing = self.blocking(Writing::new).await?;
         loop {
             let mut piece = Vec::with_capacity(PIECE);
-            let read = (&mut content)
-                .take(PIECE as u64)
-                .read_to_end(&mut piece)
-                .await;
+            let read = (&mut content).take(PIECE as u64).read_to_end(&mut piece).await;
             match read {
                 Ok(0) => break,
                 Ok(_) => {}
@@ -162,11 +141,7 @@ struct Writing {
 impl Writing {
     fn new(inner: &Inner) -> Result<Self, ArtifactError> {
         let (draft, hasher) = (inner.blobs.draft()?, blake3::Hasher::new());
-        Ok(Self {
-            draft,
-            hasher,
-            size: 0,
-        })
+        Ok(Self { draft, hasher, size: 0 })
     }
 
     fn write(&mut self, inner: &Inner, key: &str, piece: &[u8]) -> Result<(), ArtifactError> {
@@ -183,12 +158,7 @@ impl Writing {
     fn finish(self, inner: &Inner, key: String) -> Result<ArtifactInfo, ArtifactError> {
         let digest = self.hasher.finalize().to_hex().to_string();
         let (size, stored) = (self.size, manifest::now());
-        let info = ArtifactInfo {
-            key,
-            size,
-            digest,
-            stored,
-        };
+        let info = ArtifactInfo { key, size, digest, stored };
         // The lock is not held while the disk is waited for, so the content is held instead.
         let expected = inner.manifest().hold(&info.digest);
         let placed = inner.blobs.place(self.draft, &info.digest, expected);
@@ -219,9 +189,7 @@ impl Inner {
         check_key(key)?;
         let manifest = self.manifest();
         let info = manifest.get(key).cloned();
-        let info = info.ok_or_else(|| ArtifactError::NotFound {
-            key: key.to_owned(),
-        })?;
+        let info = info.ok_or_else(|| ArtifactError::NotFound { key: key.to_owned() })?;
         let file = self.blobs.open_blob(&info.digest)?;
         Ok((info, file))
     }
@@ -242,11 +210,7 @@ impl Inner {
 }
 
 impl Artifacts for FolderArtifacts {
-    fn store(
-        &self,
-        key: &str,
-        bytes: Bytes,
-    ) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>> {
+    fn store(&self, key: &str, bytes: Bytes) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>> {
         let key = key.to_owned();
         self.blocking(move |inner| {
             check_key(&key)?;
@@ -256,11 +220,7 @@ impl Artifacts for FolderArtifacts {
         })
     }
 
-    fn store_stream(
-        &self,
-        key: &str,
-        content: ByteStream,
-    ) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>> {
+    fn store_stream(&self, key: &str, content: ByteStream) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>> {
         self.clone().take_in(key.to_owned(), content).boxed()
     }
 

@@ -21,9 +21,7 @@ pub enum KeyError {
         found: String,
     },
     /// A character that a file name should not have.
-    #[error(
-        "the artifact key {key:?} has the character {found:?}, expected printable text without backslashes"
-    )]
+    #[error("the artifact key {key:?} has the character {found:?}, expected printable text without backslashes")]
     Character {
         /// The key.
         key: String,
@@ -51,30 +49,17 @@ pub fn check_key(key: &str) -> Result<(), KeyError> {
     }
     let bytes = key.as_bytes();
     let drive = bytes.len() >= 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':';
-    let start = if drive {
-        2
-    } else {
-        usize::from(matches!(bytes[0], b'/' | b'-'))
-    };
+    let start = if drive { 2 } else { usize::from(matches!(bytes[0], b'/' | b'-')) };
     if start > 0 {
         let found = key[..start].to_owned();
-        return Err(KeyError::Start {
-            key: key.to_owned(),
-            found,
-        });
+        return Err(KeyError::Start { key: key.to_owned(), found });
     }
     if let Some(found) = key.chars().find(|c| c.is_control() || *c == '\\') {
-        return Err(KeyError::Character {
-            key: key.to_owned(),
-            found,
-        });
+        return Err(KeyError::Character { key: key.to_owned(), found });
     }
     if let Some(found) = key.split('/').find(|part| matches!(*part, "" | "." | "..")) {
         let found = found.to_owned();
-        return Err(KeyError::Part {
-            key: key.to_owned(),
-            found,
-        });
+        return Err(KeyError::Part { key: key.to_owned(), found });
     }
     Ok(())
 }

@@ -88,10 +88,7 @@ impl Manifest {
                 }
                 None => {
                     let what = format!("line {} does not match its checksum", lines + 1);
-                    return Err(ArtifactError::Damaged {
-                        what,
-                        path: self.path.clone(),
-                    });
+                    return Err(ArtifactError::Damaged { what, path: self.path.clone() });
                 }
             }
             lines += 1;
@@ -104,16 +101,13 @@ impl Manifest {
         let open = || {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(0o600);
-            let file = options
-                .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-                .open(&self.path)?;
+            let file = options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits()).open(&self.path)?;
             file.set_len(self.length)?;
             file.sync_all()?;
             sync_folder_of(&self.path)?;
             Ok(file)
         };
-        let file =
-            open().map_err(|error: std::io::Error| ArtifactError::io("open", &self.path, error))?;
+        let file = open().map_err(|error: std::io::Error| ArtifactError::io("open", &self.path, error))?;
         self.file = Some(file);
         Ok(())
     }
@@ -125,12 +119,7 @@ impl Manifest {
             text.extend(line_of(&info.key, Some(info)));
         }
         let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&new)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(&text)?;
             file.sync_all()?;
             fs::rename(&new, &self.path)?;
@@ -261,14 +250,10 @@ fn millis(time: SystemTime) -> u64 {
 }
 
 fn line_of(key: &str, info: Option<&ArtifactInfo>) -> Vec<u8> {
-    let content = info.map(|info| Content {
-        digest: info.digest.clone(),
-        size: info.size,
-        stored_ms: millis(info.stored),
-    });
+    let content =
+        info.map(|info| Content { digest: info.digest.clone(), size: info.size, stored_ms: millis(info.stored) });
     let key = key.to_owned();
-    let json =
-        serde_json::to_string(&Line { key, content }).expect("strings and numbers are always JSON");
+    let json = serde_json::to_string(&Line { key, content }).expect("strings and numbers are always JSON");
     format!("{} {json}\n", sum_of(json.as_bytes())).into_bytes()
 }
 
@@ -279,10 +264,7 @@ fn parse(line: &[u8]) -> Option<Line> {
         return None;
     }
     let line: Line = serde_json::from_slice(json).ok()?;
-    let known = line
-        .content
-        .as_ref()
-        .is_none_or(|content| super::blobs::is_digest(&content.digest));
+    let known = line.content.as_ref().is_none_or(|content| super::blobs::is_digest(&content.digest));
     (known && super::check_key(&line.key).is_ok()).then_some(line)
 }
 

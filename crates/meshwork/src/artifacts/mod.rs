@@ -54,21 +54,13 @@ pub trait Artifacts: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ArtifactError::Key`], [`ArtifactError::TooLarge`], [`ArtifactError::Full`]: the key means what it meant.
-    fn store(
-        &self,
-        key: &str,
-        bytes: Bytes,
-    ) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>>;
+    fn store(&self, key: &str, bytes: Bytes) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>>;
 
     /// Stores what `content` yields up to its end, without ever holding it whole in memory.
     ///
     /// # Errors
     /// As [`Artifacts::store`], and [`ArtifactError::Source`] if `content` fails.
-    fn store_stream(
-        &self,
-        key: &str,
-        content: ByteStream,
-    ) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>>;
+    fn store_stream(&self, key: &str, content: ByteStream) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>>;
 
     /// The whole content, verified.
     ///

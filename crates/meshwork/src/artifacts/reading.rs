@@ -49,30 +49,18 @@ impl Verified {
 
 fn damage(path: PathBuf, what: &str) -> io::Error {
     let what = what.to_owned();
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        ArtifactError::Damaged { what, path },
-    )
+    io::Error::new(io::ErrorKind::InvalidData, ArtifactError::Damaged { what, path })
 }
 
 impl AsyncRead for Verified {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.failed {
-            return Poll::Ready(Err(damage(
-                self.path.clone(),
-                "its content was not what was stored",
-            )));
+            return Poll::Ready(Err(damage(self.path.clone(), "its content was not what was stored")));
         }
         if self.left == 0 || buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let most = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(buf.remaining());
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.remaining());
         let had = buf.filled().len();
         let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
         ready!(Pin::new(&mut self.file).poll_read(cx, &mut part))?;

@@ -32,10 +32,7 @@ impl Scene {
 
     fn blob(&self, content: &[u8]) -> PathBuf {
         let digest = blake3::hash(content).to_hex();
-        self.root()
-            .join("blobs")
-            .join(&digest[..2])
-            .join(&digest[2..])
+        self.root().join("blobs").join(&digest[..2]).join(&digest[2..])
     }
 
     /// All regular files under the store, by their path within.
@@ -53,10 +50,8 @@ impl Scene {
         let mut found = Vec::new();
         walk(self.folder.path(), &mut found);
         let root = self.root();
-        let mut found: Vec<_> = found
-            .iter()
-            .map(|path| path.strip_prefix(&root).unwrap().display().to_string())
-            .collect();
+        let mut found: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(&root).unwrap().display().to_string()).collect();
         found.sort();
         found
     }
@@ -81,14 +76,8 @@ async fn nothing_is_left_of_what_is_not_stored_or_deleted() {
     let store = FolderArtifacts::open_with_limit(scene.root(), 100).unwrap();
     store.store("a", Bytes::from("one")).await.unwrap();
     store.store("a", Bytes::from("two")).await.unwrap();
-    assert!(
-        !scene.blob(b"one").exists(),
-        "overwritten, and nobody else means it"
-    );
-    store
-        .store_stream("b", Box::pin(tokio::io::repeat(1)))
-        .await
-        .unwrap_err();
+    assert!(!scene.blob(b"one").exists(), "overwritten, and nobody else means it");
+    store.store_stream("b", Box::pin(tokio::io::repeat(1))).await.unwrap_err();
     store.delete("a").await.unwrap();
     assert_eq!(scene.files(), ["manifest"]);
 }
@@ -99,9 +88,7 @@ async fn a_store_that_is_given_up_on_leaves_nothing() {
     let store = scene.open();
     let (mut sender, source) = tokio::io::duplex(64);
     let storing = tokio::spawn(store.store_stream("a", Box::pin(source)));
-    tokio::io::AsyncWriteExt::write_all(&mut sender, &[0; 1000])
-        .await
-        .unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut sender, &[0; 1000]).await.unwrap();
     storing.abort();
     assert!(storing.await.unwrap_err().is_cancelled());
     drop(store);
@@ -164,30 +151,14 @@ async fn a_swapped_content_is_noticed() {
         let refusal = store.retrieve("a").await;
         assert!(matches!(refusal, Err(ArtifactError::Damaged { .. })));
         let mut read = Vec::new();
-        let end = store
-            .open("a")
-            .await
-            .unwrap()
-            .content
-            .read_to_end(&mut read)
-            .await;
-        assert!(
-            end.is_err_and(|error| error.kind() == std::io::ErrorKind::InvalidData)
-                || read == content
-        );
+        let end = store.open("a").await.unwrap().content.read_to_end(&mut read).await;
+        assert!(end.is_err_and(|error| error.kind() == std::io::ErrorKind::InvalidData) || read == content);
         assert!(read.len() < content.len() || read == content);
     }
     fs::remove_file(scene.blob(&content)).unwrap();
-    assert!(matches!(
-        store.retrieve("a").await,
-        Err(ArtifactError::Damaged { .. })
-    ));
+    assert!(matches!(store.retrieve("a").await, Err(ArtifactError::Damaged { .. })));
     store.store("b", content.clone().into()).await.unwrap();
-    assert_eq!(
-        store.retrieve("a").await.unwrap(),
-        content,
-        "storing it again heals it"
-    );
+    assert_eq!(store.retrieve("a").await.unwrap(), content, "storing it again heals it");
 }
 
 #[tokio::test]
@@ -200,27 +171,14 @@ async fn symbolic_links_are_not_followed() {
     fs::write(outside.path().join("secret"), "one").unwrap();
     fs::remove_file(&blob).unwrap();
     symlink(outside.path().join("secret"), &blob).unwrap();
-    assert!(matches!(
-        store.retrieve("a").await,
-        Err(ArtifactError::Damaged { .. })
-    ));
+    assert!(matches!(store.retrieve("a").await, Err(ArtifactError::Damaged { .. })));
     // The folder in between is a link too.
     let shard = blob.parent().unwrap();
     fs::remove_dir_all(shard).unwrap();
     symlink(outside.path(), shard).unwrap();
-    assert!(matches!(
-        store.retrieve("a").await,
-        Err(ArtifactError::Damaged { .. })
-    ));
-    assert!(matches!(
-        store.store("b", Bytes::from("one")).await,
-        Err(ArtifactError::Damaged { .. })
-    ));
-    assert_eq!(
-        fs::read_dir(outside.path()).unwrap().count(),
-        1,
-        "nothing was written outside"
-    );
+    assert!(matches!(store.retrieve("a").await, Err(ArtifactError::Damaged { .. })));
+    assert!(matches!(store.store("b", Bytes::from("one")).await, Err(ArtifactError::Damaged { .. })));
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1, "nothing was written outside");
 }
 
 #[tokio::test]
@@ -237,17 +195,11 @@ async fn a_damaged_manifest_is_refused_and_no_content_is_removed() {
         wrong[place] ^= 1;
         fs::write(&manifest, &wrong).unwrap();
         let refusal = FolderArtifacts::open(scene.root()).unwrap_err();
-        assert!(
-            matches!(refusal, ArtifactError::Damaged { .. }),
-            "{refusal}"
-        );
+        assert!(matches!(refusal, ArtifactError::Damaged { .. }), "{refusal}");
         assert_eq!(fs::read(&manifest).unwrap(), wrong);
     }
     fs::remove_file(&manifest).unwrap();
-    assert!(matches!(
-        FolderArtifacts::open(scene.root()),
-        Err(ArtifactError::Damaged { .. })
-    ));
+    assert!(matches!(FolderArtifacts::open(scene.root()), Err(ArtifactError::Damaged { .. })));
     assert!(scene.blob(b"one").exists() && scene.blob(b"two").exists());
     fs::write(&manifest, right).unwrap();
     assert_eq!(scene.open().retrieve("b").await.unwrap(), "two");
@@ -288,10 +240,7 @@ async fn others_may_only_look() {
     assert_eq!(reader.retrieve("a").await.unwrap(), "one");
     let refusal = reader.store("b", Bytes::new()).await;
     assert!(matches!(refusal, Err(ArtifactError::ReadOnly { .. })));
-    assert!(matches!(
-        reader.delete("a").await,
-        Err(ArtifactError::ReadOnly { .. })
-    ));
+    assert!(matches!(reader.delete("a").await, Err(ArtifactError::ReadOnly { .. })));
     assert_eq!(store.list("").await.unwrap().len(), 1);
 }
 

@@ -25,18 +25,12 @@ pub struct Place {
 impl Place {
     /// A log that outlives its handle: `open` gives the same log again after it was closed and dropped.
     pub fn durable(open: impl Fn() -> Arc<dyn Log> + Send + Sync + 'static) -> Self {
-        Self {
-            open: Box::new(open),
-            durable: true,
-        }
+        Self { open: Box::new(open), durable: true }
     }
 
     /// A log that ends with its handle.
     pub fn volatile(open: impl Fn() -> Arc<dyn Log> + Send + Sync + 'static) -> Self {
-        Self {
-            open: Box::new(open),
-            durable: false,
-        }
+        Self { open: Box::new(open), durable: false }
     }
 
     fn open(&self) -> Arc<dyn Log> {
@@ -73,22 +67,15 @@ fn batch(number: usize) -> Bytes {
 
 async fn append(log: &Arc<dyn Log>, numbers: std::ops::Range<usize>) {
     for number in numbers {
-        within(log.append(batch(number)))
-            .await
-            .expect("an append to a healthy log");
+        within(log.append(batch(number))).await.expect("an append to a healthy log");
     }
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future)
-        .await
-        .expect("the log answers before the deadline")
+    tokio::time::timeout(DEADLINE, future).await.expect("the log answers before the deadline")
 }
 
-async fn take(
-    tail: &mut BoxStream<'static, Result<Stored, LogError>>,
-    count: usize,
-) -> Vec<Stored> {
+async fn take(tail: &mut BoxStream<'static, Result<Stored, LogError>>, count: usize) -> Vec<Stored> {
     let mut taken = Vec::with_capacity(count);
     while taken.len() < count {
         let item = within(tail.next()).await.expect("a tail has no end");
@@ -98,12 +85,7 @@ async fn take(
 }
 
 fn expected(range: std::ops::RangeInclusive<usize>) -> Vec<Stored> {
-    range
-        .map(|number| Stored {
-            seq: number as u64,
-            bytes: batch(number),
-        })
-        .collect()
+    range.map(|number| Stored { seq: number as u64, bytes: batch(number) }).collect()
 }
 
 async fn an_empty_log(place: &Place) {
@@ -143,10 +125,7 @@ async fn a_tail_sees_later_appends(place: &Place) {
     }
     let waiting = tokio::spawn(async move { take(&mut tail, 1).await });
     append(&log, 6..7).await;
-    assert_eq!(
-        within(waiting).await.expect("the task ends"),
-        expected(6..=6)
-    );
+    assert_eq!(within(waiting).await.expect("the task ends"), expected(6..=6));
 }
 
 async fn several_tails_see_the_same(place: &Place) {
@@ -159,10 +138,7 @@ async fn several_tails_see_the_same(place: &Place) {
         .collect();
     append(&log, 1..51).await;
     for reader in readers {
-        assert_eq!(
-            within(reader).await.expect("the task ends"),
-            expected(1..=50)
-        );
+        assert_eq!(within(reader).await.expect("the task ends"), expected(1..=50));
     }
 }
 
@@ -202,13 +178,8 @@ async fn concurrent_appends_get_a_total_order(place: &Place) {
     for author in 0..8 {
         let own = (author * 100..author * 100 + 25).map(batch);
         let seen = first.iter().map(|stored| &stored.bytes);
-        let places: Vec<_> = own
-            .map(|bytes| seen.clone().position(|other| *other == bytes))
-            .collect();
-        assert!(
-            places.is_sorted(),
-            "an author's batches changed their order"
-        );
+        let places: Vec<_> = own.map(|bytes| seen.clone().position(|other| *other == bytes)).collect();
+        assert!(places.is_sorted(), "an author's batches changed their order");
     }
 }
 
@@ -220,9 +191,7 @@ async fn batches_are_read_by_position(place: &Place) {
     }
     let missing = LogError::Missing { seq: 11, last: 10 };
     assert_eq!(within(log.read(11)).await, Err(missing));
-    within(log.append(Bytes::new()))
-        .await
-        .expect("an empty batch is a batch");
+    within(log.append(Bytes::new())).await.expect("an empty batch is a batch");
     assert_eq!(within(log.read(11)).await, Ok(Bytes::new()));
 }
 
@@ -244,15 +213,11 @@ async fn snapshots_are_kept(place: &Place) {
     assert_eq!(within(log.load_snapshot()).await, Ok(None));
     for seq in [2, 4, 5, 3] {
         let bytes = Bytes::from(format!("state at {seq}"));
-        within(log.save_snapshot(seq, bytes))
-            .await
-            .expect("a snapshot is kept");
+        within(log.save_snapshot(seq, bytes)).await.expect("a snapshot is kept");
     }
     let newest = Some((5, Bytes::from("state at 5")));
     assert_eq!(within(log.load_snapshot()).await, Ok(newest));
-    within(log.save_snapshot(5, batch(9)))
-        .await
-        .expect("a snapshot may be replaced");
+    within(log.save_snapshot(5, batch(9))).await.expect("a snapshot may be replaced");
     assert_eq!(within(log.load_snapshot()).await, Ok(Some((5, batch(9)))));
 }
 
@@ -260,10 +225,7 @@ async fn too_large_is_refused(place: &Place) {
     let log = place.open();
     // Zeroed memory that nobody touches costs address space only.
     let huge = Bytes::from(vec![0; BATCH_LIMIT + 1]);
-    let refusal = LogError::TooLarge {
-        found: BATCH_LIMIT + 1,
-        limit: BATCH_LIMIT,
-    };
+    let refusal = LogError::TooLarge { found: BATCH_LIMIT + 1, limit: BATCH_LIMIT };
     assert_eq!(within(log.append(huge)).await, Err(refusal));
     append(&log, 1..2).await;
     assert_eq!(within(log.last()).await, Ok(1));
@@ -274,12 +236,8 @@ async fn a_closed_log_refuses(place: &Place) {
     let mut tail = log.tail(1);
     let last = log.append(batch(1));
     within(log.close()).await.expect("a healthy log closes");
-    within(last)
-        .await
-        .expect("what was handed over before is stored");
-    within(log.close())
-        .await
-        .expect("closing twice is no error");
+    within(last).await.expect("what was handed over before is stored");
+    within(log.close()).await.expect("closing twice is no error");
     assert_eq!(within(log.append(batch(2))).await, Err(LogError::Closed));
     assert_eq!(within(log.last()).await, Err(LogError::Closed));
     assert_eq!(within(log.read(1)).await, Err(LogError::Closed));
@@ -295,9 +253,7 @@ async fn a_closed_log_refuses(place: &Place) {
 async fn everything_is_there_after_opening_again(place: &Place) {
     let log = place.open();
     append(&log, 1..11).await;
-    within(log.save_snapshot(8, batch(80)))
-        .await
-        .expect("a snapshot is kept");
+    within(log.save_snapshot(8, batch(80))).await.expect("a snapshot is kept");
     within(log.close()).await.expect("a healthy log closes");
     drop(log);
     let log = place.open();

@@ -31,9 +31,7 @@ pub enum LogError {
         last: u64,
     },
     /// A snapshot claims to be newer than the log.
-    #[error(
-        "a snapshot of position {seq} is newer than the log, which ends at {last}; nothing was changed"
-    )]
+    #[error("a snapshot of position {seq} is newer than the log, which ends at {last}; nothing was changed")]
     SnapshotAhead {
         /// The snapshot's position.
         seq: u64,
@@ -41,9 +39,7 @@ pub enum LogError {
         last: u64,
     },
     /// The mailbox of a peer holds as many unread letters as it may.
-    #[error(
-        "the mailbox of {peer:?} is full ({limit} unread messages); the message was not stored"
-    )]
+    #[error("the mailbox of {peer:?} is full ({limit} unread messages); the message was not stored")]
     MailboxFull {
         /// The recipient.
         peer: String,

@@ -88,12 +88,7 @@ impl Faulty {
     /// `inner` with the faults of `plan`.
     #[must_use]
     pub fn new(inner: Arc<dyn Log>, plan: FaultPlan) -> Self {
-        Self {
-            inner,
-            plan,
-            appends: Mutex::new(Draws(plan.seed)),
-            tails: AtomicU64::new(0),
-        }
+        Self { inner, plan, appends: Mutex::new(Draws(plan.seed)), tails: AtomicU64::new(0) }
     }
 
     fn fate(&self) -> Fate {
@@ -262,10 +257,7 @@ mod tests {
             let content = run(seed).await;
             let numbers: BTreeSet<u8> = content.iter().map(|bytes| bytes[0]).collect();
             assert_eq!(numbers.len(), 100, "seed {seed}");
-            assert!(
-                content.len() > 100,
-                "seed {seed} never stored anything twice"
-            );
+            assert!(content.len() > 100, "seed {seed} never stored anything twice");
         }
     }
 

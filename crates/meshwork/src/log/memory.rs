@@ -40,16 +40,8 @@ impl MemoryLog {
     /// An empty log.
     #[must_use]
     pub fn new() -> Self {
-        let progress = watch::Sender::new(Progress {
-            last: 0,
-            closed: false,
-        });
-        Self {
-            shared: Arc::new(Shared {
-                kept: Mutex::default(),
-                progress,
-            }),
-        }
+        let progress = watch::Sender::new(Progress { last: 0, closed: false });
+        Self { shared: Arc::new(Shared { kept: Mutex::default(), progress }) }
     }
 
     fn append_now(&self, batch: Bytes) -> Result<(), LogError> {
@@ -58,21 +50,14 @@ impl MemoryLog {
         kept.batches.push(batch);
         let last = kept.batches.len() as u64;
         // Under the lock, so that the progress never goes back.
-        self.shared
-            .progress
-            .send_modify(|progress| progress.last = last);
+        self.shared.progress.send_modify(|progress| progress.last = last);
         Ok(())
     }
 
     fn read_now(&self, seq: u64) -> Result<Bytes, LogError> {
         let kept = self.shared.open()?;
-        let found = seq
-            .checked_sub(1)
-            .and_then(|index| kept.batches.get(usize::try_from(index).ok()?));
-        found.cloned().ok_or(LogError::Missing {
-            seq,
-            last: kept.batches.len() as u64,
-        })
+        let found = seq.checked_sub(1).and_then(|index| kept.batches.get(usize::try_from(index).ok()?));
+        found.cloned().ok_or(LogError::Missing { seq, last: kept.batches.len() as u64 })
     }
 
     fn save_now(&self, seq: u64, bytes: Bytes) -> Result<(), LogError> {
@@ -93,19 +78,14 @@ impl MemoryLog {
 
     fn close_now(&self) {
         self.shared.lock().closed = true;
-        self.shared
-            .progress
-            .send_modify(|progress| progress.closed = true);
+        self.shared.progress.send_modify(|progress| progress.closed = true);
     }
 }
 
 /// Refuses what is over [`BATCH_LIMIT`].
 pub(super) fn check_size(bytes: &Bytes) -> Result<(), LogError> {
     if bytes.len() > BATCH_LIMIT {
-        return Err(LogError::TooLarge {
-            found: bytes.len(),
-            limit: BATCH_LIMIT,
-        });
+        return Err(LogError::TooLarge { found: bytes.len(), limit: BATCH_LIMIT });
     }
     Ok(())
 }
@@ -117,11 +97,7 @@ impl Shared {
 
     fn open(&self) -> Result<MutexGuard<'_, Kept>, LogError> {
         let kept = self.lock();
-        if kept.closed {
-            Err(LogError::Closed)
-        } else {
-            Ok(kept)
-        }
+        if kept.closed { Err(LogError::Closed) } else { Ok(kept) }
     }
 }
 
@@ -134,10 +110,7 @@ impl Source for Shared {
         let start = usize::try_from(from.checked_sub(1)?).ok()?;
         let kept = self.lock();
         let batches = kept.batches.get(start..)?.iter().zip(from..);
-        let taken = batches.take(CHUNK_BATCHES).map(|(bytes, seq)| Stored {
-            seq,
-            bytes: bytes.clone(),
-        });
+        let taken = batches.take(CHUNK_BATCHES).map(|(bytes, seq)| Stored { seq, bytes: bytes.clone() });
         Some(taken.collect())
     }
 
@@ -171,10 +144,7 @@ impl Log for MemoryLog {
     }
 
     fn load_snapshot(&self) -> BoxFuture<'static, Result<Option<(u64, Bytes)>, LogError>> {
-        let newest = self
-            .shared
-            .open()
-            .map(|kept| kept.snapshots.back().cloned());
+        let newest = self.shared.open().map(|kept| kept.snapshots.back().cloned());
         future::ready(newest).boxed()
     }
 

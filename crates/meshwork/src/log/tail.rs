@@ -82,17 +82,8 @@ impl<S: Source> Tail<S> {
 }
 
 /// The stream of [`super::Log::tail`].
-pub(super) fn tail<S: Source>(
-    source: Arc<S>,
-    from: u64,
-) -> BoxStream<'static, Result<Stored, LogError>> {
-    let tail = Tail {
-        progress: source.progress(),
-        source,
-        next: from.max(1),
-        ready: VecDeque::new(),
-        ended: false,
-    };
+pub(super) fn tail<S: Source>(source: Arc<S>, from: u64) -> BoxStream<'static, Result<Stored, LogError>> {
+    let tail = Tail { progress: source.progress(), source, next: from.max(1), ready: VecDeque::new(), ended: false };
     stream::unfold(tail, |mut tail| async move {
         let item = tail.next().await?;
         Some((item, tail))

@@ -33,6 +33,8 @@ const APPEND_ANSWER: Duration = Duration::from_secs(5);
 const APPEND_RETRY: Duration = Duration::from_millis(200);
 
 type Look = Box<dyn FnOnce(&Swarm) + Send>;
+/// Who waits for a round: a certain one, or whichever is open.
+type RoundWaiter = (Option<u32>, oneshot::Sender<Result<RoundEnd, MeshError>>);
 
 /// What handles ask for; bounded.
 pub(super) enum Command {
@@ -70,7 +72,7 @@ struct Driver {
     tickets: BTreeMap<Ticket, oneshot::Sender<Result<Answer, MeshError>>>,
     children: BTreeMap<Ticket, (TaskNo, Grant)>,
     waiting: BTreeMap<(TaskNo, Grant), oneshot::Sender<Result<(), MeshError>>>,
-    rounds: Vec<(Option<u32>, oneshot::Sender<Result<RoundEnd, MeshError>>)>,
+    rounds: Vec<RoundWaiter>,
     tickets_made: u64,
     appended: Option<(Bytes, Arc<Batch>)>,
     since_snapshot: u64,

@@ -71,13 +71,7 @@ pub(super) struct Rest {
 impl Rest {
     /// Of the attempt whose leader had this process id.
     pub(super) fn new(leader: Pid, nonce: Nonce) -> Self {
-        Self {
-            group: leader,
-            nonce,
-            looks: 0,
-            group_told: false,
-            told: BTreeSet::new(),
-        }
+        Self { group: leader, nonce, looks: 0, group_told: false, told: BTreeSet::new() }
     }
 
     pub(super) fn nonce(&self) -> &Nonce {
@@ -98,10 +92,7 @@ impl Rest {
 
     /// With our children if orphans come to us.
     fn look_around(&self, group: bool, children: Option<Vec<i32>>) -> Found {
-        let mut found = Found {
-            group,
-            ..Found::default()
-        };
+        let mut found = Found { group, ..Found::default() };
         match children {
             Some(children) if children.is_empty() => {}
             Some(children) => self.look_at_children(children, &mut found),
@@ -158,10 +149,7 @@ impl Rest {
             };
             match own_link(&environ) {
                 Some(link) if link == self.link() || !registry().is_live(link.1) => {
-                    found.strays.push(Stray {
-                        pid,
-                        started: stat.started,
-                    });
+                    found.strays.push(Stray { pid, started: stat.started });
                 }
                 Some(_) => {}
                 None if environ.is_empty() && stat.group != own_group => {
@@ -184,13 +172,9 @@ impl Rest {
             return;
         }
         // Numbers are handed out in a circle: past its end, any number may be younger.
-        let is_younger =
-            |pid: i32| last.is_none_or(|last| last < leader || (leader < pid && pid <= last));
+        let is_younger = |pid: i32| last.is_none_or(|last| last < leader || (leader < pid && pid <= last));
         let own = Pid::this().as_raw();
-        for pid in procfs::all()
-            .into_iter()
-            .filter(|pid| *pid != own && is_younger(*pid))
-        {
+        for pid in procfs::all().into_iter().filter(|pid| *pid != own && is_younger(*pid)) {
             let Some(environ) = procfs::environ(pid) else {
                 continue;
             };
@@ -198,18 +182,13 @@ impl Rest {
                 continue;
             }
             // The group itself is dealt with as a group, and kernel threads have none.
-            let Some(stat) =
-                procfs::stat(pid).filter(|stat| !stat.ended && ![0, leader].contains(&stat.group))
-            else {
+            let Some(stat) = procfs::stat(pid).filter(|stat| !stat.ended && ![0, leader].contains(&stat.group)) else {
                 continue;
             };
             if environ.is_empty() {
                 found.unsure |= self.looks <= UNSURE_LOOKS;
             } else {
-                found.strays.push(Stray {
-                    pid,
-                    started: stat.started,
-                });
+                found.strays.push(Stray { pid, started: stat.started });
             }
         }
     }
@@ -234,13 +213,8 @@ impl Rest {
             .into_iter()
             .filter(|pid| !registry.is_leader(*pid))
             .filter_map(|pid| Some((pid, procfs::stat(pid)?)))
-            .filter(|(pid, stat)| {
-                !stat.ended && stat.group != own_group && procfs::holds(*pid, pipes)
-            })
-            .map(|(pid, stat)| Stray {
-                pid,
-                started: stat.started,
-            })
+            .filter(|(pid, stat)| !stat.ended && stat.group != own_group && procfs::holds(*pid, pipes))
+            .map(|(pid, stat)| Stray { pid, started: stat.started })
             .collect()
     }
 
@@ -263,8 +237,7 @@ impl Rest {
             if !leads {
                 send(|signal| kill(Pid::from_raw(stray.pid), signal), signal);
             }
-            let is_theirs =
-                now.group > 1 && now.group != own_group && !registry().is_leader(now.group);
+            let is_theirs = now.group > 1 && now.group != own_group && !registry().is_leader(now.group);
             if is_theirs && (leads || again) {
                 send(|signal| killpg(Pid::from_raw(now.group), signal), signal);
             }
@@ -316,22 +289,12 @@ mod tests {
             .spawn()
             .unwrap();
         let mut started = [0; 7];
-        stray
-            .stdout
-            .take()
-            .unwrap()
-            .read_exact(&mut started)
-            .unwrap();
+        stray.stdout.take().unwrap().read_exact(&mut started).unwrap();
         leader.wait().unwrap();
         let mut rest = Rest::new(pid, nonce);
-        let found = std::iter::repeat_with(|| rest.look_around(false, None))
-            .find(|found| !found.strays.is_empty())
-            .unwrap();
-        let pids: Vec<u32> = found
-            .strays
-            .iter()
-            .map(|stray| stray.pid.unsigned_abs())
-            .collect();
+        let found =
+            std::iter::repeat_with(|| rest.look_around(false, None)).find(|found| !found.strays.is_empty()).unwrap();
+        let pids: Vec<u32> = found.strays.iter().map(|stray| stray.pid.unsigned_abs()).collect();
         assert_eq!(pids, [stray.id()]);
         rest.signal(&found, Signal::SIGKILL);
         assert!(!stray.wait().unwrap().success());

@@ -27,11 +27,7 @@ struct Bench {
 fn unique(name: &str) -> Nonce {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    Nonce::new(
-        format!("{name}-{}", std::process::id()),
-        format!("a{number}-{}", std::process::id()),
-    )
-    .unwrap()
+    Nonce::new(format!("{name}-{}", std::process::id()), format!("a{number}-{}", std::process::id())).unwrap()
 }
 
 fn shell(script: &str) -> Bench {
@@ -106,8 +102,7 @@ fn ready(spec: &mut ProcessSpec) -> Arc<Notify> {
 
 #[tokio::test]
 async fn code_output_and_the_end_of_stderr_are_reported() {
-    let mut bench =
-        shell("echo out; printf 'no\\033[1m\\001pe\\n' >&2; echo $0 $MESHWORK_NONCE; exit 7");
+    let mut bench = shell("echo out; printf 'no\\033[1m\\001pe\\n' >&2; echo $0 $MESHWORK_NONCE; exit 7");
     let nonce = bench.spec.nonce.to_string();
     let seen = Arc::new(Mutex::new((Vec::new(), Vec::new())));
     let sink = Arc::clone(&seen);
@@ -122,16 +117,10 @@ async fn code_output_and_the_end_of_stderr_are_reported() {
     assert_eq!(code(&report), 7);
     assert_eq!(report.stderr_tail, "nope\n");
     let out = inline(&report);
-    assert!(
-        out.starts_with("out\nsh ") && out.trim_end().ends_with(&nonce),
-        "{out}"
-    );
+    assert!(out.starts_with("out\nsh ") && out.trim_end().ends_with(&nonce), "{out}");
     assert!(report.ran > Duration::ZERO);
     let seen = seen.lock().unwrap();
-    assert_eq!(
-        (seen.0.as_slice(), seen.1.as_slice()),
-        (out.as_bytes(), b"no\x1b[1m\x01pe\n".as_slice())
-    );
+    assert_eq!((seen.0.as_slice(), seen.1.as_slice()), (out.as_bytes(), b"no\x1b[1m\x01pe\n".as_slice()));
 }
 
 #[tokio::test]
@@ -139,15 +128,9 @@ async fn only_the_given_environment_is_seen() {
     let mut bench = shell("");
     bench.spec.program = "env".into();
     bench.spec.args.clear();
-    bench.spec.env = vec![
-        ("PATH".into(), "/usr/bin:/bin".into()),
-        ("A".into(), "b".into()),
-    ];
+    bench.spec.env = vec![("PATH".into(), "/usr/bin:/bin".into()), ("A".into(), "b".into())];
     let out = inline(&report_of(bench.spec).await);
-    let mut names: Vec<&str> = out
-        .lines()
-        .filter_map(|line| line.split('=').next())
-        .collect();
+    let mut names: Vec<&str> = out.lines().filter_map(|line| line.split('=').next()).collect();
     names.sort_unstable();
     assert_eq!(names, ["A", "MESHWORK_NONCE", "PATH"]);
 }
@@ -171,10 +154,7 @@ async fn what_left_the_group_is_ended() {
     ] {
         let begun = Instant::now();
         assert_eq!(code(&report_of(shell(script).spec).await), 3, "{script}");
-        assert!(
-            begun.elapsed() < DEFAULT_GRACE,
-            "{script} should not need SIGKILL"
-        );
+        assert!(begun.elapsed() < DEFAULT_GRACE, "{script} should not need SIGKILL");
     }
 }
 
@@ -195,12 +175,7 @@ async fn a_leftover_that_ignores_sigterm_is_killed_after_the_grace() {
 async fn an_escaped_process_with_a_scrubbed_environment_is_known_by_the_pipe_it_holds() {
     let report = report_of(shell("env -i setsid sleep 1000 & echo $!").spec).await;
     let pid: i32 = inline(&report).trim().parse().unwrap();
-    in_time(async {
-        while is_running(pid) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    until(|| !(is_running(pid))).await;
 }
 
 #[tokio::test]
@@ -215,10 +190,7 @@ async fn a_timeout_ends_it() {
 #[tokio::test]
 async fn stop_lets_it_finish_and_kill_does_not() {
     let script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done";
-    for (end, out) in [
-        (ProcessHandle::stop as fn(&ProcessHandle), "ready\nbye\n"),
-        (ProcessHandle::kill, "ready\n"),
-    ] {
+    for (end, out) in [(ProcessHandle::stop as fn(&ProcessHandle), "ready\nbye\n"), (ProcessHandle::kill, "ready\n")] {
         let mut bench = shell(script);
         let ready = ready(&mut bench.spec);
         let (handle, future) = start(bench.spec);
@@ -248,17 +220,20 @@ async fn one_that_ignores_sigterm_is_killed_after_the_grace() {
     assert!(asked.elapsed() >= Duration::from_millis(100));
 }
 
-async fn until_state(pid: u32, state: char) {
+/// Looks again and again until it holds, with a deadline.
+async fn until(mut holds: impl FnMut() -> bool) {
     in_time(async {
-        let marker = format!(") {state} ");
-        while !std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .unwrap_or_default()
-            .contains(&marker)
-        {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        let mut look = tokio::time::interval(Duration::from_millis(2));
+        while !holds() {
+            look.tick().await;
         }
     })
     .await;
+}
+
+async fn until_state(pid: u32, state: char) {
+    let marker = format!(") {state} ");
+    until(|| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default().contains(&marker)).await;
 }
 
 #[tokio::test]
@@ -278,10 +253,7 @@ async fn pause_stops_the_group_and_resume_lets_it_go_on() {
         handle.resume();
     };
     let (report, ()) = in_time(async { tokio::join!(future, steer) }).await;
-    assert_eq!(
-        (code(&report), inline(&report).as_str()),
-        (0, "ready\ndone\n")
-    );
+    assert_eq!((code(&report), inline(&report).as_str()), (0, "ready\ndone\n"));
 }
 
 #[tokio::test]
@@ -313,39 +285,23 @@ async fn input_of_any_length_is_fed_or_not_wanted() {
         let mut bench = shell(script);
         bench.spec.stdin = input;
         let report = report_of(bench.spec).await;
-        assert_eq!(
-            (code(&report), inline(&report).trim()),
-            (0, out),
-            "{script}"
-        );
+        assert_eq!((code(&report), inline(&report).trim()), (0, out), "{script}");
     }
 }
 
 #[tokio::test]
 async fn long_output_goes_to_a_file_and_its_usage_is_taken_off() {
     let input: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_be_bytes).collect();
-    let mut bench =
-        shell(r#"cat; echo; echo '{"meshwork":{"usage":{"inputTokens":5,"outputTokens":6}}}'"#);
+    let mut bench = shell(r#"cat; echo; echo '{"meshwork":{"usage":{"inputTokens":5,"outputTokens":6}}}'"#);
     bench.spec.stdin = input.clone().into();
     let mut report = report_of(bench.spec).await;
     assert_eq!(code(&report), 0);
     let usage = report.stdout.take_usage().unwrap();
-    assert_eq!(
-        usage,
-        Some(Usage {
-            input_tokens: 5,
-            output_tokens: 6
-        })
-    );
-    let Stdout::File { path, len } = &report.stdout else {
-        panic!("{report:?}")
-    };
+    assert_eq!(usage, Some(Usage { input_tokens: 5, output_tokens: 6 }));
+    let Stdout::File { path, len } = &report.stdout else { panic!("{report:?}") };
     let written = std::fs::read(path).unwrap();
     assert_eq!(*len, written.len() as u64);
-    assert!(
-        written.strip_suffix(b"\n") == Some(&input),
-        "the output changed on its way"
-    );
+    assert!(written.strip_suffix(b"\n") == Some(&input), "the output changed on its way");
     assert!(path.starts_with(bench.dir.path()));
 }
 
@@ -354,13 +310,8 @@ async fn too_much_output_ends_it() {
     let mut bench = shell("yes");
     bench.spec.limits.stdout_bytes = 100_000;
     let report = report_of(bench.spec).await;
-    assert!(
-        matches!(report.ended, Ended::OutputLimit { limit: 100_000 }),
-        "{report:?}"
-    );
-    let Stdout::File { path, len: 100_000 } = &report.stdout else {
-        panic!("{report:?}")
-    };
+    assert!(matches!(report.ended, Ended::OutputLimit { limit: 100_000 }), "{report:?}");
+    let Stdout::File { path, len: 100_000 } = &report.stdout else { panic!("{report:?}") };
     assert_eq!(std::fs::metadata(path).unwrap().len(), 100_000);
 }
 
@@ -369,10 +320,7 @@ async fn output_that_cannot_be_kept_ends_it() {
     let mut bench = shell("yes");
     bench.spec.spill_dir = bench.dir.path().join("missing");
     let report = report_of(bench.spec).await;
-    assert!(
-        matches!(report.ended, Ended::OutputUnsaved { .. }),
-        "{report:?}"
-    );
+    assert!(matches!(report.ended, Ended::OutputUnsaved { .. }), "{report:?}");
 }
 
 #[tokio::test]
@@ -382,17 +330,10 @@ async fn a_signal_from_outside_is_told_apart() {
     let (handle, future) = start(bench.spec);
     let outside = async {
         ready.notified().await;
-        kill(
-            Pid::from_raw(handle.pid().unwrap().cast_signed()),
-            Signal::SIGKILL,
-        )
-        .unwrap();
+        kill(Pid::from_raw(handle.pid().unwrap().cast_signed()), Signal::SIGKILL).unwrap();
     };
     let (report, ()) = in_time(async { tokio::join!(future, outside) }).await;
-    assert!(
-        matches!(report.ended, Ended::Signalled { signal: 9 }),
-        "{report:?}"
-    );
+    assert!(matches!(report.ended, Ended::Signalled { signal: 9 }), "{report:?}");
 }
 
 fn start_error(report: &ProcessReport) -> String {
@@ -407,10 +348,7 @@ async fn what_cannot_start_says_why() {
     let mut bench = shell("");
     bench.spec.program = "no-such-program".into();
     let error = start_error(&report_of(bench.spec).await);
-    assert!(
-        error.contains("\"no-such-program\" was not found") && error.contains("PATH"),
-        "{error}"
-    );
+    assert!(error.contains("\"no-such-program\" was not found") && error.contains("PATH"), "{error}");
 
     let mut bench = shell("");
     bench.spec.cwd = bench.dir.path().join("nowhere");
@@ -450,12 +388,7 @@ async fn dropping_the_future_kills_everything() {
         .await;
         assert!(carriers(&nonce).len() >= 2);
     }
-    in_time(async {
-        while !carriers(&nonce).is_empty() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
+    until(|| carriers(&nonce).is_empty()).await;
     // Never polled: the same.
     let bench = shell("sleep 1000");
     let nonce = bench.spec.nonce.clone();
@@ -476,35 +409,18 @@ async fn leftovers_of_an_earlier_run_are_ended_and_nothing_else() {
             .spawn()
             .unwrap();
         let mut scrubbed = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut scrubbed)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut scrubbed).unwrap();
         (child, scrubbed.trim().parse::<i32>().unwrap())
     };
     let ((mut ours, scrubbed), (mut not_ours, _)) = (stray(&dead), stray(&other));
-    in_time(async {
-        while carriers(&dead).len() < 2 || carriers(&other).len() < 2 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
+    until(|| !(carriers(&dead).len() < 2 || carriers(&other).len() < 2)).await;
     // All that runs here is younger than this program.
     assert_eq!(end_leftovers(dead.swarm()), []);
     let ended = leftovers::end_older_than(dead.swarm(), u64::MAX);
     assert!(ended.len() >= 2, "{ended:?}");
-    assert!(
-        ended
-            .iter()
-            .all(|leftover| leftover.ended && leftover.attempt == dead.attempt()),
-        "{ended:?}"
-    );
+    assert!(ended.iter().all(|leftover| leftover.ended && leftover.attempt == dead.attempt()), "{ended:?}");
     assert_eq!(carriers(&dead), Vec::<String>::new());
-    in_time(async {
-        while is_running(scrubbed) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
+    until(|| !(is_running(scrubbed))).await;
     assert!(is_running(not_ours.id().cast_signed()));
     ours.wait().ok();
     assert!(!leftovers::end_older_than(other.swarm(), u64::MAX).is_empty());
@@ -519,11 +435,7 @@ async fn live_attempts_are_no_leftovers() {
     let (handle, future) = start(bench.spec);
     let look = async {
         ready.notified().await;
-        assert!(
-            !leftovers::end_older_than(&swarm, u64::MAX)
-                .iter()
-                .any(|found| Some(found.pid) == handle.pid())
-        );
+        assert!(!leftovers::end_older_than(&swarm, u64::MAX).iter().any(|found| Some(found.pid) == handle.pid()));
         handle.kill();
     };
     let (report, ()) = in_time(async { tokio::join!(future, look) }).await;

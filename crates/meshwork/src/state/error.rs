@@ -99,19 +99,12 @@ impl StateError {
 }
 
 fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(
-        || "another process".to_owned(),
-        |pid| format!("process {pid}"),
-    )
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 fn listed(known: &[String]) -> String {
     const SHOWN: usize = 5;
-    let shown: Vec<_> = known
-        .iter()
-        .take(SHOWN)
-        .map(|id| format!("{id:?}"))
-        .collect();
+    let shown: Vec<_> = known.iter().take(SHOWN).map(|id| format!("{id:?}")).collect();
     match (known.len(), known.len().saturating_sub(SHOWN)) {
         (0, _) => "is none".to_owned(),
         (1, _) => format!("is {}", shown.join(", ")),

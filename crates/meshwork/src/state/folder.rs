@@ -21,10 +21,7 @@ pub struct StateFolder {
 
 impl StateFolder {
     pub(super) fn new(root: &Path, id: &str) -> Result<Self, IdError> {
-        Ok(Self {
-            id: id.to_owned(),
-            path: root.join(encode(id)?),
-        })
+        Ok(Self { id: id.to_owned(), path: root.join(encode(id)?) })
     }
 
     /// The swarm's id.
@@ -132,9 +129,7 @@ impl StateFolder {
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(0o600);
         options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
-        options
-            .open(&path)
-            .map_err(|error| StateError::io("open", &path, error))
+        options.open(&path).map_err(|error| StateError::io("open", &path, error))
     }
 
     /// Where the log of a peer is.
@@ -164,14 +159,9 @@ impl StateFolder {
         match fs::read_to_string(&path) {
             Ok(text) => {
                 let digits = text.trim_end();
-                let right = digits.len() == 2 * NONCE_BYTES
-                    && digits.bytes().all(|b| b.is_ascii_hexdigit());
+                let right = digits.len() == 2 * NONCE_BYTES && digits.bytes().all(|b| b.is_ascii_hexdigit());
                 let what = format!("expected {} hexadecimal digits", 2 * NONCE_BYTES);
-                if right {
-                    Ok(digits.to_owned())
-                } else {
-                    Err(StateError::Damaged { what, path })
-                }
+                if right { Ok(digits.to_owned()) } else { Err(StateError::Damaged { what, path }) }
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let digits = random_digits::<NONCE_BYTES>(&path)?;
@@ -207,13 +197,8 @@ impl StateFolder {
 /// Random bytes as hexadecimal digits.
 pub(super) fn random_digits<const BYTES: usize>(path: &Path) -> Result<String, StateError> {
     let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        StateError::io(
-            "find random bytes for",
-            path,
-            std::io::Error::other(error.to_string()),
-        )
-    })?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| StateError::io("find random bytes for", path, std::io::Error::other(error.to_string())))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -222,29 +207,20 @@ pub(super) fn private_folder(path: &Path) -> Result<(), StateError> {
     let about = match fs::metadata(path) {
         Ok(about) => about,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-                .map_err(|error| match error.kind() {
-                    // Something that is no folder, here or above.
-                    ErrorKind::AlreadyExists => StateError::NotAFolder {
-                        path: path.to_owned(),
-                    },
-                    _ => StateError::io("create", path, error),
-                });
+            return DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| match error.kind() {
+                // Something that is no folder, here or above.
+                ErrorKind::AlreadyExists => StateError::NotAFolder { path: path.to_owned() },
+                _ => StateError::io("create", path, error),
+            });
         }
         Err(error) => return Err(StateError::io("look at", path, error)),
     };
     if !about.is_dir() {
-        return Err(StateError::NotAFolder {
-            path: path.to_owned(),
-        });
+        return Err(StateError::NotAFolder { path: path.to_owned() });
     }
     if about.permissions().mode() & 0o077 != 0 {
         let private = Permissions::from_mode(0o700);
-        fs::set_permissions(path, private)
-            .map_err(|error| StateError::io("make private", path, error))?;
+        fs::set_permissions(path, private).map_err(|error| StateError::io("make private", path, error))?;
     }
     Ok(())
 }
@@ -260,11 +236,7 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StateErr
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&new, path)?;

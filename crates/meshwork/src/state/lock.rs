@@ -44,21 +44,11 @@ impl FolderLock {
 
     fn try_take(folder: &Path, path: &Path) -> Result<Self, StateError> {
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600);
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
         options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
-        let mut file = options
-            .open(path)
-            .map_err(|error| StateError::io("lock", path, error))?;
+        let mut file = options.open(path).map_err(|error| StateError::io("lock", path, error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                file,
-                folder: folder.to_owned(),
-            }),
+            Ok(()) => Ok(Self { file, folder: folder.to_owned() }),
             Err(TryLockError::WouldBlock) => {
                 let holder = read_holder(&mut file);
                 Err(StateError::Locked {
@@ -73,10 +63,7 @@ impl FolderLock {
 
     /// Writes who holds it. Whoever reads in between finds an empty file and says "another process".
     fn sign(&self, path: &Path, since: SystemTime) -> Result<(), StateError> {
-        let millis = since
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
+        let millis = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let text = format!("{} {millis}\n", std::process::id());
         let mut file = &self.file;
         file.rewind()
@@ -93,9 +80,7 @@ impl FolderLock {
 }
 
 fn same_file(file: &File, path: &Path) -> Result<bool, StateError> {
-    let ours = file
-        .metadata()
-        .map_err(|error| StateError::io("look at", path, error))?;
+    let ours = file.metadata().map_err(|error| StateError::io("look at", path, error))?;
     match path.symlink_metadata() {
         Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
         // Moved away, and nothing is there yet: opening it again says what to make of that.

@@ -104,31 +104,18 @@ impl StateRoot {
             if folder.exists() {
                 return Ok(Chosen { folder, note: None });
             }
-            let known: Vec<_> = self
-                .swarms()?
-                .into_iter()
-                .map(|entry| entry.folder.id)
-                .collect();
-            return Err(StateError::UnknownSwarm {
-                id: id.to_owned(),
-                dir: self.dir.clone(),
-                known,
-            });
+            let known: Vec<_> = self.swarms()?.into_iter().map(|entry| entry.folder.id).collect();
+            return Err(StateError::UnknownSwarm { id: id.to_owned(), dir: self.dir.clone(), known });
         }
         let swarms = self.swarms()?;
         let count = swarms.len();
         let Some(newest) = swarms.into_iter().next() else {
-            return Err(StateError::NoSwarm {
-                dir: self.dir.clone(),
-            });
+            return Err(StateError::NoSwarm { dir: self.dir.clone() });
         };
         let folder = newest.folder;
         let note = (count > 1).then(|| {
             let id = folder.id();
-            format!(
-                "{count} swarms in {}; this is {id:?}, started last (choose with --swarm)",
-                self.dir.display()
-            )
+            format!("{count} swarms in {}; this is {id:?}, started last (choose with --swarm)", self.dir.display())
         });
         Ok(Chosen { folder, note })
     }

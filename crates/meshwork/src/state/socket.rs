@@ -43,26 +43,18 @@ pub(super) fn prepare(folder: &Path, short: &Path) -> Result<PathBuf, StateError
     let private = short.join(format!("meshwork-{}", random_digits::<8>(folder)?));
     let socket = private.join(NAME);
     if !fits(&socket) {
-        let source = std::io::Error::new(
-            ErrorKind::InvalidFilename,
-            "the path is too long for a socket",
-        );
+        let source = std::io::Error::new(ErrorKind::InvalidFilename, "the path is too long for a socket");
         return Err(StateError::io("bind a socket at", &socket, source));
     }
     // Not `recursive`: a folder that is there already is somebody else's.
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&private)
-        .map_err(|error| StateError::io("create", &private, error))?;
+    DirBuilder::new().mode(0o700).create(&private).map_err(|error| StateError::io("create", &private, error))?;
     write_atomically(&folder.join(RECORD), socket.as_os_str().as_bytes())?;
     Ok(socket)
 }
 
 /// See [`super::StateFolder::socket`].
 pub(super) fn find(folder: &Path) -> PathBuf {
-    recorded(folder)
-        .filter(|socket| socket.parent().is_some_and(is_private))
-        .unwrap_or_else(|| folder.join(NAME))
+    recorded(folder).filter(|socket| socket.parent().is_some_and(is_private)).unwrap_or_else(|| folder.join(NAME))
 }
 
 /// See [`super::StateFolder::remove_socket`]. What can't be removed is in nobody's way.
@@ -96,9 +88,7 @@ fn fits(socket: &Path) -> bool {
 /// A real folder of this user that nobody else may enter.
 fn is_private(folder: &Path) -> bool {
     folder.symlink_metadata().is_ok_and(|about| {
-        about.is_dir()
-            && about.mode().trailing_zeros() >= 6
-            && about.uid() == nix::unistd::geteuid().as_raw()
+        about.is_dir() && about.mode().trailing_zeros() >= 6 && about.uid() == nix::unistd::geteuid().as_raw()
     })
 }
 
@@ -108,10 +98,7 @@ fn clear(socket: &Path) -> Result<(), StateError> {
         Ok(about) if about.file_type().is_socket() => {
             fs::remove_file(socket).map_err(|error| StateError::io("remove", socket, error))
         }
-        Ok(_) => Err(StateError::Damaged {
-            what: "expected a socket".to_owned(),
-            path: socket.to_owned(),
-        }),
+        Ok(_) => Err(StateError::Damaged { what: "expected a socket".to_owned(), path: socket.to_owned() }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StateError::io("look at", socket, error)),
     }

@@ -38,18 +38,10 @@ fn a_locked_folder_names_its_holder() {
     };
     assert_eq!((*pid, *since), (Some(std::process::id()), Some(at(5))));
     assert_eq!(path, folder.path());
-    assert!(
-        refusal
-            .to_string()
-            .contains(&std::process::id().to_string())
-    );
+    assert!(refusal.to_string().contains(&std::process::id().to_string()));
     drop(held);
     assert!(!folder.is_locked().unwrap());
-    assert_eq!(
-        folder.holder().unwrap().since,
-        at(5),
-        "who had it stays known"
-    );
+    assert_eq!(folder.holder().unwrap().since, at(5), "who had it stays known");
     folder.lock(at(9)).unwrap();
 }
 
@@ -61,14 +53,7 @@ fn a_holder_that_has_not_signed_yet_is_another_process() {
     let theirs = File::create(folder.path().join("lock")).unwrap();
     theirs.try_lock().unwrap();
     let refusal = folder.lock(at(9)).unwrap_err();
-    assert!(matches!(
-        refusal,
-        StateError::Locked {
-            pid: None,
-            since: None,
-            ..
-        }
-    ));
+    assert!(matches!(refusal, StateError::Locked { pid: None, since: None, .. }));
 }
 
 #[test]
@@ -102,10 +87,7 @@ fn a_nonce_is_made_once() {
     let held_too = other.lock(at(1)).unwrap();
     assert_ne!(other.nonce(&held_too).unwrap(), nonce);
     fs::write(folder.path().join("nonce"), "xyz").unwrap();
-    assert!(matches!(
-        folder.nonce(&held),
-        Err(StateError::Damaged { .. })
-    ));
+    assert!(matches!(folder.nonce(&held), Err(StateError::Damaged { .. })));
 }
 
 #[test]
@@ -127,33 +109,19 @@ fn a_fresh_start_keeps_the_old_folder_beside_it() {
     let folder = root.folder("one").unwrap();
     let (held, kept) = folder.fresh(at(1)).unwrap();
     assert_eq!(kept, None, "there was nothing");
-    assert!(matches!(
-        folder.fresh(at(2)),
-        Err(StateError::Locked { .. })
-    ));
-    assert_eq!(
-        fs::read_dir(root.dir()).unwrap().count(),
-        1,
-        "nothing was moved"
-    );
+    assert!(matches!(folder.fresh(at(2)), Err(StateError::Locked { .. })));
+    assert_eq!(fs::read_dir(root.dir()).unwrap().count(), 1, "nothing was moved");
     folder.write_report(b"first", &held).unwrap();
     drop(held);
     let (held, kept) = folder.fresh(at(3)).unwrap();
     assert_eq!(kept.unwrap(), root.dir().join("one.old-1"));
-    assert_eq!(
-        fs::read(root.dir().join("one.old-1/report.json")).unwrap(),
-        b"first"
-    );
+    assert_eq!(fs::read(root.dir().join("one.old-1/report.json")).unwrap(), b"first");
     assert!(!folder.report().exists());
     assert!(matches!(folder.lock(at(4)), Err(StateError::Locked { .. })));
     drop(held);
     let (_held, kept) = folder.fresh(at(5)).unwrap();
     assert_eq!(kept.unwrap(), root.dir().join("one.old-2"));
-    assert_eq!(
-        root.swarms().unwrap().len(),
-        1,
-        "what is kept aside is no swarm"
-    );
+    assert_eq!(root.swarms().unwrap().len(), 1, "what is kept aside is no swarm");
 }
 
 #[test]
@@ -175,15 +143,8 @@ fn the_swarm_that_is_meant_is_found() {
     fs::write(root.dir().join("file"), "").unwrap();
     symlink(root.dir().join("a"), root.dir().join("link")).unwrap();
     let swarms = root.swarms().unwrap();
-    let found: Vec<_> = swarms
-        .iter()
-        .map(|entry| (entry.folder.id(), entry.started))
-        .collect();
-    let expected = [
-        (&long[..], Some(at(30))),
-        ("b/c", Some(at(20))),
-        ("a", Some(at(10))),
-    ];
+    let found: Vec<_> = swarms.iter().map(|entry| (entry.folder.id(), entry.started)).collect();
+    let expected = [(&long[..], Some(at(30))), ("b/c", Some(at(20))), ("a", Some(at(10)))];
     assert_eq!(found, expected);
 
     let chosen = root.choose(None).unwrap();
@@ -201,22 +162,13 @@ fn a_file_where_a_folder_should_be_is_refused() {
     let (dir, root) = place();
     fs::write(root.dir(), "in the way").unwrap();
     let folder = root.folder("one").unwrap();
-    assert!(matches!(
-        folder.lock(at(1)),
-        Err(StateError::NotAFolder { .. })
-    ));
+    assert!(matches!(folder.lock(at(1)), Err(StateError::NotAFolder { .. })));
     assert!(matches!(root.swarms(), Err(StateError::NotAFolder { .. })));
     let root = StateRoot::new(dir.path());
     let folder = root.folder(".meshwork").unwrap();
     fs::write(folder.path(), "in the way").unwrap();
-    assert!(matches!(
-        folder.lock(at(1)),
-        Err(StateError::NotAFolder { .. })
-    ));
-    assert!(matches!(
-        folder.fresh(at(1)),
-        Err(StateError::NotAFolder { .. })
-    ));
+    assert!(matches!(folder.lock(at(1)), Err(StateError::NotAFolder { .. })));
+    assert!(matches!(folder.fresh(at(1)), Err(StateError::NotAFolder { .. })));
 }
 
 #[test]
@@ -224,15 +176,9 @@ fn what_the_system_forbids_is_said() {
     // As root nothing is unreadable, so the mapping is tested and not the system.
     let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
     let refusal = StateError::io("list", Path::new("x"), denied);
-    assert_eq!(
-        refusal.to_string(),
-        "not permitted to list x; nothing was changed"
-    );
+    assert_eq!(refusal.to_string(), "not permitted to list x; nothing was changed");
     let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-    assert!(matches!(
-        StateError::io("write", Path::new("x"), full),
-        StateError::Full { .. }
-    ));
+    assert!(matches!(StateError::io("write", Path::new("x"), full), StateError::Full { .. }));
 }
 
 #[test]
@@ -250,10 +196,7 @@ fn a_socket_lies_in_the_folder_while_its_path_is_short() {
     folder.remove_socket(&held);
     assert!(!path.exists());
     fs::write(&path, "no socket").unwrap();
-    assert!(matches!(
-        folder.prepare_socket(&held),
-        Err(StateError::Damaged { .. })
-    ));
+    assert!(matches!(folder.prepare_socket(&held), Err(StateError::Damaged { .. })));
 }
 
 #[test]

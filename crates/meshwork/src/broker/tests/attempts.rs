@@ -175,7 +175,7 @@ async fn a_dead_letter_holds_its_attempt_until_what_it_sent_is_closed() {
     let sends_and_hangs = Handler::new(|context, _| async move {
         drop(context.send("c", "first", nothing()).await?);
         // A while later, so that c's message has time left when b's has none.
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        let _later = tokio::time::timeout(Duration::from_secs(10), std::future::pending::<()>()).await;
         drop(context.send("c", "second", nothing()).await?);
         std::future::pending().await
     });

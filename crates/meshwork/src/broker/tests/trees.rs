@@ -23,47 +23,24 @@ struct Node {
 impl Node {
     fn from(payload: &[u8]) -> Self {
         let number = |at: usize| u64::from_le_bytes(payload[at..at + 8].try_into().unwrap());
-        Self {
-            attempt: number(0),
-            depth: number(8),
-            seed: number(16),
-        }
+        Self { attempt: number(0), depth: number(8), seed: number(16) }
     }
 
     fn payload(&self) -> Bytes {
-        [self.attempt, self.depth, self.seed]
-            .iter()
-            .flat_map(|n| n.to_le_bytes())
-            .collect()
+        [self.attempt, self.depth, self.seed].iter().flat_map(|n| n.to_le_bytes()).collect()
     }
 
     /// None to three, not deeper than allowed.
     fn children(&self) -> Vec<Node> {
         let (attempt, depth) = (self.attempt, self.depth);
         let count = if depth == 0 { 0 } else { self.seed % 4 };
-        let seed = |child: u64| {
-            (self.seed ^ child)
-                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-                .rotate_left(23)
-        };
-        (0..count)
-            .map(|child| Node {
-                attempt,
-                depth: depth - 1,
-                seed: seed(child),
-            })
-            .collect()
+        let seed = |child: u64| (self.seed ^ child).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
+        (0..count).map(|child| Node { attempt, depth: depth - 1, seed: seed(child) }).collect()
     }
 
     async fn send(&self, context: &Context, in_flight: &InFlight) -> Result<Sent, SendError> {
         in_flight[self.attempt as usize].fetch_add(1, Ordering::SeqCst);
-        context
-            .send(
-                &format!("peer-{}", self.seed % PEERS),
-                "node",
-                self.payload(),
-            )
-            .await
+        context.send(&format!("peer-{}", self.seed % PEERS), "node", self.payload()).await
     }
 }
 
@@ -93,11 +70,7 @@ async fn grow(roots: Vec<Vec<u64>>) {
             let key = attempt(attempt_index as u64);
             let body = broker.attempt_started("root", key);
             for seed in seeds {
-                let node = Node {
-                    attempt: key.task,
-                    depth: 6,
-                    seed,
-                };
+                let node = Node { attempt: key.task, depth: 6, seed };
                 drop(node.send(&body, &in_flight).await.unwrap());
             }
             (key, broker.body_ended(key).open)

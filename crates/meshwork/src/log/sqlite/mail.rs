@@ -45,12 +45,7 @@ impl Mail {
     ///
     /// # Errors
     /// [`LogError::MailboxFull`], [`LogError::TooLarge`], [`LogError::Full`], [`LogError::Closed`]: not stored.
-    pub fn put(
-        &self,
-        peer: &str,
-        id: &str,
-        bytes: Bytes,
-    ) -> BoxFuture<'static, Result<bool, LogError>> {
+    pub fn put(&self, peer: &str, id: &str, bytes: Bytes) -> BoxFuture<'static, Result<bool, LogError>> {
         if let Err(error) = check_size(&bytes) {
             return future::ready(Err(error)).boxed();
         }
@@ -63,14 +58,9 @@ impl Mail {
     ///
     /// # Errors
     /// [`LogError::Closed`], or what the database says.
-    pub fn unread(
-        &self,
-        peer: &str,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Vec<Letter>, LogError>> {
+    pub fn unread(&self, peer: &str, limit: usize) -> BoxFuture<'static, Result<Vec<Letter>, LogError>> {
         let peer = peer.to_owned();
-        self.shared
-            .with_reader(move |reader| reader.unread(&peer, limit))
+        self.shared.with_reader(move |reader| reader.unread(&peer, limit))
     }
 
     /// Marks the letters of `peer` up to and including number `up_to` as read; answers how many it were.
@@ -91,12 +81,7 @@ impl Mail {
     }
 }
 
-pub(super) fn unread(
-    connection: &Connection,
-    path: &Path,
-    peer: &str,
-    limit: usize,
-) -> Result<Vec<Letter>, LogError> {
+pub(super) fn unread(connection: &Connection, path: &Path, peer: &str, limit: usize) -> Result<Vec<Letter>, LogError> {
     let read = || {
         let sql = "SELECT number, id, bytes FROM mail WHERE peer = ? AND bytes IS NOT NULL ORDER BY number LIMIT ?";
         let mut statement = connection.prepare_cached(sql)?;
@@ -115,8 +100,7 @@ pub(super) fn unread(
 
 pub(super) fn counts(connection: &Connection, path: &Path) -> Result<Vec<(String, u64)>, LogError> {
     let read = || {
-        let sql =
-            "SELECT peer, count(*) FROM mail WHERE bytes IS NOT NULL GROUP BY peer ORDER BY peer";
+        let sql = "SELECT peer, count(*) FROM mail WHERE bytes IS NOT NULL GROUP BY peer ORDER BY peer";
         let mut statement = connection.prepare_cached(sql)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, schema::number(row, 1)?)))?;
         rows.collect::<rusqlite::Result<Vec<_>>>()

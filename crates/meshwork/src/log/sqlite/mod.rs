@@ -114,10 +114,7 @@ impl SqliteLog {
 
     fn start(path: PathBuf) -> Result<Self, LogError> {
         let connection = schema::open_for_writing(&path)?;
-        let (progress, _) = watch::channel(Progress {
-            last: schema::last(&connection, &path)?,
-            closed: false,
-        });
+        let (progress, _) = watch::channel(Progress { last: schema::last(&connection, &path)?, closed: false });
         let shared = Arc::new(Shared {
             path,
             queue: Queue::new(),
@@ -126,10 +123,7 @@ impl SqliteLog {
             readers: Mutex::new(Some(Vec::new())),
         });
         let writer = writer::spawn(connection, &shared)?;
-        Ok(Self {
-            shared,
-            writer: Some(writer),
-        })
+        Ok(Self { shared, writer: Some(writer) })
     }
 
     /// The database file.
@@ -209,11 +203,7 @@ impl Log for SqliteLog {
 
     fn last(&self) -> BoxFuture<'static, Result<u64, LogError>> {
         let progress = *self.shared.progress.borrow();
-        let last = if progress.closed {
-            Err(LogError::Closed)
-        } else {
-            Ok(progress.last)
-        };
+        let last = if progress.closed { Err(LogError::Closed) } else { Ok(progress.last) };
         future::ready(last).boxed()
     }
 
@@ -326,20 +316,14 @@ impl Recent {
     fn add(&mut self, stored: Vec<Stored>) {
         for stored in stored {
             // After a commit that failed and stored all the same, a position never came by here.
-            if self
-                .batches
-                .back()
-                .is_some_and(|newest| newest.seq + 1 != stored.seq)
-            {
+            if self.batches.back().is_some_and(|newest| newest.seq + 1 != stored.seq) {
                 *self = Self::default();
             }
             self.bytes += stored.bytes.len();
             self.batches.push_back(stored);
         }
         // The newest one stays even if it alone is over the limit: tails that keep up are about to take it.
-        while self.batches.len() > 1
-            && (self.bytes > RECENT_BYTES || self.batches.len() > RECENT_BATCHES)
-        {
+        while self.batches.len() > 1 && (self.bytes > RECENT_BYTES || self.batches.len() > RECENT_BATCHES) {
             if let Some(oldest) = self.batches.pop_front() {
                 self.bytes -= oldest.bytes.len();
             }

@@ -96,25 +96,16 @@ struct Requests {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self {
-            waiting: Arc::default(),
-            room: Arc::new(Semaphore::new(ROOM_KIB as usize)),
-        }
+        Self { waiting: Arc::default(), room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
     }
 
     /// Hands work over, now if there is room, else when there is. The number is what the work answers with.
     pub(super) fn push(&self, work: Work) -> BoxFuture<'static, Result<u64, LogError>> {
-        let kib = u32::try_from(work.bytes().div_ceil(1024))
-            .unwrap_or(ROOM_KIB)
-            .min(ROOM_KIB);
+        let kib = u32::try_from(work.bytes().div_ceil(1024)).unwrap_or(ROOM_KIB).min(ROOM_KIB);
         let (answer, answered) = oneshot::channel();
         let answered = async { answered.await.unwrap_or(Err(LogError::Closed)) };
         if let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(kib) {
-            let request = Request {
-                work,
-                answer,
-                _room: room,
-            };
+            let request = Request { work, answer, _room: room };
             return match self.waiting.push(request) {
                 Ok(()) => answered.boxed(),
                 Err(error) => future::ready(Err(error)).boxed(),
@@ -124,15 +115,8 @@ impl Queue {
         let waiting = Arc::clone(&self.waiting);
         async move {
             // The semaphore is never closed.
-            let room = room
-                .acquire_many_owned(kib)
-                .await
-                .map_err(|_| LogError::Closed)?;
-            waiting.push(Request {
-                work,
-                answer,
-                _room: room,
-            })?;
+            let room = room.acquire_many_owned(kib).await.map_err(|_| LogError::Closed)?;
+            waiting.push(Request { work, answer, _room: room })?;
             answered.await
         }
         .boxed()
@@ -143,11 +127,7 @@ impl Queue {
     pub(super) fn next_group(&self) -> Option<Vec<Request>> {
         let mut requests = self.waiting.lock();
         while requests.queue.is_empty() && !requests.closed {
-            requests = self
-                .waiting
-                .bell
-                .wait(requests)
-                .unwrap_or_else(PoisonError::into_inner);
+            requests = self.waiting.bell.wait(requests).unwrap_or_else(PoisonError::into_inner);
         }
         let mut room = GROUP_BYTES;
         let fitting = requests.queue.iter().take_while(|request| {

@@ -34,11 +34,7 @@ impl LogReader {
         let found = schema::identity(&connection, &path)?;
         if found < schema::SUPPORTED {
             let supported = schema::SUPPORTED;
-            return Err(LogError::OlderSchema {
-                found,
-                supported,
-                path,
-            });
+            return Err(LogError::OlderSchema { found, supported, path });
         }
         Ok(Self { connection, path })
     }
@@ -99,15 +95,10 @@ impl LogReader {
         let says = |error: rusqlite::Error| self.says(&error);
         let sql = "SELECT seq, checksum, bytes FROM batch WHERE seq = ?";
         let mut statement = self.connection.prepare_cached(sql).map_err(says)?;
-        let mut rows = statement
-            .query([i64::try_from(seq).unwrap_or(-1)])
-            .map_err(says)?;
+        let mut rows = statement.query([i64::try_from(seq).unwrap_or(-1)]).map_err(says)?;
         match rows.next().map_err(says)? {
             Some(row) => self.checked("batch", seq, row),
-            None => Err(LogError::Missing {
-                seq,
-                last: self.last()?,
-            }),
+            None => Err(LogError::Missing { seq, last: self.last()? }),
         }
     }
 
@@ -194,7 +185,7 @@ impl LogReader {
 
 fn blob<'row>(row: &'row rusqlite::Row<'_>, column: usize) -> rusqlite::Result<&'row [u8]> {
     let value = row.get_ref(column)?;
-    value.as_blob().map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, value.data_type(), Box::new(error))
-    })
+    value
+        .as_blob()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, value.data_type(), Box::new(error)))
 }

@@ -53,9 +53,7 @@ pub(super) fn inspect(path: &Path) -> Result<Option<u32>, LogError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("open", path, &error)),
     };
-    let about = file
-        .metadata()
-        .map_err(|error| io_error("look at", path, &error))?;
+    let about = file.metadata().map_err(|error| io_error("look at", path, &error))?;
     if !about.is_file() {
         return Err(not_a_database(path, "not a regular file"));
     }
@@ -79,23 +77,14 @@ pub(super) fn inspect(path: &Path) -> Result<Option<u32>, LogError> {
     };
     // With a write-ahead log beside it the main file may be behind its own header.
     if !has_wal(path) && about.len() < pages * page {
-        let what = format!(
-            "{} bytes long, its header says {}",
-            about.len(),
-            pages * page
-        );
+        let what = format!("{} bytes long, its header says {}", about.len(), pages * page);
         return Err(damaged(path, what));
     }
     Ok(Some(version))
 }
 
 fn u32_at(header: &[u8; 100], place: usize) -> u32 {
-    u32::from_be_bytes([
-        header[place],
-        header[place + 1],
-        header[place + 2],
-        header[place + 3],
-    ])
+    u32::from_be_bytes([header[place], header[place + 1], header[place + 2], header[place + 3]])
 }
 
 fn judge(path: &Path, application_id: u32, version: u32) -> Result<(), LogError> {
@@ -107,11 +96,7 @@ fn judge(path: &Path, application_id: u32, version: u32) -> Result<(), LogError>
         });
     }
     if version > SUPPORTED {
-        return Err(LogError::NewerSchema {
-            found: version,
-            supported: SUPPORTED,
-            path: path.to_owned(),
-        });
+        return Err(LogError::NewerSchema { found: version, supported: SUPPORTED, path: path.to_owned() });
     }
     Ok(())
 }
@@ -150,9 +135,7 @@ fn folder_of(path: &Path) -> &Path {
 fn create_at(path: &Path) -> Result<(), LogError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    options
-        .open(path)
-        .map_err(|error| io_error("create", path, &error))?;
+    options.open(path).map_err(|error| io_error("create", path, &error))?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let made = (|| {
         // Without a write-ahead log: identity and schema are to be in the main file, where `inspect` looks.
@@ -207,17 +190,11 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LogError> {
     if version > 0 {
         no_holes(&connection, path)?;
     }
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(says)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(says)?;
     if mode != "wal" {
         let detail = format!("this file system allows no write-ahead log (journal mode {mode})");
         let path = path.to_owned();
-        return Err(LogError::Io {
-            what: "open",
-            path,
-            detail,
-        });
+        return Err(LogError::Io { what: "open", path, detail });
     }
     let set_up = || {
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -229,9 +206,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LogError> {
     if version < SUPPORTED {
         migrate(&mut connection, version).map_err(says)?;
         // The new version is to be in the main file, where `inspect` looks.
-        connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(says)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(says)?;
     }
     Ok(connection)
 }
@@ -254,11 +229,7 @@ pub(super) fn quick_check(connection: &Connection, path: &Path) -> Result<(), Lo
     let found: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| sqlite_error(&error, path, "check"))?;
-    if found == "ok" {
-        Ok(())
-    } else {
-        Err(damaged(path, found))
-    }
+    if found == "ok" { Ok(()) } else { Err(damaged(path, found)) }
 }
 
 /// The position of the last batch.
@@ -279,15 +250,11 @@ pub(super) fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result
 pub(super) fn no_holes(connection: &Connection, path: &Path) -> Result<(), LogError> {
     let says = |error: rusqlite::Error| sqlite_error(&error, path, "read");
     let last = last(connection, path)?;
-    let count: u64 = connection
-        .query_row("SELECT count(*) FROM batch", [], |row| number(row, 0))
-        .map_err(says)?;
+    let count: u64 = connection.query_row("SELECT count(*) FROM batch", [], |row| number(row, 0)).map_err(says)?;
     if count == last {
         return Ok(());
     }
-    let mut statement = connection
-        .prepare("SELECT seq FROM batch ORDER BY seq")
-        .map_err(says)?;
+    let mut statement = connection.prepare("SELECT seq FROM batch ORDER BY seq").map_err(says)?;
     let mut rows = statement.query([]).map_err(says)?;
     let mut after = 0;
     while let Some(row) = rows.next().map_err(says)? {
@@ -301,10 +268,7 @@ pub(super) fn no_holes(connection: &Connection, path: &Path) -> Result<(), LogEr
             _ => return Err(damaged(path, format!("a batch at position {found}"))),
         }
     }
-    Err(damaged(
-        path,
-        format!("{count} batches, the last at position {last}"),
-    ))
+    Err(damaged(path, format!("{count} batches, the last at position {last}")))
 }
 
 /// What an error of SQLite means for the log.
@@ -312,10 +276,7 @@ pub(super) fn sqlite_error(error: &rusqlite::Error, path: &Path, what: &'static 
     let path: PathBuf = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => LogError::Full { path },
-        Some(ErrorCode::NotADatabase) => LogError::NotADatabase {
-            what: error.to_string(),
-            path,
-        },
+        Some(ErrorCode::NotADatabase) => LogError::NotADatabase { what: error.to_string(), path },
         Some(ErrorCode::DatabaseCorrupt) => damaged(&path, error.to_string()),
         Some(ErrorCode::ConstraintViolation) => LogError::OtherWriter { path },
         _ => match error {
@@ -323,11 +284,7 @@ pub(super) fn sqlite_error(error: &rusqlite::Error, path: &Path, what: &'static 
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..) => damaged(&path, error.to_string()),
-            _ => LogError::Io {
-                what,
-                path,
-                detail: error.to_string(),
-            },
+            _ => LogError::Io { what, path, detail: error.to_string() },
         },
     }
 }
@@ -338,10 +295,7 @@ pub(super) fn damaged(path: &Path, what: String) -> LogError {
 }
 
 fn not_a_database(path: &Path, what: &str) -> LogError {
-    LogError::NotADatabase {
-        what: what.to_owned(),
-        path: path.to_owned(),
-    }
+    LogError::NotADatabase { what: what.to_owned(), path: path.to_owned() }
 }
 
 fn io_error(what: &'static str, path: &Path, error: &std::io::Error) -> LogError {

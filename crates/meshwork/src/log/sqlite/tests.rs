@@ -53,17 +53,8 @@ impl Scene {
     }
 
     fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        let entries = fs::read_dir(self.folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap());
-        entries
-            .map(|entry| {
-                (
-                    entry.file_name().into_string().unwrap(),
-                    fs::read(entry.path()).unwrap(),
-                )
-            })
-            .collect()
+        let entries = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
     }
 
     /// Opening is refused and leaves everything as it is.
@@ -96,16 +87,11 @@ fn large(number: u8) -> Bytes {
 }
 
 fn place_of(haystack: &[u8], needle: &[u8]) -> usize {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
-        .unwrap()
+    haystack.windows(needle.len()).position(|window| window == needle).unwrap()
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future)
-        .await
-        .unwrap()
+    tokio::time::timeout(Duration::from_secs(20), future).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,12 +132,7 @@ async fn a_killed_log_has_everything_that_was_acknowledged() {
     let again = killed.open();
     assert_eq!(again.last().await, Ok(20));
     again.append(large(21)).await.unwrap();
-    let all: Vec<_> = again
-        .tail(1)
-        .take(21)
-        .map(|stored| stored.unwrap().bytes)
-        .collect()
-        .await;
+    let all: Vec<_> = again.tail(1).take(21).map(|stored| stored.unwrap().bytes).collect().await;
     assert!(all.into_iter().eq((1..=21).map(large)));
 }
 
@@ -196,11 +177,7 @@ async fn somebody_else_reads_while_it_is_written() {
     }
     let seen = within(follower).await.unwrap();
     assert!(seen.iter().map(|stored| stored.seq).eq(1..=200));
-    assert!(
-        seen.into_iter()
-            .map(|stored| stored.bytes)
-            .eq((1..=200).map(large))
-    );
+    assert!(seen.into_iter().map(|stored| stored.bytes).eq((1..=200).map(large)));
 }
 
 #[tokio::test]
@@ -237,10 +214,7 @@ async fn what_is_no_database_is_refused() {
     assert!(matches!(scene.refuses(), LogError::NotADatabase { .. }));
     for content in ["", "short", &"[swarm]\n".repeat(100)] {
         fs::write(scene.path(), content).unwrap();
-        assert!(
-            matches!(scene.refuses(), LogError::NotADatabase { .. }),
-            "{content:?}"
-        );
+        assert!(matches!(scene.refuses(), LogError::NotADatabase { .. }), "{content:?}");
     }
     let folder = Scene::new();
     let refusal = SqliteLog::open(folder.folder.path()).unwrap_err();
@@ -251,11 +225,7 @@ async fn what_is_no_database_is_refused() {
 async fn a_database_of_another_program_is_refused() {
     let scene = Scene::new();
     scene.sql("CREATE TABLE theirs (a); PRAGMA application_id = 77");
-    let refusal = LogError::ForeignDatabase {
-        found: 77,
-        expected: schema::APPLICATION_ID,
-        path: scene.path(),
-    };
+    let refusal = LogError::ForeignDatabase { found: 77, expected: schema::APPLICATION_ID, path: scene.path() };
     assert_eq!(scene.refuses(), refusal);
 }
 
@@ -263,11 +233,7 @@ async fn a_database_of_another_program_is_refused() {
 async fn a_newer_schema_is_refused() {
     let scene = Scene::of_ten().await;
     scene.sql("PRAGMA user_version = 99");
-    let refusal = LogError::NewerSchema {
-        found: 99,
-        supported: schema::SUPPORTED,
-        path: scene.path(),
-    };
+    let refusal = LogError::NewerSchema { found: 99, supported: schema::SUPPORTED, path: scene.path() };
     assert_eq!(scene.refuses(), refusal);
     assert_eq!(LogReader::open(scene.path()).unwrap_err(), refusal);
 }
@@ -281,10 +247,7 @@ async fn a_newer_schema_in_the_write_ahead_log_is_refused() {
     let killed = scene.killed();
     let before = killed.files();
     let refusal = SqliteLog::open(killed.path()).unwrap_err();
-    assert!(
-        matches!(refusal, LogError::NewerSchema { found: 99, .. }),
-        "{refusal}"
-    );
+    assert!(matches!(refusal, LogError::NewerSchema { found: 99, .. }), "{refusal}");
     let after = killed.files();
     for name in ["swarm.db", "swarm.db-wal"] {
         assert_eq!(after[name], before[name], "{name}");
@@ -294,10 +257,7 @@ async fn a_newer_schema_in_the_write_ahead_log_is_refused() {
 #[tokio::test]
 async fn an_empty_database_of_version_0_is_migrated() {
     let scene = Scene::new();
-    let ours = format!(
-        "PRAGMA application_id = {}; PRAGMA user_version = 0",
-        schema::APPLICATION_ID
-    );
+    let ours = format!("PRAGMA application_id = {}; PRAGMA user_version = 0", schema::APPLICATION_ID);
     scene.sql(&ours);
     let refusal = LogReader::open(scene.path()).unwrap_err();
     assert!(matches!(refusal, LogError::OlderSchema { found: 0, .. }));
@@ -311,20 +271,12 @@ async fn an_empty_database_of_version_0_is_migrated() {
 #[tokio::test]
 async fn a_migration_that_fails_changes_nothing() {
     let scene = Scene::new();
-    let ours = format!(
-        "PRAGMA application_id = {}; CREATE TABLE meta (odd)",
-        schema::APPLICATION_ID
-    );
+    let ours = format!("PRAGMA application_id = {}; CREATE TABLE meta (odd)", schema::APPLICATION_ID);
     scene.sql(&ours);
     assert!(SqliteLog::open(scene.path()).is_err());
     let connection = rusqlite::Connection::open(scene.path()).unwrap();
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(
-        tables, 1,
-        "the tables before `meta` were made in the same transaction"
-    );
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1, "the tables before `meta` were made in the same transaction");
     assert_eq!(schema::inspect(&scene.path()), Ok(Some(0)));
 }
 
@@ -333,10 +285,7 @@ async fn a_truncated_database_is_refused() {
     let scene = Scene::of_ten().await;
     scene.change(|bytes| bytes.truncate(bytes.len() - 4096));
     assert!(matches!(scene.refuses(), LogError::Damaged { .. }));
-    assert!(matches!(
-        LogReader::open(scene.path()),
-        Err(LogError::Damaged { .. })
-    ));
+    assert!(matches!(LogReader::open(scene.path()), Err(LogError::Damaged { .. })));
 }
 
 /// Overwrites the pages of the table in which the rows of batches start.
@@ -363,10 +312,7 @@ async fn damage_is_looked_for_after_an_unclean_end() {
     log.append(large(11)).await.unwrap();
     let killed = scene.killed();
     killed.change(|bytes| {
-        let overflow = bytes
-            .chunks_mut(4096)
-            .find(|page| page[4..104] == [5; 100])
-            .unwrap();
+        let overflow = bytes.chunks_mut(4096).find(|page| page[4..104] == [5; 100]).unwrap();
         overflow.fill(0xA5);
     });
     assert!(matches!(killed.refuses(), LogError::Damaged { .. }));
@@ -379,10 +325,7 @@ async fn a_changed_byte_is_noticed_when_it_is_read() {
         let place = place_of(bytes, &[5; 200]);
         bytes[place + 100] ^= 1;
     });
-    let damaged = LogError::Checksum {
-        what: "batch 5".to_owned(),
-        path: scene.path(),
-    };
+    let damaged = LogError::Checksum { what: "batch 5".to_owned(), path: scene.path() };
     let log = scene.open();
     assert_eq!(log.read(4).await, Ok(large(4)));
     assert_eq!(log.read(5).await, Err(damaged.clone()));
@@ -418,18 +361,11 @@ async fn a_hole_is_refused() {
 async fn a_damaged_snapshot_is_passed_over() {
     let scene = Scene::of_ten().await;
     let log = scene.open();
-    log.save_snapshot(3, Bytes::from("the older"))
-        .await
-        .unwrap();
-    log.save_snapshot(7, Bytes::from("the newer"))
-        .await
-        .unwrap();
+    log.save_snapshot(3, Bytes::from("the older")).await.unwrap();
+    log.save_snapshot(7, Bytes::from("the newer")).await.unwrap();
     log.close().await.unwrap();
     scene.sql("UPDATE snapshot SET bytes = x'00' WHERE seq = 7");
-    assert_eq!(
-        scene.open().load_snapshot().await,
-        Ok(Some((3, Bytes::from("the older"))))
-    );
+    assert_eq!(scene.open().load_snapshot().await, Ok(Some((3, Bytes::from("the older")))));
     scene.sql("UPDATE snapshot SET bytes = x'00'");
     assert_eq!(scene.open().load_snapshot().await, Ok(None));
 }
@@ -441,9 +377,7 @@ async fn a_full_disk_refuses_and_stays_usable() {
     let pages = log.limit_pages(0).await.unwrap();
     assert!(pages > 1000);
     let used = fs::metadata(scene.path()).unwrap().len() / 4096;
-    log.limit_pages(u32::try_from(used).unwrap() + 4)
-        .await
-        .unwrap();
+    log.limit_pages(u32::try_from(used).unwrap() + 4).await.unwrap();
     let full = LogError::Full { path: scene.path() };
     let huge = Bytes::from(vec![0; 100_000]);
     assert_eq!(log.append(huge.clone()).await, Err(full.clone()));
@@ -470,12 +404,7 @@ async fn a_second_writer_is_noticed() {
     assert_eq!(one.read(11).await, Ok(large(11)));
     // It goes on behind what the other has written, and its tail sees that too.
     two.append(large(12)).await.unwrap();
-    let tail: Vec<_> = two
-        .tail(10)
-        .take(3)
-        .map(|stored| stored.unwrap().bytes)
-        .collect()
-        .await;
+    let tail: Vec<_> = two.tail(10).take(3).map(|stored| stored.unwrap().bytes).collect().await;
     assert_eq!(tail, [large(10), large(11), large(12)]);
 }
 
@@ -489,41 +418,21 @@ async fn letters_wait_until_they_are_read() {
     assert_eq!(mail.put("ann", "m2", letter("two")).await, Ok(true));
     assert_eq!(mail.put("bob", "m1", letter("to bob")).await, Ok(true));
     assert_eq!(mail.put("ann", "m1", letter("again")).await, Ok(false));
-    assert_eq!(
-        mail.put("ann", "m3", Bytes::new()).await,
-        Ok(true),
-        "an empty letter is one"
-    );
-    assert_eq!(
-        mail.count_unread().await,
-        Ok(vec![("ann".to_owned(), 3), ("bob".to_owned(), 1)])
-    );
+    assert_eq!(mail.put("ann", "m3", Bytes::new()).await, Ok(true), "an empty letter is one");
+    assert_eq!(mail.count_unread().await, Ok(vec![("ann".to_owned(), 3), ("bob".to_owned(), 1)]));
     drop(log);
     let log = scene.open();
     let mail = log.mail();
     let unread = mail.unread("ann", 2).await.unwrap();
-    let content: Vec<_> = unread
-        .iter()
-        .map(|letter| (&letter.id[..], &letter.bytes[..]))
-        .collect();
+    let content: Vec<_> = unread.iter().map(|letter| (&letter.id[..], &letter.bytes[..])).collect();
     assert_eq!(content, [("m1", &b"one"[..]), ("m2", b"two")]);
     assert_eq!(mail.mark_read("ann", unread[1].number).await, Ok(2));
     assert_eq!(mail.mark_read("ann", unread[1].number).await, Ok(0));
-    assert_eq!(
-        mail.put("ann", "m2", letter("late copy")).await,
-        Ok(false),
-        "read, and still known"
-    );
-    assert_eq!(
-        mail.count_unread().await,
-        Ok(vec![("ann".to_owned(), 1), ("bob".to_owned(), 1)])
-    );
+    assert_eq!(mail.put("ann", "m2", letter("late copy")).await, Ok(false), "read, and still known");
+    assert_eq!(mail.count_unread().await, Ok(vec![("ann".to_owned(), 1), ("bob".to_owned(), 1)]));
     assert_eq!(mail.unread("ann", 10).await.unwrap()[0].id, "m3");
     log.close().await.unwrap();
-    assert_eq!(
-        mail.put("ann", "m9", letter("late")).await,
-        Err(LogError::Closed)
-    );
+    assert_eq!(mail.put("ann", "m9", letter("late")).await, Err(LogError::Closed));
     assert_eq!(mail.unread("ann", 1).await, Err(LogError::Closed));
 }
 
@@ -536,10 +445,7 @@ async fn a_mailbox_has_a_limit() {
     for stored in within(future::join_all(letters)).await {
         assert_eq!(stored, Ok(true));
     }
-    let refusal = LogError::MailboxFull {
-        peer: "ann".to_owned(),
-        limit: MAILBOX_LIMIT,
-    };
+    let refusal = LogError::MailboxFull { peer: "ann".to_owned(), limit: MAILBOX_LIMIT };
     assert_eq!(mail.put("ann", "more", Bytes::new()).await, Err(refusal));
     assert_eq!(mail.put("bob", "more", Bytes::new()).await, Ok(true));
     let first = mail.unread("ann", 1).await.unwrap()[0].number;
@@ -555,10 +461,7 @@ async fn values_are_kept_beside_the_log() {
     log.set_meta("swarm", Bytes::from("one")).await.unwrap();
     log.set_meta("swarm", Bytes::from("two")).await.unwrap();
     log.close().await.unwrap();
-    assert_eq!(
-        scene.open().meta("swarm").await,
-        Ok(Some(Bytes::from("two")))
-    );
+    assert_eq!(scene.open().meta("swarm").await, Ok(Some(Bytes::from("two"))));
 }
 
 /// 64 MiB pass through a log whose tail keeps up, while the write-ahead log is written back in between.
@@ -573,9 +476,7 @@ async fn the_write_ahead_log_does_not_grow_with_the_log() {
             answer.unwrap();
         }
     }
-    let wal = fs::metadata(scene.folder.path().join("swarm.db-wal"))
-        .unwrap()
-        .len();
+    let wal = fs::metadata(scene.folder.path().join("swarm.db-wal")).unwrap().len();
     assert!(wal <= 48 * 1024 * 1024, "{wal} bytes");
     assert_eq!(log.last().await, Ok(64));
 }

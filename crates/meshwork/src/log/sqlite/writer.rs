@@ -21,10 +21,7 @@ const CHECKPOINT_BUSY: usize = 32 * 1024 * 1024;
 const COMMIT_BYTES: usize = 3 * 4096;
 
 /// Starts the thread that owns `connection`.
-pub(super) fn spawn(
-    connection: Connection,
-    shared: &Arc<Shared>,
-) -> Result<JoinHandle<()>, LogError> {
+pub(super) fn spawn(connection: Connection, shared: &Arc<Shared>) -> Result<JoinHandle<()>, LogError> {
     let mut writer = Writer {
         connection,
         shared: Arc::clone(shared),
@@ -41,14 +38,11 @@ pub(super) fn spawn(
         let _closing = closing;
         writer.run();
     };
-    thread::Builder::new()
-        .name("meshwork-log".to_owned())
-        .spawn(body)
-        .map_err(|error| LogError::Io {
-            what: "start the writer of",
-            path: shared.path.clone(),
-            detail: error.to_string(),
-        })
+    thread::Builder::new().name("meshwork-log".to_owned()).spawn(body).map_err(|error| LogError::Io {
+        what: "start the writer of",
+        path: shared.path.clone(),
+        detail: error.to_string(),
+    })
 }
 
 /// Tells everybody that the writer has ended, however it did.
@@ -57,9 +51,7 @@ struct Closing(Arc<Shared>);
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.queue.abandon();
-        self.0
-            .progress
-            .send_modify(|progress| progress.closed = true);
+        self.0.progress.send_modify(|progress| progress.closed = true);
     }
 }
 
@@ -136,13 +128,10 @@ impl Writer {
             let mut answers = Vec::with_capacity(group.len());
             for request in group {
                 let answer = step.perform(&request.work);
-                answers
-                    .push(answer.map_err(|error| schema::sqlite_error(&error, path, "write to"))?);
+                answers.push(answer.map_err(|error| schema::sqlite_error(&error, path, "write to"))?);
             }
             let stored = step.stored;
-            transaction
-                .commit()
-                .map_err(|error| schema::sqlite_error(&error, path, "write to"))?;
+            transaction.commit().map_err(|error| schema::sqlite_error(&error, path, "write to"))?;
             Outcome { answers, stored }
         };
         self.stale = false;
@@ -158,9 +147,7 @@ impl Writer {
         self.unread = counts.into_iter().collect();
         // A commit that failed half-way may have stored its batches after all: then they are visible now.
         let last = self.last;
-        self.shared
-            .progress
-            .send_if_modified(|progress| std::mem::replace(&mut progress.last, last) != last);
+        self.shared.progress.send_if_modified(|progress| std::mem::replace(&mut progress.last, last) != last);
         self.stale = false;
         Ok(())
     }
@@ -169,26 +156,18 @@ impl Writer {
         let newest = "SELECT ifnull(max(number), 0) FROM mail";
         let old = format!("DELETE FROM mail WHERE bytes IS NULL AND number <= ({newest}) - ?");
         let trimmed = self.connection.execute(&old, [mail::READ_KEPT]);
-        trimmed
-            .map(drop)
-            .map_err(|error| schema::sqlite_error(&error, &self.shared.path, "open"))
+        trimmed.map(drop).map_err(|error| schema::sqlite_error(&error, &self.shared.path, "open"))
     }
 
     fn checkpoint_if_due(&mut self) {
         let idle = self.shared.queue.is_empty();
-        let due = if idle {
-            CHECKPOINT_IDLE
-        } else {
-            CHECKPOINT_BUSY
-        };
+        let due = if idle { CHECKPOINT_IDLE } else { CHECKPOINT_BUSY };
         if self.since_checkpoint < due {
             return;
         }
         // What a reader still looks at stays in the write-ahead log until the next time. A failure (a full disk,
         // say) costs nothing but that: everything is durable where it is.
-        let done = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         if let Err(error) = done {
             tracing::warn!(%error, "the log's write-ahead log could not be written back");
         }
@@ -197,9 +176,7 @@ impl Writer {
 
     fn finish(self) {
         self.shared.drop_readers();
-        let done = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = done {
             tracing::warn!(%error, "the log's write-ahead log stays beside it");
         }
@@ -231,9 +208,7 @@ impl Step<'_> {
             #[cfg(test)]
             Work::LimitPages(pages) => {
                 let sql = format!("PRAGMA max_page_count = {pages}");
-                self.transaction
-                    .query_row(&sql, [], |row| schema::number(row, 0))
-                    .map(Ok)
+                self.transaction.query_row(&sql, [], |row| schema::number(row, 0)).map(Ok)
             }
         }
     }
@@ -246,15 +221,9 @@ impl Step<'_> {
     fn append(&mut self, bytes: &Bytes) -> Answer {
         let seq = self.last + 1;
         let sum = checksum::of(seq, bytes);
-        self.run(
-            "INSERT INTO batch VALUES (?, ?, ?)",
-            params![seq.cast_signed(), &sum[..], &bytes[..]],
-        )?;
+        self.run("INSERT INTO batch VALUES (?, ?, ?)", params![seq.cast_signed(), &sum[..], &bytes[..]])?;
         self.last = seq;
-        self.stored.push(Stored {
-            seq,
-            bytes: bytes.clone(),
-        });
+        self.stored.push(Stored { seq, bytes: bytes.clone() });
         Ok(Ok(seq))
     }
 
@@ -267,29 +236,19 @@ impl Step<'_> {
         let values = params![seq.cast_signed(), &sum[..], &bytes[..]];
         self.run("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)", values)?;
         let newest = "SELECT seq FROM snapshot ORDER BY seq DESC LIMIT 2";
-        self.run(
-            &format!("DELETE FROM snapshot WHERE seq NOT IN ({newest})"),
-            [],
-        )?;
+        self.run(&format!("DELETE FROM snapshot WHERE seq NOT IN ({newest})"), [])?;
         Ok(Ok(seq))
     }
 
     fn post(&mut self, peer: &str, id: &str, bytes: &Bytes) -> Answer {
         let known = "SELECT 1 FROM mail WHERE peer = ? AND id = ?";
         let mut statement = self.transaction.prepare_cached(known)?;
-        if statement
-            .query_row([peer, id], |_| Ok(()))
-            .optional()?
-            .is_some()
-        {
+        if statement.query_row([peer, id], |_| Ok(())).optional()?.is_some() {
             return Ok(Ok(0));
         }
         let unread = self.unread.get(peer).copied().unwrap_or(0);
         if unread >= MAILBOX_LIMIT {
-            return Ok(Err(LogError::MailboxFull {
-                peer: peer.to_owned(),
-                limit: MAILBOX_LIMIT,
-            }));
+            return Ok(Err(LogError::MailboxFull { peer: peer.to_owned(), limit: MAILBOX_LIMIT }));
         }
         let sql = "INSERT INTO mail (peer, id, bytes) VALUES (?, ?, ?)";
         let stored = self.run(sql, params![peer, id, &bytes[..]])?;
@@ -300,8 +259,7 @@ impl Step<'_> {
     fn mark_read(&mut self, peer: &str, up_to: u64) -> Answer {
         // Numbers in the database are signed; none is above the largest of those.
         let up_to = i64::try_from(up_to).unwrap_or(i64::MAX);
-        let sql =
-            "UPDATE mail SET bytes = NULL WHERE peer = ? AND number <= ? AND bytes IS NOT NULL";
+        let sql = "UPDATE mail SET bytes = NULL WHERE peer = ? AND number <= ? AND bytes IS NOT NULL";
         let read = self.run(sql, params![peer, up_to])?;
         if let Some(unread) = self.unread.get_mut(peer) {
             *unread = unread.saturating_sub(read);
