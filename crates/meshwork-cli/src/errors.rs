@@ -4,7 +4,9 @@ use crate::failure::{CliFailure, ExitCode};
 use meshwork::artifacts::ArtifactError;
 use meshwork::file::FileError;
 use meshwork::file::wfformat::ImportError;
+use meshwork::local::LocalError;
 use meshwork::log::LogError;
+use meshwork::mesh::MeshError;
 use meshwork::state::StateError;
 use meshwork::view::ReplayError;
 use std::fmt::Debug;
@@ -76,5 +78,21 @@ impl From<ArtifactError> for CliFailure {
 impl From<ImportError> for CliFailure {
     fn from(error: ImportError) -> Self {
         Self::usage(name_of(&error), error.to_string())
+    }
+}
+
+impl From<LocalError> for CliFailure {
+    fn from(error: LocalError) -> Self {
+        let code = if error.exit_code() == 2 { ExitCode::Usage } else { ExitCode::Unusable };
+        let name = match &error {
+            LocalError::State(error) => name_of(error),
+            LocalError::Log(error) => name_of(error),
+            LocalError::Artifacts(error) => name_of(error),
+            LocalError::Mesh(MeshError::Log(error)) => name_of(error),
+            LocalError::Mesh(MeshError::Refused(error)) => name_of(error),
+            LocalError::Mesh(error) => name_of(error),
+            other => name_of(other),
+        };
+        Self::new(code, name, error.to_string())
     }
 }

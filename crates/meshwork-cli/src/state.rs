@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub const STATE_FOLDER: &str = ".meshwork";
 /// The topology of this version.
 pub const TOPOLOGY: &str = "mesh";
+/// For [`SwarmLog::read_on`]: nobody wants to be told what happened.
+pub const NO_ROWS: u64 = u64::MAX;
 /// Batches are read in portions of this size: 4 MiB.
 const PORTION_BYTES: usize = 4 << 20;
 
@@ -55,7 +57,7 @@ impl SwarmChoice {
     /// Those of [`SwarmChoice::open`], and what is wrong with the log.
     pub fn read(&self) -> Result<SwarmLog, CliFailure> {
         let mut log = self.open()?;
-        log.read_on(false, |_| true)?;
+        log.read_on(NO_ROWS, |_| true)?;
         Ok(log)
     }
 }
@@ -77,12 +79,12 @@ impl SwarmLog {
         Ok(Self { folder, reader, view: View::new() })
     }
 
-    /// Reads what the log holds beyond what was read before. `each` is given the rows that are `wanted` and says
-    /// whether to go on.
+    /// Reads what the log holds beyond what was read before. `each` is given the rows of batches after `told_after`
+    /// (0: all, [`NO_ROWS`]: none) and says whether to go on.
     ///
     /// # Errors
     /// What is wrong with the log.
-    pub fn read_on(&mut self, wanted: bool, mut each: impl FnMut(EventRow) -> bool) -> Result<(), CliFailure> {
+    pub fn read_on(&mut self, told_after: u64, mut each: impl FnMut(EventRow) -> bool) -> Result<(), CliFailure> {
         loop {
             let portion = self.reader.batches(self.view.swarm().last().seq + 1, PORTION_BYTES)?;
             if portion.is_empty() {
@@ -91,7 +93,7 @@ impl SwarmLog {
             for stored in portion {
                 let seq = stored.seq;
                 let batch = decode_batch(&stored.bytes).map_err(|error| ReplayError::Codec { seq, error })?;
-                let step = self.view.step(seq, &batch, wanted).map_err(ReplayError::from)?;
+                let step = self.view.step(seq, &batch, seq > told_after).map_err(ReplayError::from)?;
                 for row in step.rows {
                     if !each(row) {
                         return Ok(());
@@ -116,22 +118,31 @@ impl SwarmLog {
         &self.reader
     }
 
-    /// The run report as of what was read.
+    /// The run report: the one that the run left, while it is about the present completion; else as of what was read.
     ///
     /// # Errors
     /// When the mailboxes cannot be read.
     pub fn report(&self) -> Result<RunReport, CliFailure> {
+        if let Some(completion) = self.view.status().completion_id {
+            let same = |report: &RunReport| report.completion_id.as_ref() == Some(&completion);
+            if let Some(report) = self.stored_report().filter(same) {
+                return Ok(report);
+            }
+        }
         Ok(self.view.report_from(&self.facts()?, self))
+    }
+
+    /// What the last run left; one that cannot be read is as good as none, since the log has it all.
+    fn stored_report(&self) -> Option<RunReport> {
+        serde_json::from_slice(&std::fs::read(self.folder.report()).ok()?).ok()
     }
 
     /// What the log does not hold: measured by the run itself and left in its report, where that is about the same
     /// round.
     fn facts(&self) -> Result<RuntimeFacts, CliFailure> {
         let status = self.view.status();
-        let stored = std::fs::read(self.folder.report()).ok();
-        let stored: Option<RunReport> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let same = |report: &RunReport| (report.round, report.started_at) == (status.round, status.started_at);
-        let mut facts = stored.filter(same).map(measured_facts).unwrap_or_default();
+        let mut facts = self.stored_report().filter(same).map(measured_facts).unwrap_or_default();
         facts.topology = Some(TOPOLOGY.to_owned());
         facts.unread_messages = Some(self.unread()?.iter().map(|(_, count)| count).sum());
         Ok(facts)

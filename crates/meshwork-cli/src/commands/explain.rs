@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
         return Err(unknown(view, &arguments.task));
     };
     let document = explanation(&log, task)
-        .ok_or_else(|| CliFailure::unusable("Damaged", format!("task {task} has no record in the log")))?;
+        .ok_or_else(|| CliFailure::unusable("Damaged", format!("task {:?} has no record in the log", arguments.task)))?;
     output::answer(arguments.format, &document, || document.human())?;
     Ok(Ending::Done)
 }

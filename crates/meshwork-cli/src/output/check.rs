@@ -56,19 +56,20 @@ impl CheckDocument {
     }
 }
 
-fn section(out: &mut String, title: &str, lines: impl ExactSizeIterator<Item = String>) {
-    list(out, title, lines.len(), lines);
-}
-
-fn list(out: &mut String, title: &str, count: usize, lines: impl Iterator<Item = String>) {
-    if count == 0 {
+/// A title and the first lines below it; nothing where there are none.
+fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    let mut lines = lines.peekable();
+    if lines.peek().is_none() {
         return;
     }
     let _ = writeln!(out, "\n{title}:");
-    for line in lines.take(LISTED) {
+    for line in lines.by_ref().take(LISTED) {
         let _ = writeln!(out, "  {}", visible(&line));
     }
-    if count > LISTED {
-        let _ = writeln!(out, "  and {} more", count - LISTED);
+    match lines.count() {
+        0 => {}
+        more => {
+            let _ = writeln!(out, "  and {more} more");
+        }
     }
 }
