@@ -6,7 +6,10 @@
 //! What this crate does not know: the inside of the core. It reads the library's view and writes nothing to a swarm
 //! but what the library is asked for.
 
-#![expect(unreachable_pub, reason = "nothing of a program can be reached from outside; `pub` marks what a module offers")]
+#![expect(
+    unreachable_pub,
+    reason = "nothing of a program can be reached from outside; `pub` marks what a module offers"
+)]
 
 mod arguments;
 mod bench;

@@ -108,10 +108,13 @@ impl ExplainDocument {
         if self.task.rejected.is_empty() {
             return;
         }
-        let row =
-            |one: &meshwork::view::RejectedReport| vec![one.position.clone(), one.outcome.word().to_owned()];
+        let row = |one: &meshwork::view::RejectedReport| vec![one.position.clone(), one.outcome.word().to_owned()];
         let rows: Vec<_> = self.task.rejected.iter().map(row).collect();
-        let _ = write!(out, "\nResults that came after their attempt was given up on:\n{}", table(&["POSITION", "SAID"], &rows));
+        let _ = write!(
+            out,
+            "\nResults that came after their attempt was given up on:\n{}",
+            table(&["POSITION", "SAID"], &rows)
+        );
     }
 
     fn verdicts(&self, out: &mut String) {

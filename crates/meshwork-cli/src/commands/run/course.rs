@@ -198,4 +198,3 @@ async fn reached(limit: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
-

@@ -26,7 +26,13 @@ pub(super) fn time_left(swarm: &Swarm) -> Option<Duration> {
         let returned = matches!(task.phase, Phase::Returned | Phase::Settled { .. } | Phase::Checking { .. });
         let whole = kind.map_or(mean, |kind| kind.mean_ms());
         // How far it is, nobody knows: on average, half.
-        let ms = if returned { 0 } else if runs { whole / 2 } else { whole };
+        let ms = if returned {
+            0
+        } else if runs {
+            whole / 2
+        } else {
+            whole
+        };
         let chain = longest[no.index()] + ms;
         left.chain = left.chain.max(chain);
         for dependency in &task.dependencies {

@@ -38,8 +38,10 @@ impl Follower {
         let runtime = Handle::current();
         let told_after = status.borrow().seq;
         let reading = Reading { told_after, log, status, progress };
-        let thread = std::thread::Builder::new().name("follower".to_owned()).spawn(move || reading.read(&runtime, orders));
-        let thread = thread.map_err(|error| CliFailure::usage("System", format!("could not start a thread: {error}")))?;
+        let thread =
+            std::thread::Builder::new().name("follower".to_owned()).spawn(move || reading.read(&runtime, orders));
+        let thread =
+            thread.map_err(|error| CliFailure::usage("System", format!("could not start a thread: {error}")))?;
         Ok(Self { told, thread })
     }
 
@@ -81,11 +83,7 @@ enum Reason {
 }
 
 impl Reading {
-    fn read(
-        mut self,
-        runtime: &Handle,
-        mut orders: mpsc::UnboundedReceiver<Told>,
-    ) -> Result<SwarmLog, CliFailure> {
+    fn read(mut self, runtime: &Handle, mut orders: mpsc::UnboundedReceiver<Told>) -> Result<SwarmLog, CliFailure> {
         let mut live = true;
         loop {
             self.read_on()?;

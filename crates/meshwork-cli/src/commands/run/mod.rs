@@ -129,10 +129,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
         // Orphans are then looked for in /proc.
         tracing::warn!(%error, "orphans of attempts are not adopted");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliFailure::usage("System", format!("could not start threads: {error}; nothing was created")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        CliFailure::usage("System", format!("could not start threads: {error}; nothing was created"))
+    })?;
     runtime.block_on(async {
         let options = LocalOptions { program: std::env::current_exe().ok(), fresh: arguments.fresh };
         let swarm = LocalSwarm::start(&file, &arguments.file_folder()?, &root, options).await?;
@@ -168,8 +167,7 @@ fn refuse_early(arguments: &Arguments, file: &SwarmFile, root: &Path) -> Result<
 
 fn say_what_is_to_come(arguments: &Arguments, file: &SwarmFile, check: &CheckReport) {
     let count = |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let (tasks, peers, slots) =
-        (count(check.tasks, "task"), count(check.peers, "peer"), count(check.slots, "slot"));
+    let (tasks, peers, slots) = (count(check.tasks, "task"), count(check.peers, "peer"), count(check.slots, "slot"));
     arguments.say(&format!("swarm {:?}: {tasks}, {peers} with {slots}", file.swarm.id));
     for warning in check.topology.warnings.iter().chain(&check.warnings) {
         arguments.say(&format!("warning: {warning}"));

@@ -165,9 +165,7 @@ impl Picture {
 
     fn time_left(&mut self, swarm: &Swarm) -> Option<Duration> {
         let since_made = |made: &Estimate| made.made.elapsed();
-        let fresh = self.estimated.as_ref().filter(|made| {
-            since_made(made) < (made.took * ESTIMATE_PAUSE).max(SUM_UP)
-        });
+        let fresh = self.estimated.as_ref().filter(|made| since_made(made) < (made.took * ESTIMATE_PAUSE).max(SUM_UP));
         if let Some(made) = fresh {
             // Meanwhile time goes on.
             return made.left.map(|left| left.saturating_sub(since_made(made)));

@@ -46,12 +46,20 @@ impl Tally {
                 let outcome = row.outcome.filter(|outcome| *outcome != OutcomeWord::Ok)?;
                 let said = row.detail.as_deref().map_or(String::new(), |error| format!(": {}", last_line(error)));
                 let (task, attempt, word) = (visible(task), running.attempt, outcome.word());
-                Some((false, format!("{task}: attempt {attempt} {word} after {} on {}{said}", duration(took), visible(&running.peer))))
+                Some((
+                    false,
+                    format!(
+                        "{task}: attempt {attempt} {word} after {} on {}{said}",
+                        duration(took),
+                        visible(&running.peer)
+                    ),
+                ))
             }
             EventKind::TaskClosed => {
                 let outcome = row.outcome?;
                 let took = self.took.remove(task);
-                let took = took.map_or(String::new(), |(ms, peer)| format!(" in {} on {}", duration(ms), visible(&peer)));
+                let took =
+                    took.map_or(String::new(), |(ms, peer)| format!(" in {} on {}", duration(ms), visible(&peer)));
                 Some((outcome == OutcomeWord::Ok, format!("{} {}{took}", visible(task), outcome.word())))
             }
             _ => None,
