@@ -1,0 +1,34 @@
+//! `resume`: a paused peer of a live swarm goes on.
+
+use super::place;
+use crate::ending::Ending;
+use crate::failure::CliFailure;
+use crate::output::Format;
+use crate::state::SwarmChoice;
+use meshwork::control::Request;
+use meshwork::view::visible;
+
+/// What `resume` is told.
+#[derive(clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  meshwork resume reviewer-1
+  meshwork resume reviewer-1 --swarm nightly")]
+pub(crate) struct Arguments {
+    /// The peer
+    #[arg(value_name = "PEER")]
+    peer: String,
+    #[command(flatten)]
+    swarm: SwarmChoice,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// Has it decided.
+pub(super) fn run(arguments: Arguments) -> Result<Ending, CliFailure> {
+    let done = format!("{} goes on", visible(&arguments.peer));
+    let request = Request::Resume { peer: arguments.peer };
+    place::decide(&arguments.swarm, &request, arguments.format, &done)?;
+    Ok(Ending::Done)
+}
