@@ -20,7 +20,8 @@ pub(super) fn decision(setting: &Setting) -> Result<Vec<Figure>, String> {
     let mut seq = swarm.last().seq;
     let mut running = std::collections::VecDeque::new();
     for n in 0..count {
-        let spec = TaskSpec { requires: vec![format!("c{}", n * 7 % CAPABILITIES)], ..task(format!("t{n}"), Vec::new()) };
+        let spec =
+            TaskSpec { requires: vec![format!("c{}", n * 7 % CAPABILITIES)], ..task(format!("t{n}"), Vec::new()) };
         let submission = Submission { tasks: vec![spec], parent: None, more: false };
         let op = Op::Submit(submission);
         seq += 1;
@@ -43,10 +44,7 @@ pub(super) fn decision(setting: &Setting) -> Result<Vec<Figure>, String> {
     let p50 = percentile(&mut samples, 50.0);
     let p99 = percentile(&mut samples, 99.0);
     let name = |what: &str| format!("task submitted → assigned, {PEERS} peers, {CAPABILITIES} capabilities, {what}");
-    Ok(vec![
-        Figure::of(name("p50"), "µs", vec![p50]),
-        Figure::of(name("p99"), "µs", vec![p99]).against("50 µs", 50.0),
-    ])
+    Ok(vec![Figure::of(name("p50"), "µs", vec![p50]), Figure::of(name("p99"), "µs", vec![p99]).against("50 µs", 50.0)])
 }
 
 fn returned(task: meshwork_core::TaskNo, grant: meshwork_core::Grant) -> Op {

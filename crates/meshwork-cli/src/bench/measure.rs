@@ -44,7 +44,15 @@ impl Figure {
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
         let median = median(&values);
-        Self { name: name.into(), unit, median, min: at(0), max: at(values.len().saturating_sub(1)), runs: values.len(), reference: None }
+        Self {
+            name: name.into(),
+            unit,
+            median,
+            min: at(0),
+            max: at(values.len().saturating_sub(1)),
+            runs: values.len(),
+            reference: None,
+        }
     }
 
     pub(crate) fn against(mut self, name: impl Into<String>, value: f64) -> Self {
@@ -89,9 +97,10 @@ pub(crate) fn syncs_a_second(dir: &Path) -> std::io::Result<f64> {
 /// Resident memory of this process, in bytes.
 pub(crate) fn resident() -> std::io::Result<f64> {
     let text = std::fs::read_to_string("/proc/self/status")?;
-    let kib = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).and_then(|line| {
-        line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()
-    });
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
     kib.map(|kib| kib * 1024.0).ok_or_else(|| std::io::Error::other("no VmRSS in /proc/self/status"))
 }
 
@@ -123,12 +132,8 @@ fn short(value: f64) -> String {
     match value.abs() {
         v if v >= 1_000.0 => {
             let digits = format!("{value:.0}");
-            let groups: Vec<&str> = digits
-                .as_bytes()
-                .rchunks(3)
-                .rev()
-                .map(|group| std::str::from_utf8(group).unwrap_or("?"))
-                .collect();
+            let groups: Vec<&str> =
+                digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or("?")).collect();
             groups.join(",")
         }
         v if v >= 10.0 => format!("{value:.1}"),

@@ -17,7 +17,9 @@ use serde::Serialize;
 
 /// Measure this machine: tasks a second, completion, decisions, restarts, memory.
 #[derive(Args, Debug)]
-#[command(after_help = "EXAMPLES:\n  meshwork bench                      everything, in the sizes of docs/benchmarks.md\n  meshwork bench flat dag             only these\n  meshwork bench shell --runs 5       five counted runs\n  meshwork bench flat --tasks 10000   a smaller size\n  meshwork bench --format json > figures.json")]
+#[command(
+    after_help = "EXAMPLES:\n  meshwork bench                      everything, in the sizes of docs/benchmarks.md\n  meshwork bench flat dag             only these\n  meshwork bench shell --runs 5       five counted runs\n  meshwork bench flat --tasks 10000   a smaller size\n  meshwork bench --format json > figures.json"
+)]
 pub struct BenchArgs {
     /// What to measure; everything when none is named.
     #[arg(value_enum)]
@@ -89,15 +91,7 @@ struct Document {
 /// # Errors
 /// When something could not be run at all; a slow figure is no error.
 pub fn run(args: &BenchArgs) -> Result<(), String> {
-    let all = [
-        What::Flat,
-        What::Dag,
-        What::Shell,
-        What::Completion,
-        What::Decision,
-        What::Restart,
-        What::Scale,
-    ];
+    let all = [What::Flat, What::Dag, What::Shell, What::Completion, What::Decision, What::Restart, What::Scale];
     let chosen: Vec<What> = if args.what.is_empty() { all.to_vec() } else { args.what.clone() };
     let temporary = std::env::temp_dir().join(format!("meshwork-bench-{}", std::process::id()));
     let dir = args.dir.clone().unwrap_or(temporary.clone());

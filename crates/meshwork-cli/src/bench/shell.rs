@@ -52,8 +52,7 @@ fn meshwork(setting: &Setting, count: u32) -> Result<f64, String> {
 fn xargs(count: u32) -> Result<f64, String> {
     let fail = |error: std::io::Error| format!("could not run xargs: {error}");
     let started = Instant::now();
-    let mut child =
-        Command::new("xargs").args(["-P10", "-n1", "true"]).stdin(Stdio::piped()).spawn().map_err(fail)?;
+    let mut child = Command::new("xargs").args(["-P10", "-n1", "true"]).stdin(Stdio::piped()).spawn().map_err(fail)?;
     let mut lines = String::new();
     for n in 0..count {
         lines.push_str(&format!("{n}\n"));

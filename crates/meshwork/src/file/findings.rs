@@ -102,7 +102,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The known word nearest to `word`, if one is near enough to have been meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Beyond this length a comparison costs more than it tells.
     const LONGEST: usize = 256;
     if word.len() > LONGEST {

@@ -37,6 +37,7 @@ pub use check::{
 };
 pub use decode::MAX_INPUT_DEPTH;
 pub use error::{Code, FileError, MAX_PROBLEMS, Problem};
+pub use findings::nearest;
 pub use ids::{IdError, MAX_ID_BYTES, check_id};
 pub use init::template;
 pub use model::{

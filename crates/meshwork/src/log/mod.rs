@@ -24,7 +24,7 @@ mod tail;
 pub use error::LogError;
 pub use faulty::{FaultPlan, Faulty};
 pub use memory::MemoryLog;
-pub use sqlite::{Letter, LogReader, MAILBOX_LIMIT, Mail, SqliteLog};
+pub use sqlite::{Letter, LogReader, MAILBOX_LIMIT, Mail, SqliteLog, sqlite_version};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;

@@ -26,7 +26,7 @@ pub struct Leftover {
     pub attempt: String,
     /// Its command's name, for a message.
     pub command: String,
-    /// False when it was still there after ten seconds, or may not be signalled by us.
+    /// False when it was still there after ten seconds, may not be signalled by us, or was only looked for.
     pub ended: bool,
 }
 
@@ -40,6 +40,14 @@ pub struct Leftover {
 pub fn end_leftovers(swarm_nonce: &str) -> Vec<Leftover> {
     let before = procfs::stat(Pid::this().as_raw()).map_or(0, |own| own.started);
     end_older_than(swarm_nonce, before)
+}
+
+/// The same processes, only looked for: nothing is signalled, and each is told of as not ended.
+#[must_use]
+pub fn find_leftovers(swarm_nonce: &str) -> Vec<Leftover> {
+    let before = procfs::stat(Pid::this().as_raw()).map_or(0, |own| own.started);
+    let found = find(swarm_nonce, before, &own_line(), &mut BTreeSet::new());
+    found.into_iter().map(|(_, _, leftover)| Leftover { ended: false, ..leftover }).collect()
 }
 
 /// Processes that were found, by id and start time.

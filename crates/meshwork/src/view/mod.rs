@@ -26,7 +26,7 @@ pub use report::{
     TokenSavingsReport, WorthReport,
 };
 pub use tables::{PeersTable, StatusTable, SwarmState, TaskCounts, TasksTable};
-pub use text::visible;
+pub use text::{duration, table, visible};
 
 use bytes::Bytes;
 use meshwork_core::{Applied, Batch, CodecError, LogFault, Op, Position, Swarm, TaskNo, TaskSpec};

@@ -40,7 +40,7 @@ pub(super) fn clock(ms: u64) -> String {
 }
 
 /// A length of time in the units that it is best read in.
-pub(super) fn duration(ms: u64) -> String {
+pub fn duration(ms: u64) -> String {
     let seconds = ms / 1_000;
     match ms {
         0..1_000 => format!("{ms} ms"),
@@ -51,7 +51,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// Rows under headings, in columns that line up. A heading that starts with `>` is for numbers: to the right.
-pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let heads = headings.iter().map(|heading| heading.trim_start_matches('>').to_owned()).collect::<Vec<_>>();
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| visible(cell).into_owned()).collect()).collect();

@@ -44,6 +44,12 @@ const RECENT_BATCHES: usize = 8192;
 /// Connections for reading that are kept open: more readers at once open and close their own.
 const IDLE_READERS: usize = 4;
 
+/// The version of the SQLite that is built in, such as `3.51.3`.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// The log of one swarm in one SQLite database.
 ///
 /// Dropping it stores what was handed over and waits for the writer thread, as [`Log::close`] does.
