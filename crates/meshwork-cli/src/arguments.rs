@@ -1,5 +1,6 @@
 //! What can be asked: the commands, and how a call that is none is answered.
 
+use crate::acting::Acting;
 use crate::bench::{BenchArgs, BenchFormat};
 use crate::commands::{
     artifacts, check, completions, doctor, events, explain, import, init, peers, report, run, schema, status, tasks,
@@ -66,6 +67,8 @@ pub enum Command {
     Init(init::Arguments),
     /// Look whether this machine, and a swarm on it, is in order
     Doctor(doctor::Arguments),
+    #[command(flatten)]
+    Act(Acting),
     /// Measure this machine
     Bench(BenchArgs),
     /// Completions for a shell
@@ -86,6 +89,7 @@ impl Command {
             Self::Artifacts(arguments) => arguments.error_format(),
             Self::Report(arguments) => arguments.format,
             Self::Doctor(arguments) => arguments.format,
+            Self::Act(acting) => acting.format(),
             Self::Bench(arguments) if arguments.format == BenchFormat::Json => Format::Json,
             Self::Bench(_) => Format::Human,
             Self::Import(_) | Self::Schema(_) | Self::Init(_) | Self::Completions(_) => Format::Human,

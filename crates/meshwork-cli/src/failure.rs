@@ -3,15 +3,11 @@
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Exit codes of the contracts, section 3, other than 0 and 130.
+/// Exit codes of the contracts, section 3, for what could not be done; the others are [`Ending`](crate::ending::Ending)s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
-    /// It was done, and some task failed.
-    TaskFailed = 1,
     /// Usage or configuration: nothing was started or created.
     Usage = 2,
-    /// Not finished: no peer can run what is left, or a limit was reached.
-    NotFinished = 3,
     /// The log, the broker or the swarm's node is unusable.
     Unusable = 4,
 }

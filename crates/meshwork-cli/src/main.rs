@@ -11,6 +11,7 @@
     reason = "nothing of a program can be reached from outside; `pub` marks what a module offers"
 )]
 
+mod acting;
 mod arguments;
 mod bench;
 mod commands;

@@ -38,6 +38,7 @@ pub fn dispatch(command: Command) -> Result<Ending, CliFailure> {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Act(acting) => acting.run(),
         Command::Bench(arguments) => match crate::bench::run(&arguments) {
             Ok(()) => Ok(Ending::Done),
             Err(message) => Err(CliFailure::unusable("Bench", message)),
