@@ -50,8 +50,20 @@ pub(super) enum Event {
     CheckEnded { task: TaskNo, grant: Grant, passed: bool, evidence: String, ran_ms: u64 },
     AppendFailed(Arc<LogError>),
     AppendAgain,
-    SpecMissing(MeshError),
+    /// A body or check that was to start cannot: the log does not give its task's text.
+    SpecMissing { task: TaskNo, grant: Grant, error: MeshError },
     Stop(Stop),
+}
+
+impl Event {
+    /// The body or check that this is the end of.
+    fn ends(&self) -> Option<(TaskNo, Grant)> {
+        match self {
+            Self::BodyEnded(end) => Some((end.task, end.grant)),
+            Self::CheckEnded { task, grant, .. } | Self::SpecMissing { task, grant, .. } => Some((*task, *grant)),
+            Self::AppendFailed(_) | Self::AppendAgain | Self::Stop(_) => None,
+        }
+    }
 }
 
 struct RunningBody {
@@ -212,7 +224,7 @@ impl Driver {
     ) -> Result<(), MeshError> {
         let result = self.turn_until_left(&mut tail, &mut commands, &mut events, &mut settled).await;
         if let Err(error) = &result {
-            self.give_up(error, &mut events).await;
+            self.give_up(error, commands, &mut events).await;
         }
         let snapshot = if result.is_ok() { self.save_snapshot().await } else { Ok(()) };
         let closed = self.log.close().await;
@@ -235,9 +247,15 @@ impl Driver {
                 stored = tail.next() => self.on_stored(stored).await?,
                 count = events.recv_many(&mut happened, INPUTS_A_TURN) => {
                     debug_assert!(count > 0, "the driver itself holds a sender");
+                    let mut going = Ok(());
                     for event in happened.drain(..) {
-                        self.on_event(event)?;
+                        match going {
+                            Ok(()) => going = self.on_event(event),
+                            // Bodies that ended meanwhile are not to be waited for when the node gives up.
+                            Err(_) => self.forget_body(&event),
+                        }
                     }
+                    going?;
                 }
                 Some(key) = settled.next() => self.on_settled(key)?,
                 Some(command) = commands.recv() => {
@@ -336,7 +354,10 @@ impl Driver {
                 Ok(())
             }
             Event::AppendAgain => self.feed(Input::AppendFailed),
-            Event::SpecMissing(error) => Err(error),
+            Event::SpecMissing { task, grant, error } => {
+                self.bodies.remove(&(task, grant));
+                Err(error)
+            }
             Event::Stop(how) => {
                 if how == Stop::Now {
                     for body in self.bodies.values() {
@@ -503,7 +524,7 @@ impl Driver {
             match specs.get(at).await {
                 Ok(spec) => run(make(spec)).await,
                 Err(error) => {
-                    let _gone = events.send(Event::SpecMissing(error));
+                    let _gone = events.send(Event::SpecMissing { task, grant, error });
                 }
             }
         });
@@ -554,9 +575,23 @@ impl Driver {
         }
     }
 
+    fn forget_body(&mut self, event: &Event) {
+        if let Some(body) = event.ends() {
+            self.bodies.remove(&body);
+        }
+    }
+
     /// The log is unusable: bodies are ended, everybody who waits is told why.
-    async fn give_up(&mut self, error: &MeshError, events: &mut mpsc::UnboundedReceiver<Event>) {
+    async fn give_up(
+        &mut self,
+        error: &MeshError,
+        mut commands: mpsc::Receiver<Command>,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+    ) {
         tracing::error!(%error, "the node stops");
+        // A body that waits for an answer would not end, and nothing is answered any more.
+        commands.close();
+        while commands.try_recv().is_ok() {}
         for body in self.bodies.values() {
             body.stop.cancel();
             body.kill.cancel();
@@ -571,12 +606,8 @@ impl Driver {
             let _gone = answer.send(Err(error.clone()));
         }
         while !self.bodies.is_empty() {
-            match events.recv().await {
-                Some(Event::BodyEnded(end)) => self.bodies.remove(&(end.task, end.grant)),
-                Some(Event::CheckEnded { task, grant, .. }) => self.bodies.remove(&(task, grant)),
-                Some(_) => continue,
-                None => break,
-            };
+            let Some(event) = events.recv().await else { break };
+            self.forget_body(&event);
         }
     }
 }
