@@ -40,6 +40,7 @@ pub struct LocalSwarm {
     control: Control,
     endpoint: Arc<Endpoint>,
     log: Arc<SqliteLog>,
+    nonce: String,
     leftovers: Vec<Leftover>,
     kept_aside: Option<PathBuf>,
 }
@@ -128,7 +129,7 @@ impl LocalSwarm {
         let spill_dir = folder.path().join("spill");
         fresh_spill(&spill_dir).map_err(system("make the folder for large outputs"))?;
         let host = Arc::new(ProcessHost {
-            nonce,
+            nonce: nonce.clone(),
             spill_dir,
             endpoint: Some(endpoint.clone()),
             program: options.program,
@@ -157,7 +158,7 @@ impl LocalSwarm {
         let (mesh, ended) = Mesh::start(mesh_options).await?;
         let socket = folder.prepare_socket(&lock)?;
         let control = Control::serve(&socket, mesh.clone()).map_err(system("open the control socket"))?;
-        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, leftovers, kept_aside })
+        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, nonce, leftovers, kept_aside })
     }
 
     /// Submits what the file holds. Tasks that are there already and have not changed are kept.
@@ -246,6 +247,10 @@ impl LocalSwarm {
             .await
             .map_err(|error| LocalError::System { what: "end the node", error: std::io::Error::other(error) })?;
         self.endpoint.shutdown().await;
+        // The lock is still held: what carries this swarm's mark now was missed when its attempt ended.
+        for stray in process::end_all(&self.nonce) {
+            tracing::warn!(pid = stray.pid, command = stray.command, "a process had outlived its attempt");
+        }
         Ok(ended?)
     }
 }

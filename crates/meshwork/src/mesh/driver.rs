@@ -47,11 +47,21 @@ pub(super) enum Command {
 /// What bodies and timers report; bounded by the number of bodies.
 pub(super) enum Event {
     BodyEnded(BodyEnd),
-    CheckEnded { task: TaskNo, grant: Grant, passed: bool, evidence: String, ran_ms: u64 },
+    CheckEnded {
+        task: TaskNo,
+        grant: Grant,
+        passed: bool,
+        evidence: String,
+        ran_ms: u64,
+    },
     AppendFailed(Arc<LogError>),
     AppendAgain,
     /// A body or check that was to start cannot: the log does not give its task's text.
-    SpecMissing { task: TaskNo, grant: Grant, error: MeshError },
+    SpecMissing {
+        task: TaskNo,
+        grant: Grant,
+        error: MeshError,
+    },
     Stop(Stop),
 }
 
