@@ -110,6 +110,8 @@ impl LocalSwarm {
         root: &Path,
         options: LocalOptions,
     ) -> Result<Self, LocalError> {
+        // The folder of `swarm.toml` is the empty path, which no process can be started in.
+        let file_folder = if file_folder.as_os_str().is_empty() { Path::new(".") } else { file_folder };
         let folder = StateRoot::new(root).folder(&file.swarm.id).map_err(StateError::from)?;
         let now = SystemTime::now();
         let (lock, kept_aside) = if options.fresh { folder.fresh(now)? } else { (folder.lock(now)?, None) };
@@ -156,9 +158,20 @@ impl LocalSwarm {
             imbalance_permille: permille(file.mesh.load_imbalance_threshold),
         };
         let (mesh, ended) = Mesh::start(mesh_options).await?;
-        let socket = folder.prepare_socket(&lock)?;
-        let control = Control::serve(&socket, mesh.clone()).map_err(system("open the control socket"))?;
-        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, nonce, leftovers, kept_aside })
+        let served = folder
+            .prepare_socket(&lock)
+            .map_err(LocalError::from)
+            .and_then(|socket| Control::serve(&socket, mesh.clone()).map_err(system("open the control socket")));
+        let control = match served {
+            Ok(control) => control,
+            Err(error) => {
+                // The node runs already; without us it would go on while the lock is free for others.
+                mesh.stop(Stop::Now);
+                let _left = ended.await;
+                return Err(error);
+            }
+        };
+        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, leftovers, kept_aside })
     }
 
     /// Submits what the file holds. Tasks that are there already and have not changed are kept.
