@@ -171,7 +171,7 @@ impl LocalSwarm {
                 return Err(error);
             }
         };
-        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, leftovers, kept_aside })
+        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, nonce, leftovers, kept_aside })
     }
 
     /// Submits what the file holds. Tasks that are there already and have not changed are kept.
