@@ -159,10 +159,12 @@ impl Node {
 
     fn on_wish(&mut self, op: Op, ticket: Option<Ticket>) {
         let found = encoded_len(&op);
+        // A task that joins thousands of others names them all: a submission may fill a batch.
+        let most = if matches!(op, Op::Submit(_)) { BATCH_ENTRIES_BYTES } else { ENTRY_BYTES_MAX };
         if self.closing || self.stage == Stage::Left {
             self.answer(ticket, Answer::NodeLost);
-        } else if found > ENTRY_BYTES_MAX {
-            self.answer(ticket, Answer::TooLarge { found, most: ENTRY_BYTES_MAX });
+        } else if found > most {
+            self.answer(ticket, Answer::TooLarge { found, most });
         } else {
             self.pending.push_back((op, ticket));
         }
