@@ -136,3 +136,35 @@ fn quiet_says_nothing() {
     let ended = scene.meshwork("run swarm.toml --format quiet").exits(1);
     assert_eq!((ended.out.as_str(), ended.err.as_str()), ("", ""));
 }
+
+#[test]
+fn unread_messages_are_told_at_the_end() {
+    let scene = Scene::new();
+    scene.write(
+        "swarm.toml",
+        "[[peers]]\nid = 'p'\ncapabilities = ['say']\n[[peers]]\nid = 'q'\n\
+         [[tasks]]\nid = 'say'\nrequired_capabilities = ['say']\nrun = '\"$MESHWORK_BIN\" send q note \"{}\"'\n",
+    );
+    let ended = scene.meshwork("run swarm.toml --format json").exits(0).says("unread: 1 message to \"q\"");
+    assert_eq!(ended.json()["metrics"]["unreadMessages"], 1);
+    scene.meshwork("status").exits(0);
+    assert_eq!(scene.meshwork("status --format json").exits(0).json()["unreadMessages"], 1);
+}
+
+#[test]
+fn a_killed_swarm_is_read_and_gone_on_with() {
+    let scene = scene("[[tasks]]\nid = 'long'\nrun = 'test -e go || { echo up > up; sleep 60; }'\n");
+    let up = scene.fifo("up");
+    let mut run = scene.start("run swarm.toml");
+    run.until_it_says("swarm");
+    up.is_written();
+    run.signal(Signal::SIGKILL);
+    run.killed();
+    let status = scene.meshwork("status --format json").exits(0).json();
+    assert_eq!((&status["live"], &status["tasks"]["running"]), (&false.into(), &1.into()));
+    assert!(scene.meshwork("explain long").exits(0).out.contains("runs at \"p\""));
+    scene.meshwork("doctor").exits(1).mentions("of swarm \"swarm\"");
+    scene.write("go", "");
+    scene.meshwork("run swarm.toml").exits(0).says("left behind by a killed run, was ended");
+    scene.meshwork("doctor --swarm swarm").exits(0);
+}

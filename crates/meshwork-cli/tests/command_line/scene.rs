@@ -42,6 +42,13 @@ impl Ended {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 
+    /// Said on stdout.
+    #[track_caller]
+    pub(crate) fn mentions(self, text: &str) -> Self {
+        assert!(self.out.contains(text), "expected {text:?} on stdout: {self:#?}");
+        self
+    }
+
     /// Said on stderr.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
@@ -181,6 +188,13 @@ impl Started {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.pid).unwrap()), signal).unwrap();
+    }
+
+    /// Waits until it is gone by a signal. What it started may hold its outputs open.
+    #[track_caller]
+    pub(crate) fn killed(self) {
+        let status = self.waiting.recv_timeout(DEADLINE).expect("it did not end");
+        assert!(status.code().is_none(), "{status}");
     }
 
     /// Waits for its end.

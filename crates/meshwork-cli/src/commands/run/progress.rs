@@ -153,12 +153,21 @@ impl Picture {
 
     fn draw(&mut self, swarm: &Swarm) {
         let Counts { closed, failed, all } = Counts::of(swarm);
+        if all == 0 {
+            // Nothing was submitted yet, and a bar of nothing looks full.
+            return;
+        }
         let mut text = match failed {
             0 => String::new(),
             failed => format!("{failed} failed "),
         };
-        if let Some(left) = self.time_left(swarm) {
-            let _ = write!(text, "about {} left", duration(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
+        // One that has run out was wrong: then nothing is said until there is a better one.
+        match self.time_left(swarm).filter(|left| !left.is_zero()).map(|left| left.as_secs()) {
+            None => {}
+            Some(0) => text.push_str("less than 1 s left"),
+            Some(seconds) => {
+                let _ = write!(text, "about {} left", duration(seconds * 1_000));
+            }
         }
         let running = self.tally.running();
         let more = running.len().saturating_sub(SHOWN);
