@@ -84,14 +84,15 @@ fn await_finished(folder: &Path, child: &mut Child, count: usize) {
 }
 
 /// Processes whose environment carries this swarm's nonce.
-fn processes_of(nonce: &str) -> Vec<u32> {
+fn processes_of(nonce: &str) -> Vec<(u32, String)> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let ours = |pid: &u32| {
         std::fs::read(format!("/proc/{pid}/environ"))
             .is_ok_and(|environment| environment.windows(nonce.len()).any(|part| part == nonce.as_bytes()))
     };
-    pids.filter(ours).collect()
+    let named = |pid: u32| (pid, std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default());
+    pids.filter(ours).map(named).collect()
 }
 
 /// Event rows hold each completed task to its promise: after its close nothing of it starts again.
@@ -155,7 +156,7 @@ fn kill_once(seed: u64) {
     check_events(folder);
     assert_eq!(state_hash(folder), state_hash(folder));
     let nonce = std::fs::read_to_string(folder.join(".meshwork/killed/nonce")).unwrap();
-    assert_eq!(processes_of(nonce.trim()), Vec::<u32>::new(), "no process is left");
+    assert_eq!(processes_of(nonce.trim()), Vec::new(), "no process is left");
 }
 
 #[test]

@@ -18,8 +18,9 @@ use crate::ids::{ENTRIES_A_BATCH_MAX, Grant, NodeNo, PeerNo, Position, TaskNo, W
 use crate::op::{
     AttemptOutcome, Author, Batch, DownReason, Op, PauseReason, Payload, PeerSpec, Returned, Tokens, VERSION,
 };
+use crate::peer::Peer;
 use crate::refusal::{LogFault, Refusal};
-use crate::swarm::Swarm;
+use crate::swarm::{ClosedRound, Swarm};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -147,7 +148,8 @@ pub enum Ask {
         /// The attempt that is checked.
         attempt: u32,
     },
-    /// End a body or check; its end is awaited as an input.
+    /// End a body or check; its end is awaited as an input. Of an attempt whose body has ended: its messages
+    /// hold nothing any more, and nothing is awaited.
     Stop {
         /// The task.
         task: TaskNo,
@@ -176,7 +178,7 @@ pub enum Ask {
         answer: Answer,
     },
     /// A round closed: completion.
-    RoundClosed(crate::swarm::ClosedRound),
+    RoundClosed(ClosedRound),
     /// The node has left; nothing of it runs.
     Left,
 }
@@ -200,7 +202,7 @@ pub enum Answer {
         /// The limit.
         most: usize,
     },
-    /// The node lost its place before this was decided; it may be asked again.
+    /// The node lost its place, or left, before this was decided; it may be asked again.
     NodeLost,
 }
 
@@ -262,9 +264,15 @@ pub struct Node {
     pending: VecDeque<(Op, Option<Ticket>)>,
     in_flight: Option<(Arc<Batch>, Vec<Option<Ticket>>)>,
     bodies: BTreeMap<(TaskNo, Grant), Body>,
+    /// Attempts whose body has ended and whose messages are open.
+    messages: BTreeSet<(TaskNo, Grant)>,
+    /// Peers to be announced by each Join: those of the setup, and what became of them since.
+    peers: Vec<PeerSpec>,
+    /// Peers whose processes stand still.
+    still: BTreeSet<PeerNo>,
     leaving: bool,
-    stopped_all: bool,
-    down_sent: bool,
+    /// The last steps of leaving: nothing more is taken on.
+    closing: bool,
     asks: Vec<Ask>,
 }
 
@@ -272,6 +280,7 @@ impl Node {
     /// A node that has read `swarm` so far: an empty one, or what a snapshot holds.
     pub fn new(setup: Setup, swarm: Swarm) -> Self {
         Self {
+            peers: setup.peers.clone(),
             setup,
             swarm,
             stage: Stage::CatchingUp,
@@ -280,9 +289,10 @@ impl Node {
             pending: VecDeque::new(),
             in_flight: None,
             bodies: BTreeMap::new(),
+            messages: BTreeSet::new(),
+            still: BTreeSet::new(),
             leaving: false,
-            stopped_all: false,
-            down_sent: false,
+            closing: false,
             asks: Vec::new(),
         }
     }
@@ -326,10 +336,16 @@ impl Node {
             Input::CheckEnded { task, grant, passed, evidence, ran_ms } => {
                 self.on_check_ended(Op::Checked { task, grant, passed, evidence, ran_ms }, task, grant);
             }
-            Input::MessagesSettled { task, grant } => self.wish(Op::Settled { task, grant }),
+            Input::MessagesSettled { task, grant } => {
+                if self.messages.remove(&(task, grant)) {
+                    self.wish(Op::Settled { task, grant });
+                }
+            }
             Input::Fired(timer) => self.on_fired(timer),
             Input::Silent { incarnation } => self.on_silent(incarnation),
-            Input::Suspected => self.wish(Op::Alive),
+            // Who is not a member has a Join to say instead.
+            Input::Suspected if self.is_member() => self.wish(Op::Alive),
+            Input::Suspected => {}
             Input::Shutdown => self.on_shutdown(),
         }
         self.go_on();
@@ -343,10 +359,12 @@ impl Node {
 
     fn on_wish(&mut self, op: Op, ticket: Option<Ticket>) {
         let found = encoded_len(&op);
-        if found <= ENTRY_BYTES_MAX {
-            self.pending.push_back((op, ticket));
-        } else {
+        if self.closing || self.stage == Stage::Left {
+            self.answer(ticket, Answer::NodeLost);
+        } else if found > ENTRY_BYTES_MAX {
             self.answer(ticket, Answer::TooLarge { found, most: ENTRY_BYTES_MAX });
+        } else {
+            self.pending.push_back((op, ticket));
         }
     }
 
@@ -358,6 +376,10 @@ impl Node {
 
     fn on_caught_up(&mut self) {
         assert_eq!(self.stage, Stage::CatchingUp, "a node catches up once");
+        if self.leaving {
+            self.leave(&Answer::NodeLost);
+            return;
+        }
         self.join();
         if let Some(ms) = self.setup.rebalance_ms {
             self.asks.push(Ask::Sleep { timer: Timer::Rebalance, ms });
@@ -384,11 +406,19 @@ impl Node {
         }
         let own = self.in_flight.as_ref().is_some_and(|(mine, _)| Arc::ptr_eq(mine, batch) || mine == batch);
         let tickets = if own { self.in_flight.take().map(|(_, tickets)| tickets) } else { None };
+        if !own && batch.author.node == self.setup.name {
+            // What an earlier incarnation was about to say has been said, and need not be said again.
+            self.pending.retain(|(op, _)| !matches!(op, Op::Return(_)) || !batch.entries.contains(op));
+        }
+        let refusal = applied.effects.last().and_then(|effects| effects.refusal.clone());
         for (index, effects) in applied.effects.into_iter().enumerate() {
             let position = Position::new(seq, index);
             let joined = effects.list.iter().any(|effect| matches!(effect, Effect::Joined { .. }));
             if own && joined {
                 self.on_joined(position);
+            }
+            if own && effects.refusal.is_none() {
+                self.remember_peer(&batch.entries[index]);
             }
             if let Some(ticket) = tickets.as_ref().and_then(|tickets| tickets[index]) {
                 let answer = answer_of(position, &effects);
@@ -398,7 +428,33 @@ impl Node {
                 self.on_effect(effect);
             }
         }
+        if own && self.stage == Stage::Joining {
+            self.on_join_refused(refusal.expect("a Join is accepted or refused"));
+        }
         Ok(())
+    }
+
+    /// A Join of an earlier process under this name may have come first: then that one is replaced.
+    /// Everything else is for good, and whoever wants something of this node is told.
+    fn on_join_refused(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::NotLastIncarnation { .. } => self.join(),
+            other => self.leave(&Answer::Refused(other)),
+        }
+    }
+
+    /// Keeps what is to be announced when the node has to join anew.
+    fn remember_peer(&mut self, op: &Op) {
+        let (Op::PeerUp(PeerSpec { id, .. }) | Op::PeerDown { peer: id, .. }) = op else { return };
+        let known = self.peers.iter().position(|peer| peer.id == *id);
+        match (op, known) {
+            (Op::PeerUp(spec), Some(index)) => self.peers[index] = spec.clone(),
+            (Op::PeerUp(spec), None) => self.peers.push(spec.clone()),
+            (_, Some(index)) => {
+                self.peers.remove(index);
+            }
+            (_, None) => {}
+        }
     }
 
     fn on_joined(&mut self, incarnation: Position) {
@@ -407,7 +463,7 @@ impl Node {
         let last = self.swarm.node_no(incarnation);
         self.stage = Stage::Member(last.expect("a Join that was applied made this node"));
         // Who is to leave before it was there announces nobody.
-        let peers = if self.leaving { Vec::new() } else { self.setup.peers.clone() };
+        let peers = if self.leaving { Vec::new() } else { self.peers.clone() };
         for peer in peers.into_iter().rev() {
             self.pending.push_front((Op::PeerUp(peer), None));
         }
@@ -419,57 +475,93 @@ impl Node {
     }
 
     fn on_effect(&mut self, effect: Effect) {
+        // Completion is told to whoever has caught up, also while its own place in the swarm is in doubt.
+        if let (Effect::RoundClosed { round: number, at, ok, failed }, false) =
+            (effect, self.stage == Stage::CatchingUp)
+        {
+            self.asks.push(Ask::RoundClosed(ClosedRound { number, at, ok, failed }));
+        }
         let Stage::Member(me) = self.stage else { return };
         let mine = |node: &Self, peer: PeerNo| node.swarm.peer(peer).is_some_and(|peer| peer.node == me);
         match effect {
-            Effect::Start { task, grant, peer, attempt } if mine(self, peer) => {
+            Effect::Start { task, grant, peer, attempt } if mine(self, peer) && self.is_present(task, grant) => {
                 self.bodies.insert((task, grant), Body::Runs);
                 self.asks.push(Ask::Start { task, grant, peer, attempt });
             }
-            Effect::Check { task, grant, peer, attempt } if mine(self, peer) => {
+            Effect::Check { task, grant, peer, attempt } if mine(self, peer) && self.is_present(task, grant) => {
                 self.bodies.insert((task, grant), Body::Runs);
                 self.asks.push(Ask::Check { task, grant, peer, attempt });
             }
-            Effect::Continue { task, grant, peer } if mine(self, peer) => {
+            Effect::Continue { task, grant, .. } if self.bodies.contains_key(&(task, grant)) => {
                 self.asks.push(Ask::Continue { task, grant });
             }
             Effect::Stop { task, grant, awaited, .. } => {
                 self.stop(task, grant, if awaited { Body::Cancelled } else { Body::Abandoned });
+                self.stop_messages(task, grant);
             }
             Effect::Paused { peer, reason: PauseReason::User | PauseReason::RateLimit } if mine(self, peer) => {
+                self.still.insert(peer);
                 self.asks.push(Ask::Suspend { peer, still: true });
             }
-            Effect::Resumed { peer } if mine(self, peer) => self.asks.push(Ask::Suspend { peer, still: false }),
+            // Who comes up again is not paused.
+            Effect::Resumed { peer } | Effect::PeerDown { peer, .. } if self.still.remove(&peer) => {
+                self.asks.push(Ask::Suspend { peer, still: false });
+            }
             Effect::Await { wait, ms } => self.sleep_for(wait, ms),
             Effect::NodeLost { node } if node == me => self.on_own_loss(),
-            Effect::RoundClosed { .. } => {
-                let closed = self.swarm.last_round().expect("a round just closed");
-                self.asks.push(Ask::RoundClosed(closed));
-            }
             _ => {}
         }
+    }
+
+    /// A later entry of the same batch may have taken the grant back: then its body never starts.
+    fn is_present(&self, task: TaskNo, grant: Grant) -> bool {
+        let present = self.swarm.task(task).and_then(|task| task.phase.grant());
+        present.is_some_and(|(_, present)| present == grant)
     }
 
     /// Ends the bodies, forgets what can no longer be said, and joins anew when they are gone.
     fn on_own_loss(&mut self) {
         self.stage = Stage::Ending;
-        let bodies: Vec<(TaskNo, Grant)> = self.bodies.keys().copied().collect();
-        for (task, grant) in bodies {
-            self.stop(task, grant, Body::Abandoned);
+        for peer in std::mem::take(&mut self.still) {
+            self.asks.push(Ask::Suspend { peer, still: false });
         }
-        let in_flight = self.in_flight.take().map(|(_, tickets)| tickets).unwrap_or_default();
-        let pending: Vec<Option<Ticket>> = self.pending.drain(..).map(|(_, ticket)| ticket).collect();
-        for ticket in in_flight.into_iter().chain(pending) {
-            self.answer(ticket, Answer::NodeLost);
+        self.stop_all(Body::Abandoned);
+        for (task, grant) in std::mem::take(&mut self.messages) {
+            self.asks.push(Ask::Stop { task, grant });
+        }
+        let (batch, tickets) =
+            self.in_flight.take().map_or_else(Default::default, |(batch, tickets)| (batch.entries.clone(), tickets));
+        for (op, ticket) in batch.into_iter().zip(tickets).chain(std::mem::take(&mut self.pending)) {
+            // A result is not thrown away: it will be refused, and kept where people can look at it.
+            if is_result(&op) {
+                self.pending.push_back((op, ticket));
+            } else {
+                self.answer(ticket, Answer::NodeLost);
+            }
         }
     }
 
     fn stop(&mut self, task: TaskNo, grant: Grant, why: Body) {
-        if let Some(body) = self.bodies.get_mut(&(task, grant)) {
+        if let Some(body) = self.bodies.get_mut(&(task, grant))
+            && *body != Body::Abandoned
+        {
             let told = std::mem::replace(body, why) != Body::Runs;
             if !told {
                 self.asks.push(Ask::Stop { task, grant });
             }
+        }
+    }
+
+    fn stop_all(&mut self, why: Body) {
+        for (task, grant) in self.bodies.keys().copied().collect::<Vec<_>>() {
+            self.stop(task, grant, why);
+        }
+    }
+
+    /// The messages of an attempt whose body has ended hold nothing any more.
+    fn stop_messages(&mut self, task: TaskNo, grant: Grant) {
+        if self.messages.remove(&(task, grant)) {
+            self.asks.push(Ask::Stop { task, grant });
         }
     }
 
@@ -482,7 +574,10 @@ impl Node {
             (None, Body::Abandoned) => return,
         };
         let BodyEnd { task, grant, result, error, usage, started_ms, ran_ms, messages_open, .. } = end;
-        let messages_open = messages_open && outcome == AttemptOutcome::Ok;
+        let messages_open = messages_open && outcome == AttemptOutcome::Ok && body != Body::Abandoned;
+        if messages_open {
+            self.messages.insert((task, grant));
+        }
         self.wish(Op::Return(Returned {
             task,
             grant,
@@ -536,64 +631,72 @@ impl Node {
 
     fn on_silent(&mut self, incarnation: Position) {
         let heard = self.swarm.present_nodes().find(|(_, node)| node.incarnation == incarnation);
-        if let Some((_, node)) = heard {
+        if let (Some((_, node)), true) = (heard, self.is_member()) {
             let heard = node.heard;
             self.wish(Op::NodeLost { incarnation, heard });
         }
     }
 
-    /// Peers of this node that are up, or will be when what is pending has come back.
-    fn own_peers(&self) -> BTreeSet<String> {
-        let Stage::Member(me) = self.stage else { return BTreeSet::new() };
-        let up = self.swarm.peers().filter(|(_, peer)| peer.up && peer.node == me);
-        let mut own: BTreeSet<String> = up.map(|(_, peer)| peer.id.to_string()).collect();
-        let announced = |op: &Op| if let Op::PeerUp(peer) = op { Some(peer.id.clone()) } else { None };
-        own.extend(self.pending.iter().filter_map(|(op, _)| announced(op)));
-        own.extend(self.in_flight.iter().flat_map(|(batch, _)| &batch.entries).filter_map(announced));
-        own
-    }
-
     fn on_shutdown(&mut self) {
         self.leaving = true;
-        for peer in self.own_peers() {
-            self.wish(Op::Pause { peer, reason: PauseReason::Shutdown });
-        }
     }
 
     /// What follows once earlier steps have come back: joining anew, and the steps of leaving.
     fn go_on(&mut self) {
         if self.stage == Stage::Ending && self.bodies.is_empty() {
-            if self.leaving {
-                self.stage = Stage::Left;
-                self.asks.push(Ask::Left);
-            } else {
-                self.join();
-            }
+            // A result that is still to be handed in needs a place in the swarm.
+            if self.leaving && self.pending.is_empty() { self.leave(&Answer::NodeLost) } else { self.join() }
         }
-        if !self.leaving || self.has_undecided() || !self.is_member() {
+        if let (Stage::Member(me), true) = (self.stage, self.leaving) {
+            self.go_on_leaving(me);
+        }
+    }
+
+    /// Pause, stop the bodies, report their ends, take the peers down. The next step follows from what is
+    /// the case, not from what was done: a peer may have come or been resumed, a check begun meanwhile.
+    fn go_on_leaving(&mut self, me: NodeNo) {
+        let up = self.swarm.peers().filter(|(_, peer)| peer.up && peer.node == me);
+        let (paused, open): (Vec<_>, Vec<_>) = up.partition(|(_, peer)| peer.paused == Some(PauseReason::Shutdown));
+        let ids = |peers: Vec<(PeerNo, &Peer)>| -> Vec<String> {
+            peers.into_iter().map(|(_, peer)| peer.id.to_string()).collect()
+        };
+        let (paused, open) = (ids(paused), ids(open));
+        if !open.is_empty() {
+            self.wish_unless_undecided(open, |peer| Op::Pause { peer, reason: PauseReason::Shutdown });
             return;
         }
-        if !self.stopped_all {
-            // The pauses are applied, so nothing new starts: now the bodies can be ended.
-            self.stopped_all = true;
-            let bodies: Vec<(TaskNo, Grant)> = self.bodies.keys().copied().collect();
-            for (task, grant) in bodies {
-                self.stop(task, grant, Body::Interrupted);
-            }
-        }
+        // The pauses are applied, so nothing new starts: now the bodies can be ended.
+        self.stop_all(Body::Interrupted);
         if !self.bodies.is_empty() {
             return;
         }
-        if !self.down_sent {
-            self.down_sent = true;
-            for peer in self.own_peers() {
-                self.wish(Op::PeerDown { peer, why: DownReason::Shutdown });
-            }
+        self.closing = true;
+        self.wish_unless_undecided(paused, |peer| Op::PeerDown { peer, why: DownReason::Shutdown });
+        if !self.has_undecided() {
+            self.leave(&Answer::NodeLost);
         }
-        if self.pending.is_empty() {
-            self.stage = Stage::Left;
-            self.asks.push(Ask::Left);
+    }
+
+    fn wish_unless_undecided(&mut self, peers: Vec<String>, op: impl Fn(String) -> Op) {
+        let ops: Vec<Op> = peers.into_iter().map(op).collect();
+        let in_flight = self.in_flight.iter().flat_map(|(batch, _)| &batch.entries);
+        let undecided = in_flight.chain(self.pending.iter().map(|(op, _)| op));
+        let mut said = vec![false; ops.len()];
+        for other in undecided.filter(|op| matches!(op, Op::Pause { .. } | Op::PeerDown { .. })) {
+            ops.iter().zip(&mut said).filter(|(op, _)| *op == other).for_each(|(_, said)| *said = true);
         }
+        for (op, _) in ops.into_iter().zip(said).filter(|(_, said)| !said) {
+            self.wish(op);
+        }
+    }
+
+    /// Nothing of this node runs; what was not decided is not decided here any more.
+    fn leave(&mut self, answer: &Answer) {
+        self.stage = Stage::Left;
+        for (_, ticket) in std::mem::take(&mut self.pending) {
+            self.answer(ticket, answer.clone());
+        }
+        self.asks.push(Ask::Left);
     }
 
     /// One batch in flight: as much of what is pending as one may hold.
@@ -618,16 +721,18 @@ impl Node {
             entries.push(op);
             tickets.push(ticket);
         }
-        let author = Author { node: self.setup.name.clone(), incarnation: self.incarnation_of_author() };
-        let batch = Arc::new(Batch { author, seq: self.next_seq, seen: self.swarm.last(), time_ms: now_ms, entries });
+        let (incarnation, seq) = if joining { (Position::START, 0) } else { (self.incarnation, self.next_seq) };
+        let author = Author { node: self.setup.name.clone(), incarnation };
+        let batch = Arc::new(Batch { author, seq, seen: self.swarm.last(), time_ms: now_ms, entries });
         self.next_seq += u64::from(!joining);
         self.in_flight = Some((batch.clone(), tickets));
         self.asks.push(Ask::Append(batch));
     }
+}
 
-    fn incarnation_of_author(&self) -> Position {
-        if self.stage == Stage::Joining { Position::START } else { self.incarnation }
-    }
+/// What an attempt says by itself, not because it was stopped.
+fn is_result(op: &Op) -> bool {
+    matches!(op, Op::Return(Returned { outcome, .. }) if !matches!(outcome, AttemptOutcome::Interrupted | AttemptOutcome::Cancelled))
 }
 
 fn answer_of(position: Position, effects: &Effects) -> Answer {

@@ -40,6 +40,7 @@ pub struct LocalSwarm {
     control: Control,
     endpoint: Arc<Endpoint>,
     log: Arc<SqliteLog>,
+    nonce: String,
     leftovers: Vec<Leftover>,
     kept_aside: Option<PathBuf>,
 }
@@ -109,6 +110,8 @@ impl LocalSwarm {
         root: &Path,
         options: LocalOptions,
     ) -> Result<Self, LocalError> {
+        // The folder of `swarm.toml` is the empty path, which no process can be started in.
+        let file_folder = if file_folder.as_os_str().is_empty() { Path::new(".") } else { file_folder };
         let folder = StateRoot::new(root).folder(&file.swarm.id).map_err(StateError::from)?;
         let now = SystemTime::now();
         let (lock, kept_aside) = if options.fresh { folder.fresh(now)? } else { (folder.lock(now)?, None) };
@@ -128,7 +131,7 @@ impl LocalSwarm {
         let spill_dir = folder.path().join("spill");
         fresh_spill(&spill_dir).map_err(system("make the folder for large outputs"))?;
         let host = Arc::new(ProcessHost {
-            nonce,
+            nonce: nonce.clone(),
             spill_dir,
             endpoint: Some(endpoint.clone()),
             program: options.program,
@@ -155,9 +158,20 @@ impl LocalSwarm {
             imbalance_permille: permille(file.mesh.load_imbalance_threshold),
         };
         let (mesh, ended) = Mesh::start(mesh_options).await?;
-        let socket = folder.prepare_socket(&lock)?;
-        let control = Control::serve(&socket, mesh.clone()).map_err(system("open the control socket"))?;
-        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, leftovers, kept_aside })
+        let served = folder
+            .prepare_socket(&lock)
+            .map_err(LocalError::from)
+            .and_then(|socket| Control::serve(&socket, mesh.clone()).map_err(system("open the control socket")));
+        let control = match served {
+            Ok(control) => control,
+            Err(error) => {
+                // The node runs already; without us it would go on while the lock is free for others.
+                mesh.stop(Stop::Now);
+                let _left = ended.await;
+                return Err(error);
+            }
+        };
+        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, nonce, leftovers, kept_aside })
     }
 
     /// Submits what the file holds. Tasks that are there already and have not changed are kept.
@@ -246,6 +260,10 @@ impl LocalSwarm {
             .await
             .map_err(|error| LocalError::System { what: "end the node", error: std::io::Error::other(error) })?;
         self.endpoint.shutdown().await;
+        // The lock is still held: what carries this swarm's mark now was missed when its attempt ended.
+        for stray in process::end_all(&self.nonce) {
+            tracing::warn!(pid = stray.pid, command = stray.command, "a process had outlived its attempt");
+        }
         Ok(ended?)
     }
 }

@@ -278,3 +278,152 @@ async fn a_rough_log_changes_nothing_but_the_time() {
         soon(running.ended).await.unwrap().unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_parent_that_waits_for_what_nobody_can_run_stalls_the_round() {
+    let parent = agent(|attempt: Attempt| async move {
+        let child = TaskSpec { requires: vec!["gpu".to_owned()], ..task("child") };
+        attempt.tools.submit(vec![child]).await.unwrap();
+        let ends = attempt.tools.wait(&[]).await;
+        AttemptEnd::failed(format!("{ends:?}"))
+    });
+    let running = start(Arc::new(MemoryLog::new()), vec![("a", 1, parent)]).await;
+    running.mesh.submit(vec![task("parent")]).await.unwrap();
+    assert_eq!(soon(running.mesh.complete()).await.unwrap(), RoundEnd::Stalled);
+    running.mesh.stop(Stop::Gently);
+    soon(running.ended).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_a_function_has_a_timeout_too() {
+    let running = start(Arc::new(MemoryLog::new()), vec![("a", 1, agent(|_| std::future::pending()))]).await;
+    running.mesh.submit(vec![TaskSpec { timeout_ms: Some(1), ..task("endless") }]).await.unwrap();
+    assert!(matches!(soon(running.mesh.complete()).await.unwrap(), RoundEnd::Closed(_)));
+    assert_eq!(outcome(&running.mesh, "endless").await, (Phase::Closed { outcome: Outcome::TimedOut }, 1));
+}
+
+#[tokio::test]
+async fn a_changed_task_keeps_the_large_result_of_the_round_before() {
+    let large = |mark: &str| format!("\"{}\"", mark.repeat(40_000));
+    let write = agent(move |attempt: Attempt| {
+        let result = large(&attempt.spec().description);
+        async move { AttemptEnd::ok(Output::Json(result)) }
+    });
+    let running = start(Arc::new(MemoryLog::new()), vec![("a", 1, write)]).await;
+    let mut results = Vec::new();
+    for mark in ["x", "y"] {
+        let numbers =
+            running.mesh.submit(vec![TaskSpec { description: mark.to_owned(), ..task("same") }]).await.unwrap();
+        assert!(matches!(soon(running.mesh.complete()).await.unwrap(), RoundEnd::Closed(_)));
+        let result = running.mesh.result(numbers[0]).await.unwrap().unwrap().result;
+        let Some(Payload::Artifact { key, .. }) = result else { panic!("a large result is an artifact") };
+        results.push((key, large(mark)));
+    }
+    for (key, expected) in results {
+        assert_eq!(running.mesh.artifacts().retrieve(&key).await.unwrap(), expected.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_panics_and_keys_that_are_no_tasks_do_not_end_the_node() {
+    let running = start(Arc::new(MemoryLog::new()), vec![("a", 1, echo())]).await;
+    let looked = running.mesh.look(|_| -> () { panic!("a stranger's mistake") }).await;
+    assert!(matches!(looked, Err(MeshError::Stopped)));
+    let broker = running.mesh.broker();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let handler = meshwork::broker::Handler::new(move |_, _| {
+        let tell = tell.clone();
+        async move {
+            tokio::task::yield_now().await;
+            tell.send(()).unwrap();
+            Ok(())
+        }
+    });
+    broker.register("other", meshwork::broker::Recipient::Handler(handler)).await.unwrap();
+    let key = meshwork::broker::AttemptKey { task: u64::MAX, grant: u64::MAX };
+    let body = broker.attempt_started("a", key);
+    let sent = body.send("other", "x", bytes::Bytes::new()).await.unwrap();
+    let _open = broker.body_ended(key);
+    soon(told.recv()).await.unwrap();
+    soon(sent.acknowledged()).await;
+    running.mesh.submit(vec![task("x")]).await.unwrap();
+    assert!(matches!(soon(running.mesh.complete()).await.unwrap(), RoundEnd::Closed(_)));
+}
+
+/// A disk that is full from a certain moment on.
+struct Filling {
+    inner: Arc<dyn Log>,
+    full: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Log for Filling {
+    fn append(
+        &self,
+        batch: bytes::Bytes,
+    ) -> futures_util::future::BoxFuture<'static, Result<(), meshwork::log::LogError>> {
+        if self.full.load(Ordering::SeqCst) {
+            let path = "full".into();
+            return Box::pin(async { Err(meshwork::log::LogError::Full { path }) });
+        }
+        self.inner.append(batch)
+    }
+    fn tail(
+        &self,
+        from: u64,
+    ) -> futures_util::stream::BoxStream<'static, Result<meshwork::log::Stored, meshwork::log::LogError>> {
+        self.inner.tail(from)
+    }
+    fn read(
+        &self,
+        seq: u64,
+    ) -> futures_util::future::BoxFuture<'static, Result<bytes::Bytes, meshwork::log::LogError>> {
+        self.inner.read(seq)
+    }
+    fn last(&self) -> futures_util::future::BoxFuture<'static, Result<u64, meshwork::log::LogError>> {
+        self.inner.last()
+    }
+    fn save_snapshot(
+        &self,
+        seq: u64,
+        bytes: bytes::Bytes,
+    ) -> futures_util::future::BoxFuture<'static, Result<(), meshwork::log::LogError>> {
+        self.inner.save_snapshot(seq, bytes)
+    }
+    fn load_snapshot(
+        &self,
+    ) -> futures_util::future::BoxFuture<'static, Result<Option<(u64, bytes::Bytes)>, meshwork::log::LogError>> {
+        self.inner.load_snapshot()
+    }
+    fn close(&self) -> futures_util::future::BoxFuture<'static, Result<(), meshwork::log::LogError>> {
+        self.inner.close()
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_the_node_however_its_bodies_end() {
+    /// Does not listen when it is told to stop: it waits for an answer that nobody will give.
+    struct Deaf(Arc<std::sync::atomic::AtomicBool>);
+    impl Agent for Deaf {
+        fn run(&self, attempt: Attempt) -> futures_util::future::BoxFuture<'static, AttemptEnd> {
+            let full = self.0.clone();
+            Box::pin(async move {
+                full.store(true, Ordering::SeqCst);
+                if attempt.task.index() % 2 == 0 {
+                    // Many of them report in the same turn in which the append fails.
+                    return AttemptEnd::ok(Output::None);
+                }
+                loop {
+                    if let Err(error) = attempt.tools.progress("still here").await {
+                        return AttemptEnd::failed(error.to_string());
+                    }
+                }
+            })
+        }
+    }
+    let full = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let log = Filling { inner: Arc::new(MemoryLog::new()), full: full.clone() };
+    let running = start(Arc::new(log), vec![("a", 64, Arc::new(Deaf(full)))]).await;
+    running.mesh.submit((0..64).map(|n| task(&format!("task-{n}"))).collect()).await.unwrap();
+    let ended = soon(running.ended).await.unwrap();
+    assert!(matches!(&ended, Err(MeshError::Log(error)) if error.to_string().contains("no space left")), "{ended:?}");
+}

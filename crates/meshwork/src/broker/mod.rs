@@ -143,6 +143,19 @@ impl Drop for Door {
     }
 }
 
+async fn take_unread(shared: Arc<Shared>, mailbox: Arc<Mailbox>, limit: usize) -> Result<Vec<Message>, ReadError> {
+    let _turn = mailbox.reading.lock().await;
+    let peer = mailbox.peer();
+    let failed = |error| ReadError::Store { peer: peer.clone(), error };
+    let unread = shared.store.unread(peer, limit).await.map_err(failed)?;
+    let (keys, messages): (Vec<u64>, Vec<Message>) =
+        unread.into_iter().map(|stored| (stored.key, stored.message)).unzip();
+    shared.store.mark_read(peer, &keys).await.map_err(failed)?;
+    mailbox.was_read(messages.len());
+    shared.counters.add(Count::Delivered, messages.len() as u64);
+    Ok(messages)
+}
+
 /// The local broker. Clones are the same broker; it closes with the last of them.
 #[derive(Clone)]
 pub struct Broker(Arc<Door>);
@@ -223,16 +236,13 @@ impl Broker {
             .mailbox(peer)
             .filter(|mailbox| matches!(mailbox.recipient, Recipient::Mailbox))
             .ok_or_else(|| ReadError::NoMailbox { peer: peer.into() })?;
-        let _turn = mailbox.reading.lock().await;
-        let peer = mailbox.peer();
-        let failed = |error| ReadError::Store { peer: peer.clone(), error };
-        let unread = shared.store.unread(peer, limit).await.map_err(failed)?;
-        let (keys, messages): (Vec<u64>, Vec<Message>) =
-            unread.into_iter().map(|stored| (stored.key, stored.message)).unzip();
-        shared.store.mark_read(peer, &keys).await.map_err(failed)?;
-        mailbox.was_read(messages.len());
-        shared.counters.add(Count::Delivered, messages.len() as u64);
-        Ok(messages)
+        let peer = mailbox.peer().clone();
+        // A task of its own: a reader that gives up between the marks and the room given back would leave the
+        // mailbox fuller than it is, for good.
+        let reading = shared.runtime.spawn(take_unread(Arc::clone(shared), mailbox, limit));
+        reading
+            .await
+            .unwrap_or_else(|failed| Err(ReadError::Store { peer, error: MailStoreError::new(failed.to_string()) }))
     }
 
     /// The right of a peer to send outside any task: nothing is held by what it sends, and its

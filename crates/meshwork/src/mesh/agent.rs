@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use meshwork_core::{AttemptOutcome, Grant, TaskNo, TaskSpec, Tokens};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -163,7 +164,8 @@ where
     F: Fn(Attempt) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = AttemptEnd> + Send + 'static,
 {
-    /// Runs `function` for each attempt. When the attempt is stopped, its future is dropped.
+    /// Runs `function` for each attempt. When the attempt is stopped, or runs longer than its task's timeout, its
+    /// future is dropped.
     pub fn new(function: F) -> Self {
         Self(function)
     }
@@ -176,12 +178,20 @@ where
 {
     fn run(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
         let control = attempt.control.clone();
+        let timeout = attempt.spec().timeout_ms.map(Duration::from_millis);
         let body = (self.0)(attempt);
+        let too_long = async move {
+            match timeout {
+                Some(timeout) => tokio::time::sleep(timeout).await,
+                None => std::future::pending().await,
+            }
+        };
         Box::pin(async move {
             tokio::select! {
                 biased;
                 end = body => end,
                 () = control.stopped() => AttemptEnd::stopped(),
+                () = too_long => AttemptEnd::ended(AttemptOutcome::TimedOut, "ran longer than its timeout"),
             }
         })
     }

@@ -24,7 +24,9 @@ pub(super) async fn run(
 ) {
     let (task, grant, number) = (attempt.task, attempt.grant, attempt.number);
     let artifacts = attempt.tools.artifacts().clone();
-    let key = format!("results/{}/{number}", safe_key(&attempt.spec().id));
+    // The number is for people: it starts again with the task's next generation, and an interruption keeps it. The
+    // grant never comes again, so no attempt overwrites what another's `Return` names.
+    let key = format!("results/{}/{number}-{:x}", safe_key(&attempt.spec().id), grant.as_u64());
     let started = Instant::now();
     let body = AssertUnwindSafe(async move { agent.run(attempt).await });
     let end = body.catch_unwind().await.unwrap_or_else(|panic| AttemptEnd::failed(panic_text(&*panic)));
@@ -53,9 +55,11 @@ async fn keep(output: Output, key: &str, artifacts: &Arc<dyn Artifacts>) -> Resu
         Output::File(path) => {
             let file = tokio::fs::File::open(&path).await.map_err(|e| unreadable(&path, e))?;
             let bytes = file.metadata().await.map_err(|e| unreadable(&path, e))?.len();
-            artifacts.store_stream(key, Box::pin(file)).await?;
-            // It is in the store now; a file that cannot be removed is swept with its folder.
+            let stored = artifacts.store_stream(key, Box::pin(file)).await;
+            // It is in the store now, or lost with its attempt: on a full disk it must not stay either. A file that
+            // cannot be removed is swept with its folder.
             let _left_behind = tokio::fs::remove_file(&path).await;
+            stored?;
             return Ok(Some(Payload::Artifact { key: key.to_owned(), bytes }));
         }
     };

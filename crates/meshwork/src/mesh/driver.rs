@@ -13,6 +13,7 @@ use meshwork_core::node::{Answer, Ask, BodyEnd, Input, Node, Setup, Ticket, Time
 use meshwork_core::{Batch, Grant, Op, PeerNo, Position, Swarm, TaskNo, decode_batch, encode_batch};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -47,16 +48,39 @@ pub(super) enum Command {
 /// What bodies and timers report; bounded by the number of bodies.
 pub(super) enum Event {
     BodyEnded(BodyEnd),
-    CheckEnded { task: TaskNo, grant: Grant, passed: bool, evidence: String, ran_ms: u64 },
+    CheckEnded {
+        task: TaskNo,
+        grant: Grant,
+        passed: bool,
+        evidence: String,
+        ran_ms: u64,
+    },
     AppendFailed(Arc<LogError>),
     AppendAgain,
-    SpecMissing(MeshError),
+    /// A body or check that was to start cannot: the log does not give its task's text.
+    SpecMissing {
+        task: TaskNo,
+        grant: Grant,
+        error: MeshError,
+    },
     Stop(Stop),
+}
+
+impl Event {
+    /// The body or check that this is the end of.
+    fn ends(&self) -> Option<(TaskNo, Grant)> {
+        match self {
+            Self::BodyEnded(end) => Some((end.task, end.grant)),
+            Self::CheckEnded { task, grant, .. } | Self::SpecMissing { task, grant, .. } => Some((*task, *grant)),
+            Self::AppendFailed(_) | Self::AppendAgain | Self::Stop(_) => None,
+        }
+    }
 }
 
 struct RunningBody {
     stop: CancellationToken,
     kill: CancellationToken,
+    check: bool,
 }
 
 struct Driver {
@@ -78,6 +102,8 @@ struct Driver {
     since_snapshot: u64,
     status: watch::Sender<Status>,
     clock: Clock,
+    /// What is told to stop is killed at once.
+    killing: bool,
     left: bool,
 }
 
@@ -152,6 +178,7 @@ pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Resu
         swarm_id: Arc::from(&*options.swarm_id),
         specs: specs.clone(),
         broker,
+        submitting: Arc::default(),
     };
     let mut agents = BTreeMap::new();
     let mut peers = Vec::new();
@@ -188,11 +215,19 @@ pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Resu
         since_snapshot: 0,
         status,
         clock: Clock::new(time_ms),
+        killing: false,
         left: false,
     };
     let ended = tokio::spawn(driver.run(tail, command_queue, event_queue, settled));
-    mesh.await_member().await?;
-    Ok((mesh, ended))
+    match mesh.await_member().await {
+        Ok(()) => Ok((mesh, ended)),
+        // The driver is gone, and knows why.
+        Err(MeshError::Stopped) => match ended.await {
+            Ok(Err(cause)) => Err(cause),
+            _ => Err(MeshError::Stopped),
+        },
+        Err(error) => Err(error),
+    }
 }
 
 /// 128 random bits in hex.
@@ -212,7 +247,7 @@ impl Driver {
     ) -> Result<(), MeshError> {
         let result = self.turn_until_left(&mut tail, &mut commands, &mut events, &mut settled).await;
         if let Err(error) = &result {
-            self.give_up(error, &mut events).await;
+            self.give_up(error, commands, &mut events).await;
         }
         let snapshot = if result.is_ok() { self.save_snapshot().await } else { Ok(()) };
         let closed = self.log.close().await;
@@ -235,9 +270,15 @@ impl Driver {
                 stored = tail.next() => self.on_stored(stored).await?,
                 count = events.recv_many(&mut happened, INPUTS_A_TURN) => {
                     debug_assert!(count > 0, "the driver itself holds a sender");
+                    let mut going = Ok(());
                     for event in happened.drain(..) {
-                        self.on_event(event)?;
+                        match going {
+                            Ok(()) => going = self.on_event(event),
+                            // Bodies that ended meanwhile are not to be waited for when the node gives up.
+                            Err(_) => self.forget_body(&event),
+                        }
                     }
+                    going?;
                 }
                 Some(key) = settled.next() => self.on_settled(key)?,
                 Some(command) = commands.recv() => {
@@ -247,8 +288,10 @@ impl Driver {
                         self.on_command(command)?;
                     }
                 }
-                () = sleep_until(next_timer) => self.on_timers()?,
+                () = sleep_until(next_timer) => {}
             }
+            // Each turn, so that no flood of commands holds them back.
+            self.on_timers()?;
             self.tell_stalled();
         }
         Ok(())
@@ -336,10 +379,15 @@ impl Driver {
                 Ok(())
             }
             Event::AppendAgain => self.feed(Input::AppendFailed),
-            Event::SpecMissing(error) => Err(error),
+            Event::SpecMissing { task, grant, error } => {
+                self.bodies.remove(&(task, grant));
+                Err(error)
+            }
             Event::Stop(how) => {
                 if how == Stop::Now {
-                    for body in self.bodies.values() {
+                    self.killing = true;
+                    // A check that is killed before the node has told it to stop would count against its task.
+                    for body in self.bodies.values().filter(|body| !body.check || body.stop.is_cancelled()) {
                         body.kill.cancel();
                     }
                 }
@@ -349,7 +397,8 @@ impl Driver {
     }
 
     fn on_settled(&mut self, key: AttemptKey) -> Result<(), MeshError> {
-        let task = TaskNo(u32::try_from(key.task).expect("keys are made of task numbers here"));
+        // The broker is open to others, whose keys may be anything: what is no task's is nothing to the log.
+        let Ok(task) = u32::try_from(key.task).map(TaskNo) else { return Ok(()) };
         self.feed(Input::MessagesSettled { task, grant: Position::from_u64(key.grant) })
     }
 
@@ -379,7 +428,11 @@ impl Driver {
                 self.feed(Input::Wish { op, ticket: Some(ticket) })
             }
             Command::Look(look) => {
-                look(self.node.swarm());
+                // A stranger's code: its panic is not the node's end. Who asked is told that there is no answer.
+                let swarm = self.node.swarm();
+                if catch_unwind(AssertUnwindSafe(|| look(swarm))).is_err() {
+                    tracing::error!("a look at the swarm panicked");
+                }
                 Ok(())
             }
             Command::AwaitRound { round, answer } => {
@@ -391,6 +444,9 @@ impl Driver {
     }
 
     fn on_timers(&mut self) -> Result<(), MeshError> {
+        if self.timers.is_empty() {
+            return Ok(());
+        }
         let now = Instant::now();
         while let Some(Reverse((at, _, timer))) = self.timers.peek().copied() {
             if at > now {
@@ -416,6 +472,9 @@ impl Driver {
                 self.mesh.broker.drop_attempt(key_of(task, grant));
                 if let Some(body) = self.bodies.get(&(task, grant)) {
                     body.stop.cancel();
+                    if self.killing {
+                        body.kill.cancel();
+                    }
                 }
             }
             Ask::Suspend { peer, still } => {
@@ -476,7 +535,7 @@ impl Driver {
         let peer_id = swarm.peer(peer).expect("a grant names a peer").id.clone();
         let at = swarm.task(task).expect("a grant names a task").spec;
         let agent = self.agents.get(&peer_id).expect("a grant of this node names one of its peers").clone();
-        let running = RunningBody { stop: CancellationToken::new(), kill: CancellationToken::new() };
+        let running = RunningBody { stop: CancellationToken::new(), kill: CancellationToken::new(), check };
         let still = self.still(peer).subscribe();
         let control = Control { stop: running.stop.clone(), kill: running.kill.clone(), still };
         let (mesh, events) = (self.mesh.clone(), self.mesh.events.clone());
@@ -503,7 +562,7 @@ impl Driver {
             match specs.get(at).await {
                 Ok(spec) => run(make(spec)).await,
                 Err(error) => {
-                    let _gone = events.send(Event::SpecMissing(error));
+                    let _gone = events.send(Event::SpecMissing { task, grant, error });
                 }
             }
         });
@@ -545,8 +604,12 @@ impl Driver {
 
     /// Tells those who wait for a round that nothing can close any more.
     fn tell_stalled(&mut self) {
-        let nobody = self.rounds.is_empty() || self.node.swarm().granted() > 0 || self.node.has_undecided();
-        if nobody || !self.bodies.is_empty() || !self.node.is_member() || !self.node.swarm().is_stalled() {
+        if self.rounds.is_empty() || self.node.has_undecided() || !self.node.is_member() {
+            return;
+        }
+        // A parent that waits for children which nobody can run waits for ever; any other body may still do something.
+        let waits = |body| self.waiting.get(body).is_some_and(|waiting| !waiting.is_closed());
+        if !self.bodies.keys().all(waits) || !self.node.swarm().is_stalled() {
             return;
         }
         for (_, answer) in self.rounds.drain(..) {
@@ -554,9 +617,23 @@ impl Driver {
         }
     }
 
+    fn forget_body(&mut self, event: &Event) {
+        if let Some(body) = event.ends() {
+            self.bodies.remove(&body);
+        }
+    }
+
     /// The log is unusable: bodies are ended, everybody who waits is told why.
-    async fn give_up(&mut self, error: &MeshError, events: &mut mpsc::UnboundedReceiver<Event>) {
+    async fn give_up(
+        &mut self,
+        error: &MeshError,
+        mut commands: mpsc::Receiver<Command>,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+    ) {
         tracing::error!(%error, "the node stops");
+        // A body that waits for an answer would not end, and nothing is answered any more.
+        commands.close();
+        while commands.try_recv().is_ok() {}
         for body in self.bodies.values() {
             body.stop.cancel();
             body.kill.cancel();
@@ -571,12 +648,8 @@ impl Driver {
             let _gone = answer.send(Err(error.clone()));
         }
         while !self.bodies.is_empty() {
-            match events.recv().await {
-                Some(Event::BodyEnded(end)) => self.bodies.remove(&(end.task, end.grant)),
-                Some(Event::CheckEnded { task, grant, .. }) => self.bodies.remove(&(task, grant)),
-                Some(_) => continue,
-                None => break,
-            };
+            let Some(event) = events.recv().await else { break };
+            self.forget_body(&event);
         }
     }
 }

@@ -177,6 +177,8 @@ pub struct Mesh {
     swarm_id: Arc<str>,
     specs: Arc<specs::Specs>,
     broker: Broker,
+    /// Held by a submission in parts: the log knows one at a time of each node, and another's last part would end it.
+    submitting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Mesh {
@@ -216,7 +218,15 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::Refused`] names what is wrong; earlier parts stay submitted, and the submission ends.
     pub async fn submit(&self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, MeshError> {
-        self.submit_as(tasks, None).await
+        // A task of its own: one that its caller gave up half-way would hold its round open for ever.
+        let mesh = self.clone();
+        let submitted = tokio::spawn(async move {
+            let turn = mesh.submitting.clone();
+            let _turn = turn.lock().await;
+            mesh.submit_as(tasks, None).await
+        });
+        // It does not panic; a runtime that shuts down ends it, and the node with it.
+        submitted.await.unwrap_or(Err(MeshError::Stopped))
     }
 
     async fn submit_as(

@@ -14,6 +14,10 @@ use super::registry::registry;
 /// SIGKILL takes effect in a millisecond; what is still there after this hangs in the kernel (a dead network disk, say).
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// A process that was being started when its meshwork was killed loads its program in a millisecond or so; only then does
+/// it carry the nonce. More than this is not waited for.
+const BIRTH: Duration = Duration::from_secs(1);
+
 /// Distance between looks.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -42,6 +46,13 @@ pub fn end_leftovers(swarm_nonce: &str) -> Vec<Leftover> {
     end_older_than(swarm_nonce, before)
 }
 
+/// The same at the end of a run, when no attempt of this swarm is alive in this program: whatever carries the swarm's nonce,
+/// of whatever age, is left behind. For callers that hold the swarm's lock, so that no other program runs it.
+#[must_use]
+pub fn end_all(swarm_nonce: &str) -> Vec<Leftover> {
+    end_older_than(swarm_nonce, u64::MAX)
+}
+
 /// The same processes, only looked for: nothing is signalled, and each is told of as not ended.
 #[must_use]
 pub fn find_leftovers(swarm_nonce: &str) -> Vec<Leftover> {
@@ -56,13 +67,15 @@ type Seen = BTreeMap<(i32, u64), Leftover>;
 pub(super) fn end_older_than(swarm: &str, before: u64) -> Vec<Leftover> {
     let spared = own_line();
     let give_up = Instant::now() + DEADLINE;
+    let born = Instant::now() + BIRTH;
     let (mut seen, mut attempts) = (Seen::new(), BTreeSet::new());
     loop {
         let left = find(swarm, before, &spared, &mut attempts);
         for (pid, stat, leftover) in &left {
             seen.entry((*pid, stat.started)).or_insert_with(|| leftover.clone());
         }
-        let waiting = !left.is_empty() && Instant::now() < give_up;
+        let unborn = Instant::now() < born && is_any_unborn(before, &spared);
+        let waiting = unborn || !left.is_empty() && Instant::now() < give_up;
         if !waiting {
             for (pid, stat, _) in left {
                 seen.entry((pid, stat.started)).and_modify(|leftover| leftover.ended = false);
@@ -73,6 +86,20 @@ pub(super) fn end_older_than(swarm: &str, before: u64) -> Vec<Leftover> {
         sleep(LOOK);
     }
 }
+
+/// Whether a process is being started, so that what it will be cannot be seen yet: it still is a copy of this program
+/// with one thread, or is between two programs and has neither arguments nor an environment.
+fn is_any_unborn(before: u64, spared: &BTreeSet<i32>) -> bool {
+    let is_unborn = |pid: &i32| {
+        let old =
+            procfs::stat(*pid).is_some_and(|stat| !stat.ended && stat.started < before && stat.parent != KTHREADD);
+        old && *pid != KTHREADD && (procfs::is_half_started_copy(*pid) || procfs::is_between_programs(*pid))
+    };
+    procfs::all().iter().filter(|pid| !spared.contains(pid)).any(is_unborn)
+}
+
+/// The parent of the kernel's own threads, which have neither arguments nor an environment for good.
+const KTHREADD: i32 = 2;
 
 /// This program and its ancestors: an attempt of the same swarm may have started us.
 fn own_line() -> BTreeSet<i32> {

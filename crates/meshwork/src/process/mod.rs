@@ -43,7 +43,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use environment::{INHERITED_PREFIXES, INHERITED_VARIABLES, environment};
-pub use leftovers::{Leftover, end_leftovers, find_leftovers};
+pub use leftovers::{Leftover, end_all, end_leftovers, find_leftovers};
 pub use nonce::{NONCE_VARIABLE, Nonce, NonceError};
 pub use output::Stdout;
 pub use rest::become_subreaper;

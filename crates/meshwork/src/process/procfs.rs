@@ -40,6 +40,20 @@ pub(super) fn environ(pid: i32) -> Option<Vec<u8>> {
     fs::read(format!("/proc/{pid}/environ")).ok()
 }
 
+/// A copy of this program with a single thread: what a start of a process is before it loads its program.
+pub(super) fn is_half_started_copy(pid: i32) -> bool {
+    let own = fs::read_link("/proc/self/exe").ok();
+    own.is_some()
+        && fs::read_link(format!("/proc/{pid}/exe")).ok() == own
+        && fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() == 1)
+}
+
+/// Without arguments and environment: it is loading its program.
+pub(super) fn is_between_programs(pid: i32) -> bool {
+    let is_empty = |what: &str| fs::read(format!("/proc/{pid}/{what}")).is_ok_and(|bytes| bytes.is_empty());
+    is_empty("cmdline") && is_empty("environ")
+}
+
 /// Its command's name, for messages.
 pub(super) fn command(pid: i32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())

@@ -103,6 +103,8 @@ pub enum SwarmState {
     Sealed,
     /// A round is open, nothing runs, and nothing that is left can ever start.
     Stalled,
+    /// A round is open, and no peer is there: the same command goes on with it.
+    Saved,
     /// The last round is closed.
     Completed,
 }
@@ -115,6 +117,7 @@ impl SwarmState {
             Self::Open => "open",
             Self::Sealed => "sealed",
             Self::Stalled => "stalled",
+            Self::Saved => "saved",
             Self::Completed => "completed",
         }
     }
@@ -161,6 +164,7 @@ impl View {
 
     fn swarm_state(&self) -> SwarmState {
         match self.swarm.round() {
+            Some(_) if self.swarm.peers().len() > 0 && !self.swarm.peers().any(|(_, peer)| peer.up) => SwarmState::Saved,
             Some(_) if self.swarm.is_stalled() => SwarmState::Stalled,
             Some(round) if round.sealed => SwarmState::Sealed,
             Some(_) => SwarmState::Open,

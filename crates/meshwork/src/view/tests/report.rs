@@ -172,7 +172,7 @@ fn a_result_whose_messages_were_open_at_the_loss_does_not_count() {
     assert_eq!((a.attempts[0].outcome, a.result.clone()), (Some(OutcomeWord::Interrupted), None));
     assert_eq!((a.state, a.returned), (TaskState::Pending, false));
     assert!(a.reason.as_ref().unwrap().contains("can never run here"), "{:?}", a.reason);
-    assert_eq!(play.view.status().state, SwarmState::Stalled);
+    assert_eq!(play.view.status().state, SwarmState::Saved);
 }
 
 #[test]
