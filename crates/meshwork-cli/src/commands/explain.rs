@@ -3,7 +3,7 @@
 use crate::ending::Ending;
 use crate::failure::CliFailure;
 use crate::output::{self, ExplainDocument, Format};
-use crate::state::SwarmChoice;
+use crate::state::{SwarmChoice, SwarmLog};
 use meshwork::view::View;
 use meshwork_core::TaskNo;
 
@@ -43,12 +43,12 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
     Ok(Ending::Done)
 }
 
-fn explanation(log: &crate::state::SwarmLog, task: TaskNo) -> Option<ExplainDocument> {
+fn explanation(log: &SwarmLog, live: bool, task: TaskNo) -> Option<ExplainDocument> {
     let view = log.view();
     let explanation = view.swarm().explain(task)?;
     let mut tasks = view.tasks_from(log).tasks;
     let at = tasks.iter().position(|report| report.id == explanation.task)?;
-    Some(ExplainDocument::new(view.swarm().swarm_id(), explanation, tasks.swap_remove(at)))
+    Some(ExplainDocument::new(view.swarm().swarm_id(), live, explanation, tasks.swap_remove(at)))
 }
 
 /// No such task, and which may have been meant.
