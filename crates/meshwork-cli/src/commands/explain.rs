@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
     let Some(task) = view.swarm().find_task(&arguments.task) else {
         return Err(unknown(view, &arguments.task));
     };
-    let document = explanation(&log, task).ok_or_else(|| {
+    let document = explanation(&log, log.folder().is_locked()?, task).ok_or_else(|| {
         CliFailure::unusable("Damaged", format!("task {:?} has no record in the log", arguments.task))
     })?;
     output::answer(arguments.format, &document, || document.human())?;

@@ -190,7 +190,7 @@ fn a_state_folder_that_another_run_holds() {
     let up = scene.fifo("up");
     let mut run = scene.start("run swarm.toml");
     run.until_it_says("swarm");
-    up.is_written();
+    up.arrives();
     let ended = scene.meshwork("run swarm.toml --format json").exits(2);
     let error = ended.json()["error"].clone();
     assert_eq!((&error["code"], &error["stateChanged"]), (&"Locked".into(), &false.into()));

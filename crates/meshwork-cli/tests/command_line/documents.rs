@@ -106,7 +106,7 @@ fn events_follow_a_live_swarm_to_its_end_and_a_finished_one_not() {
     scene.write("swarm.toml", "[[peers]]\nid = 'p'\n[[tasks]]\nid = 'long'\nrun = 'echo up > up; sleep 60'\n");
     let up = scene.fifo("up");
     let mut run = scene.start("run swarm.toml");
-    up.is_written();
+    up.arrives();
     let mut follow = scene.start("events --follow --format json");
     follow.until_it_prints("task-started");
     run.until_it_says("swarm");
@@ -121,7 +121,7 @@ fn events_follow_a_live_swarm_to_its_end_and_a_finished_one_not() {
 }
 
 #[test]
-fn a_first_file_is_written_runs_and_is_not_overwritten() {
+fn a_first_file_comes_runs_and_is_not_overwritten() {
     let scene = Scene::new();
     scene.meshwork("init").exits(0);
     scene.meshwork("check swarm.toml --format json").exits(0);

@@ -118,7 +118,7 @@ fn a_second_signal_ends_at_once_what_does_not_listen_to_the_first() {
     let scene = scene("[[tasks]]\nid = 'deaf'\nrun = 'trap \"\" TERM INT; echo up > up; sleep 60'\n");
     let up = scene.fifo("up");
     let mut run = scene.start("run swarm.toml");
-    up.is_written();
+    up.arrives();
     let mut follow = scene.start("events --follow");
     follow.until_it_prints("deaf #1 on p");
     let before = Instant::now();
@@ -158,7 +158,7 @@ fn a_killed_swarm_is_read_and_gone_on_with() {
     let up = scene.fifo("up");
     let mut run = scene.start("run swarm.toml");
     run.until_it_says("swarm");
-    up.is_written();
+    up.arrives();
     run.signal(Signal::SIGKILL);
     run.killed();
     let status = scene.meshwork("status --format json").exits(0).json();

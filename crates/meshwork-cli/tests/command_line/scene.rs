@@ -136,7 +136,7 @@ pub(crate) struct Fifo(Receiver<Vec<u8>>);
 impl Fifo {
     /// Waits until somebody has written it.
     #[track_caller]
-    pub(crate) fn is_written(self) {
+    pub(crate) fn arrives(self) {
         self.0.recv_timeout(DEADLINE).expect("the task did not come so far");
     }
 }
