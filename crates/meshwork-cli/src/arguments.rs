@@ -14,7 +14,6 @@ use clap::{Parser, Subcommand};
 #[command(
     name = "meshwork",
     version,
-    about,
     max_term_width = 120,
     arg_required_else_help = true,
     after_help = "\

@@ -92,6 +92,11 @@ pub enum Reason {
         /// All that it requires.
         requires: Vec<String>,
     },
+    /// Those that could take it are not up: their node does not run, or they left.
+    CapableGone {
+        /// Who.
+        peers: Vec<String>,
+    },
     /// Those that could take it are paused.
     CapablePaused {
         /// Who, and why.
@@ -255,7 +260,12 @@ impl Swarm {
         let up = || self.peers.iter().filter(|peer| peer.up);
         let capable: Vec<&Peer> = up().filter(|peer| has_all(&peer.capabilities, wants)).collect();
         if capable.is_empty() {
-            let nobody = |cap: &&crate::ids::CapNo| !up().any(|peer| peer.capabilities.contains(cap));
+            let gone = self.peers.iter().filter(|peer| !peer.up && has_all(&peer.capabilities, wants));
+            let gone: Vec<String> = gone.map(|peer| peer.id.to_string()).collect();
+            if !gone.is_empty() {
+                return Reason::CapableGone { peers: gone };
+            }
+            let nobody = |cap: &&crate::ids::CapNo| !self.peers.iter().any(|peer| peer.capabilities.contains(cap));
             let name = |cap: &crate::ids::CapNo| self.capabilities[cap.index()].to_string();
             let missing = wants.iter().filter(nobody).map(name).collect();
             return Reason::NoCapablePeer { missing, requires: wants.iter().map(name).collect() };
@@ -356,6 +366,7 @@ impl fmt::Display for Reason {
             Self::NoCapablePeer { missing, .. } => {
                 write!(f, "can never run here: no peer has the capability {}", some(missing))
             }
+            Self::CapableGone { peers } => write!(f, "waits until a peer that can run it is up again: {}", some(peers)),
             Self::CapablePaused { peers } => {
                 let named: Vec<String> = peers.iter().map(|(peer, why)| format!("{peer:?} ({})", why.word())).collect();
                 write!(f, "waits for a peer to be resumed: {}", named.join(", "))

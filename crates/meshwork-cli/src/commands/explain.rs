@@ -3,7 +3,7 @@
 use crate::ending::Ending;
 use crate::failure::CliFailure;
 use crate::output::{self, ExplainDocument, Format};
-use crate::state::SwarmChoice;
+use crate::state::{SwarmChoice, SwarmLog};
 use meshwork::view::View;
 use meshwork_core::TaskNo;
 
@@ -36,19 +36,19 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
     let Some(task) = view.swarm().find_task(&arguments.task) else {
         return Err(unknown(view, &arguments.task));
     };
-    let document = explanation(&log, task).ok_or_else(|| {
+    let document = explanation(&log, log.folder().is_locked()?, task).ok_or_else(|| {
         CliFailure::unusable("Damaged", format!("task {:?} has no record in the log", arguments.task))
     })?;
     output::answer(arguments.format, &document, || document.human())?;
     Ok(Ending::Done)
 }
 
-fn explanation(log: &crate::state::SwarmLog, task: TaskNo) -> Option<ExplainDocument> {
+fn explanation(log: &SwarmLog, live: bool, task: TaskNo) -> Option<ExplainDocument> {
     let view = log.view();
     let explanation = view.swarm().explain(task)?;
     let mut tasks = view.tasks_from(log).tasks;
     let at = tasks.iter().position(|report| report.id == explanation.task)?;
-    Some(ExplainDocument::new(view.swarm().swarm_id(), explanation, tasks.swap_remove(at)))
+    Some(ExplainDocument::new(view.swarm().swarm_id(), live, explanation, tasks.swap_remove(at)))
 }
 
 /// No such task, and which may have been meant.

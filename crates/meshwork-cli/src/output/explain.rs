@@ -16,6 +16,8 @@ pub struct ExplainDocument {
     schema_version: u32,
     swarm_id: String,
     task_id: String,
+    /// A process holds the swarm's folder: it runs.
+    live: bool,
     /// The sentence, with the task's id.
     sentence: String,
     /// What each peer that is up has to say to a task that waits.
@@ -53,12 +55,16 @@ impl From<PeerVerdict> for PeerAnswer {
 }
 
 impl ExplainDocument {
-    /// The explanation of a task, with its record.
-    pub fn new(swarm_id: &str, explanation: Explanation, task: TaskReport) -> Self {
-        let sentence = format!("task {:?} {}", explanation.task, explanation.reason);
+    /// The explanation of a task, with its record. `live`: whether the swarm runs.
+    pub fn new(swarm_id: &str, live: bool, explanation: Explanation, task: TaskReport) -> Self {
+        let mut sentence = format!("task {:?} {}", explanation.task, explanation.reason);
+        if !live && !explanation.closed {
+            // The log ends where the run did, perhaps in the middle of an attempt.
+            sentence.push_str(" (the swarm does not run at this moment)");
+        }
         let peers = explanation.peers.into_iter().map(PeerAnswer::from).collect();
         let (swarm_id, task_id) = (swarm_id.to_owned(), explanation.task);
-        Self { schema_version: SCHEMA_VERSION, swarm_id, task_id, sentence, peers, task }
+        Self { schema_version: SCHEMA_VERSION, swarm_id, task_id, live, sentence, peers, task }
     }
 
     /// For people.

@@ -60,7 +60,7 @@ fn every_stage_every_outcome_and_every_reason_is_explained() {
     how_it_ended(&mut seen);
     assert_eq!(seen.stages, Stage::ALL.into_iter().collect());
     assert_eq!(seen.outcomes, Outcome::ALL.into_iter().collect());
-    let reasons = "SubmissionOpen Dependencies NoCapablePeer CapablePaused NoFreeSlot Backoff Assigned Running Stopping \
+    let reasons = "SubmissionOpen Dependencies NoCapablePeer CapableGone CapablePaused NoFreeSlot Backoff Assigned Running Stopping \
         WaitsForChildren InLine Settling EvidenceWaits Checking Completed DependencyFailed Cancelled Quarantined \
         OutOfRetries";
     assert_eq!(seen.reasons, reasons.split_whitespace().map(str::to_owned).collect());
@@ -83,6 +83,9 @@ fn who_could_run_it(seen: &mut Seen) {
     mesh.peer("p", &["a"], 1).peer("q", &["b"], 1);
     mesh.submit([task("x").needs(&["c"]), task("y").needs(&["a", "b"])]);
     seen.says(&mesh, "x", r#"can never run here: no peer has the capability "c""#);
+    seen.says(&mesh, "y", r#"can never run here: no single peer has all of "a", "b""#);
+    mesh.does(Op::PeerDown { peer: "q".to_owned(), why: DownReason::Shutdown }).submit([task("w").needs(&["b"])]);
+    seen.says(&mesh, "w", r#"waits until a peer that can run it is up again: "q""#);
     seen.says(&mesh, "y", r#"can never run here: no single peer has all of "a", "b""#);
     mesh.pause("p", PauseReason::User).submit([task("z").needs(&["a"])]);
     seen.says(&mesh, "z", r#"waits for a peer to be resumed: "p" (user)"#);

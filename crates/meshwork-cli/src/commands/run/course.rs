@@ -8,7 +8,7 @@ use crate::ending::Ending;
 use crate::failure::{CliFailure, ExitCode};
 use crate::state::{SwarmLog, TOPOLOGY};
 use meshwork::file::{CheckReport, SwarmFile};
-use meshwork::local::{LocalSwarm, Submitted};
+use meshwork::local::{LocalError, LocalSwarm, Submitted};
 use meshwork::mesh::{RoundEnd, Status, Stop};
 use meshwork::view::RuntimeFacts;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -71,7 +71,9 @@ impl<'a> Course<'a> {
         self.say_what_was_found();
         let cause = self.until_it_is_over(&follower).await;
         let log = follower.finish();
-        self.tell(&log?, cause?)
+        // What went wrong first is what is told.
+        let cause = cause?;
+        self.tell(&log?, cause)
     }
 
     async fn until_it_is_over(&mut self, follower: &Follower) -> Result<Cause, CliFailure> {
@@ -97,7 +99,10 @@ impl<'a> Course<'a> {
     /// Submits the file; `None` when a signal came first.
     async fn submit(&mut self) -> Result<Option<Submitted>, CliFailure> {
         let submitted = tokio::select! {
-            submitted = self.swarm.submit(self.file) => submitted?,
+            submitted = self.swarm.submit(self.file) => submitted.map_err(|error| {
+                let changed = !matches!(error, LocalError::ChangedTask { .. });
+                CliFailure::from(error).changed(changed)
+            })?,
             () = self.signals.next() => {
                 self.swarm.stop(Stop::Gently);
                 gone(self.swarm.mesh().status()).await;

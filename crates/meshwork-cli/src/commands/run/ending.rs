@@ -75,6 +75,7 @@ pub(super) fn explain(arguments: &Arguments, log: &SwarmLog, cause: Cause) {
     match cause {
         Cause::Ended(RoundEnd::Closed(round) | RoundEnd::Empty(Some(round))) => {
             if round.failed > 0 {
+                arguments.say(&format!("{} failed:", counted(u64::from(round.failed), "task")));
                 sentences(arguments, log, |task| task.round == round.number && has_failed(task));
             }
         }
@@ -95,11 +96,16 @@ pub(super) fn explain(arguments: &Arguments, log: &SwarmLog, cause: Cause) {
     match log.unread() {
         Ok(unread) => {
             for (peer, count) in unread {
-                arguments.say(&format!("{count} messages to {peer:?} were not read"));
+                arguments.say(&format!("unread: {} to {peer:?}", counted(count, "message")));
             }
         }
         Err(error) => arguments.say(&format!("unread messages could not be counted: {error}")),
     }
+}
+
+/// `1 task`, `2 tasks`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn has_failed(task: &Task) -> bool {

@@ -106,8 +106,7 @@ impl Reading {
             progress.row(&row);
             true
         })?;
-        let status = *self.status.borrow_and_update();
-        progress.draw(&status, self.log.view().swarm());
+        progress.draw(self.log.view().swarm());
         Ok(())
     }
 

@@ -166,8 +166,11 @@ fn refuse_early(arguments: &Arguments, file: &SwarmFile, root: &Path) -> Result<
 }
 
 fn say_what_is_to_come(arguments: &Arguments, file: &SwarmFile, check: &CheckReport) {
-    let count = |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let (tasks, peers, slots) = (count(check.tasks, "task"), count(check.peers, "peer"), count(check.slots, "slot"));
+    let (tasks, peers, slots) = (
+        ending::counted(check.tasks, "task"),
+        ending::counted(check.peers, "peer"),
+        ending::counted(check.slots, "slot"),
+    );
     arguments.say(&format!("swarm {:?}: {tasks}, {peers} with {slots}", file.swarm.id));
     for warning in check.topology.warnings.iter().chain(&check.warnings) {
         arguments.say(&format!("warning: {warning}"));

@@ -3,7 +3,6 @@
 use super::estimate::time_left;
 use super::tally::Tally;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use meshwork::mesh::Status;
 use meshwork::view::{EventRow, duration, visible};
 use meshwork_core::Swarm;
 use std::fmt::Write as _;
@@ -78,12 +77,12 @@ impl Progress {
     }
 
     /// Shows how far it is.
-    pub(super) fn draw(&mut self, status: &Status, swarm: &Swarm) {
+    pub(super) fn draw(&mut self, swarm: &Swarm) {
         match self {
             Self::Silent => {}
-            Self::Picture(picture) => picture.draw(status, swarm),
+            Self::Picture(picture) => picture.draw(swarm),
             Self::Lines(lines) => {
-                for line in lines.due(status, Instant::now()) {
+                for line in lines.due(Counts::of(swarm), Instant::now()) {
                     crate::output::note(&line);
                 }
             }
@@ -109,10 +108,23 @@ impl Progress {
     }
 }
 
-/// Tasks that are closed, and all tasks of the round.
-fn count(status: &Status) -> (u32, u32) {
-    let closed = status.completed + status.failed;
-    (closed, closed + status.open)
+/// How far the round is that is open, or was open last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    closed: u32,
+    failed: u32,
+    all: u32,
+}
+
+impl Counts {
+    fn of(swarm: &Swarm) -> Self {
+        let (open, ok, failed) = match (swarm.round(), swarm.last_round()) {
+            (Some(round), _) => (round.open, round.ok, round.failed),
+            (None, Some(round)) => (0, round.ok, round.failed),
+            (None, None) => (0, 0, 0),
+        };
+        Self { closed: ok + failed, failed, all: open + ok + failed }
+    }
 }
 
 /// A bar, and what runs below it.
@@ -139,14 +151,23 @@ impl Picture {
         Self { bar, tally: Tally::default(), estimated: None }
     }
 
-    fn draw(&mut self, status: &Status, swarm: &Swarm) {
-        let (closed, all) = count(status);
-        let mut text = match status.failed {
+    fn draw(&mut self, swarm: &Swarm) {
+        let Counts { closed, failed, all } = Counts::of(swarm);
+        if all == 0 {
+            // Nothing was submitted yet, and a bar of nothing looks full.
+            return;
+        }
+        let mut text = match failed {
             0 => String::new(),
             failed => format!("{failed} failed "),
         };
-        if let Some(left) = self.time_left(swarm) {
-            let _ = write!(text, "about {} left", duration(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
+        // One that has run out was wrong: then nothing is said until there is a better one.
+        match self.time_left(swarm).filter(|left| !left.is_zero()).map(|left| left.as_secs()) {
+            None => {}
+            Some(0) => text.push_str("less than 1 s left"),
+            Some(seconds) => {
+                let _ = write!(text, "about {} left", duration(seconds * 1_000));
+            }
         }
         let running = self.tally.running();
         let more = running.len().saturating_sub(SHOWN);
@@ -186,7 +207,7 @@ pub(super) struct Lines {
     refilled: Instant,
     untold: u64,
     summed_up: Instant,
-    last: (u32, u32),
+    last: Counts,
 }
 
 impl Lines {
@@ -198,13 +219,13 @@ impl Lines {
             refilled: now,
             untold: 0,
             summed_up: now,
-            last: (0, 0),
+            last: Counts::default(),
         }
     }
 
     /// The lines that may be written now.
-    fn due(&mut self, status: &Status, now: Instant) -> Vec<String> {
-        self.last = count(status);
+    fn due(&mut self, counts: Counts, now: Instant) -> Vec<String> {
+        self.last = counts;
         let refills = now.duration_since(self.refilled).as_millis() / REFILL.as_millis();
         if refills > 0 {
             self.room = u32::try_from(refills).unwrap_or(BURST).saturating_add(self.room).min(BURST);
@@ -233,7 +254,7 @@ impl Lines {
     }
 
     fn place(&self) -> String {
-        let (closed, all) = self.last;
+        let Counts { closed, all, .. } = self.last;
         let width = all.to_string().len();
         format!("[{closed:>width$}/{all}]")
     }
@@ -243,8 +264,8 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn status(completed: u32, open: u32) -> Status {
-        Status { completed, open, ..Status::default() }
+    fn counts(closed: u32) -> Counts {
+        Counts { closed, failed: 0, all: 10_000 }
     }
 
     #[test]
@@ -252,14 +273,14 @@ mod tests {
         let start = Instant::now();
         let mut lines = Lines::new(start);
         lines.pending = (0..1_000).map(|n| format!("task-{n} ok")).collect();
-        let told = lines.due(&status(1_000, 9_000), start);
+        let told = lines.due(counts(1_000), start);
         assert_eq!(told.len(), BURST as usize);
         assert_eq!(told[0], "[ 1000/10000] task-0 ok");
         assert_eq!(lines.untold, 950);
         lines.pending = (0..100).map(|n| format!("task-{n} ok")).collect();
-        let told = lines.due(&status(1_100, 8_900), start + SUM_UP);
+        let told = lines.due(counts(1_100), start + SUM_UP);
         assert_eq!(told.len(), 6, "one for each fifth of a second, and the sum");
         assert_eq!(told[5], "[ 1100/10000] and 1045 more lines");
-        assert!(lines.due(&status(1_100, 8_900), start + 2 * SUM_UP).is_empty(), "nothing happened");
+        assert!(lines.due(counts(1_100), start + 2 * SUM_UP).is_empty(), "nothing happened");
     }
 }
