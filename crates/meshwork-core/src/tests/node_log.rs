@@ -149,8 +149,14 @@ fn a_batch_holds_what_fits_in_number() {
 #[test]
 fn an_entry_over_the_limit_is_answered_and_not_written() {
     let mut n = OneNode::joined(&p());
-    n.wish(1, submission(vec![task("a").about(&"x".repeat(ENTRY_BYTES_MAX))])).asks(&["answer 1: too large"]);
+    let text = "x".repeat(ENTRY_BYTES_MAX);
+    let (task_no, grant) = (crate::TaskNo(0), crate::Position::START);
+    n.wish(1, Op::Progress { task: task_no, grant, text: text.clone() }).asks(&["answer 1: too large"]);
+    // A task that joins thousands of others names them all: a submission may fill a batch, and no more.
+    n.wish(2, submission(vec![task("a").about(&text.repeat(8))])).asks(&["answer 2: too large"]);
     assert!(!n.node.has_undecided());
+    n.wish(3, submission(vec![task("a").about(&text)]));
+    assert!(n.node.has_undecided());
 }
 
 #[test]
