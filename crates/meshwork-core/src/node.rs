@@ -11,13 +11,15 @@
 //! - a wait is measured from the moment its beginning was applied here, and the lowest present node
 //!   appends its end first.
 
+mod contract;
+
+pub use contract::{Answer, Ask, BodyEnd, Input, Setup, Ticket, Timer};
+
 use crate::codec::encoded_len;
-use crate::config::{BATCH_BYTES_MAX, Config, ENTRY_BYTES_MAX};
+use crate::config::{BATCH_BYTES_MAX, ENTRY_BYTES_MAX};
 use crate::effect::{Effect, Effects};
 use crate::ids::{ENTRIES_A_BATCH_MAX, Grant, NodeNo, PeerNo, Position, TaskNo, WaitNo};
-use crate::op::{
-    AttemptOutcome, Author, Batch, DownReason, Op, PauseReason, Payload, PeerSpec, Returned, Tokens, VERSION,
-};
+use crate::op::{AttemptOutcome, Author, Batch, DownReason, Op, PauseReason, PeerSpec, Returned, VERSION};
 use crate::peer::Peer;
 use crate::refusal::{LogFault, Refusal};
 use crate::swarm::{ClosedRound, Swarm};
@@ -29,208 +31,6 @@ use std::sync::Arc;
 const DUE_STAGGER_MS: u64 = 500;
 /// Part of [`BATCH_BYTES_MAX`] that entries may fill; the rest is for the batch's own fields.
 const BATCH_ENTRIES_BYTES: usize = BATCH_BYTES_MAX - 4 * 1024;
-
-/// Names a wish, so that its answer finds whoever made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
-
-/// What happens to a node.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The log holds this batch, the next one after those that were told before.
-    Stored {
-        /// Its sequence number.
-        seq: u64,
-        /// The batch; the very value that was appended, where the driver still has it.
-        batch: Arc<Batch>,
-    },
-    /// Everything that the log held at the start has been told: the node may join.
-    CaughtUp,
-    /// The append in flight came back with an error; it may have been stored all the same.
-    AppendFailed,
-    /// Somebody wants something decided.
-    Wish {
-        /// What.
-        op: Op,
-        /// Who is answered; `None`: nobody.
-        ticket: Option<Ticket>,
-    },
-    /// A body has ended, and no process of it is left.
-    BodyEnded(BodyEnd),
-    /// Evidence was looked at, and no process of the check is left.
-    CheckEnded {
-        /// The task.
-        task: TaskNo,
-        /// The grant of the check.
-        grant: Grant,
-        /// Whether it held.
-        passed: bool,
-        /// What was seen.
-        evidence: String,
-        /// How long it took, in ms.
-        ran_ms: u64,
-    },
-    /// The messages of a returned attempt are all acknowledged.
-    MessagesSettled {
-        /// The task.
-        task: TaskNo,
-        /// The grant of its attempt.
-        grant: Grant,
-    },
-    /// A timer that was asked for has run out.
-    Fired(Timer),
-    /// The failure detector has not heard of a node for too long.
-    Silent {
-        /// Its incarnation.
-        incarnation: Position,
-    },
-    /// Somebody says that this node is suspected.
-    Suspected,
-    /// The node is to stop: no new work, bodies are interrupted, peers leave.
-    Shutdown,
-}
-
-/// How a body ended.
-#[derive(Clone, Debug)]
-pub struct BodyEnd {
-    /// Its task.
-    pub task: TaskNo,
-    /// Its grant.
-    pub grant: Grant,
-    /// How it ended by itself; `None`: because it was stopped.
-    pub outcome: Option<AttemptOutcome>,
-    /// What came out.
-    pub result: Option<Payload>,
-    /// Why it did not end ok.
-    pub error: Option<String>,
-    /// Tokens spent.
-    pub usage: Tokens,
-    /// When it started, ms since the epoch; for display.
-    pub started_ms: u64,
-    /// How long it ran, in ms.
-    pub ran_ms: u64,
-    /// Messages that it sent are not acknowledged yet.
-    pub messages_open: bool,
-}
-
-/// What a node asks of the world. In order; "start" and "stop" of one body never cross.
-#[derive(Clone, Debug)]
-#[must_use = "asks are to be performed"]
-pub enum Ask {
-    /// Append this batch; again and unchanged until it has been read back.
-    Append(Arc<Batch>),
-    /// Start a body.
-    Start {
-        /// The task.
-        task: TaskNo,
-        /// Its grant.
-        grant: Grant,
-        /// The peer.
-        peer: PeerNo,
-        /// Number of the attempt.
-        attempt: u32,
-    },
-    /// Let a body that waits for its children go on.
-    Continue {
-        /// The task.
-        task: TaskNo,
-        /// Its grant.
-        grant: Grant,
-    },
-    /// Look at the evidence of a task.
-    Check {
-        /// The task.
-        task: TaskNo,
-        /// The grant of the check.
-        grant: Grant,
-        /// The peer.
-        peer: PeerNo,
-        /// The attempt that is checked.
-        attempt: u32,
-    },
-    /// End a body or check; its end is awaited as an input. Of an attempt whose body has ended: its messages
-    /// hold nothing any more, and nothing is awaited.
-    Stop {
-        /// The task.
-        task: TaskNo,
-        /// Its grant.
-        grant: Grant,
-    },
-    /// A peer's processes are to stand still, or to go on.
-    Suspend {
-        /// The peer.
-        peer: PeerNo,
-        /// `false`: go on.
-        still: bool,
-    },
-    /// Give this timer back after so many ms.
-    Sleep {
-        /// The timer.
-        timer: Timer,
-        /// How long.
-        ms: u64,
-    },
-    /// A wish was decided.
-    Answer {
-        /// Whose.
-        ticket: Ticket,
-        /// What became of it.
-        answer: Answer,
-    },
-    /// A round closed: completion.
-    RoundClosed(ClosedRound),
-    /// The node has left; nothing of it runs.
-    Left,
-}
-
-/// What became of a wish.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Decided, and applied.
-    Accepted {
-        /// Where it lies in the log.
-        position: Position,
-        /// For a submission: its tasks, by index.
-        tasks: Vec<TaskNo>,
-    },
-    /// Decided, and refused: nothing changed.
-    Refused(Refusal),
-    /// Over the limit of an entry; it was not written.
-    TooLarge {
-        /// Bytes of the entry.
-        found: usize,
-        /// The limit.
-        most: usize,
-    },
-    /// The node lost its place, or left, before this was decided; it may be asked again.
-    NodeLost,
-}
-
-/// A timer as a value. A stale one is recognised, not cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Timer {
-    /// A wait may be over.
-    Due(WaitNo),
-    /// Time to look at the balance.
-    Rebalance,
-}
-
-/// What a node is told at its birth.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The node's name.
-    pub name: String,
-    /// Opens an empty log with these; `None`: an empty log is an error of the caller.
-    pub open: Option<(String, String, Config)>,
-    /// Sessions that it may hold.
-    pub sessions: u32,
-    /// Its peers.
-    pub peers: Vec<PeerSpec>,
-    /// Look at the balance this often, in ms; `None`: never.
-    pub rebalance_ms: Option<u64>,
-    /// Rebalance when the largest load is more than this many thousandths of the mean.
-    pub imbalance_permille: u64,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -359,10 +159,12 @@ impl Node {
 
     fn on_wish(&mut self, op: Op, ticket: Option<Ticket>) {
         let found = encoded_len(&op);
+        // A task that joins thousands of others names them all: a submission may fill a batch.
+        let most = if matches!(op, Op::Submit(_)) { BATCH_ENTRIES_BYTES } else { ENTRY_BYTES_MAX };
         if self.closing || self.stage == Stage::Left {
             self.answer(ticket, Answer::NodeLost);
-        } else if found > ENTRY_BYTES_MAX {
-            self.answer(ticket, Answer::TooLarge { found, most: ENTRY_BYTES_MAX });
+        } else if found > most {
+            self.answer(ticket, Answer::TooLarge { found, most });
         } else {
             self.pending.push_back((op, ticket));
         }

@@ -33,16 +33,25 @@ pub struct LocalOptions {
 
 /// A running local swarm.
 pub struct LocalSwarm {
-    mesh: Mesh,
+    mesh: StopOnDrop,
     ended: JoinHandle<Result<(), MeshError>>,
     folder: StateFolder,
-    lock: FolderLock,
+    lock: Arc<FolderLock>,
     control: Control,
     endpoint: Arc<Endpoint>,
     log: Arc<SqliteLog>,
     nonce: String,
     leftovers: Vec<Leftover>,
     kept_aside: Option<PathBuf>,
+}
+
+/// A node whose handle is dropped without a shutdown is stopped; the lock is held until it has.
+struct StopOnDrop(Mesh);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop(Stop::Now);
+    }
 }
 
 /// What a submission came to.
@@ -115,6 +124,7 @@ impl LocalSwarm {
         let folder = StateRoot::new(root).folder(&file.swarm.id).map_err(StateError::from)?;
         let now = SystemTime::now();
         let (lock, kept_aside) = if options.fresh { folder.fresh(now)? } else { (folder.lock(now)?, None) };
+        let lock = Arc::new(lock);
         let log = Arc::new(SqliteLog::open(folder.database())?);
         let nonce = folder.nonce(&lock)?;
         let leftovers = process::end_leftovers(&nonce);
@@ -171,6 +181,14 @@ impl LocalSwarm {
                 return Err(error);
             }
         };
+        let held = lock.clone();
+        let ended = tokio::spawn(async move {
+            let ended = ended.await;
+            drop(held);
+            // A driver that panicked has stopped; what it had appended is in the log.
+            ended.unwrap_or(Err(MeshError::Stopped))
+        });
+        let mesh = StopOnDrop(mesh);
         Ok(Self { mesh, ended, folder, lock, control, endpoint, log, nonce, leftovers, kept_aside })
     }
 
@@ -179,11 +197,13 @@ impl LocalSwarm {
     /// # Errors
     /// [`LocalError::ChangedTask`] before anything is submitted.
     pub async fn submit(&self, file: &SwarmFile) -> Result<Submitted, LocalError> {
-        let specs: Vec<TaskSpec> = in_order(file).into_iter().map(spec_of).collect();
+        let mut specs: Vec<TaskSpec> = in_order(file).into_iter().map(spec_of).collect();
+        self.mesh.0.prepare(&mut specs).await?;
         let contents: Vec<(String, [u64; 2])> =
             specs.iter().map(|spec| (spec.id.clone(), content_hash(spec))).collect();
         let (changed, before) = self
             .mesh
+            .0
             .look(move |swarm| {
                 let open = swarm.round().map(|round| round.number);
                 let changed = contents.into_iter().find_map(|(id, content)| {
@@ -199,7 +219,7 @@ impl LocalSwarm {
             return Err(LocalError::ChangedTask { task });
         }
         let all = specs.len();
-        let numbers = self.mesh.submit(specs).await?;
+        let numbers = self.mesh.0.submit(specs).await?;
         let new = numbers.iter().filter(|no| no.index() >= before).count();
         Ok(Submitted { new, kept: all - new })
     }
@@ -209,12 +229,12 @@ impl LocalSwarm {
     /// # Errors
     /// When the log becomes unusable.
     pub async fn complete(&self) -> Result<RoundEnd, LocalError> {
-        Ok(self.mesh.complete().await?)
+        Ok(self.mesh.0.complete().await?)
     }
 
     /// The node.
     pub fn mesh(&self) -> &Mesh {
-        &self.mesh
+        &self.mesh.0
     }
 
     /// The state folder.
@@ -244,7 +264,7 @@ impl LocalSwarm {
 
     /// Asks the node to stop; may be asked again, more firmly.
     pub fn stop(&self, how: Stop) {
-        self.mesh.stop(how);
+        self.mesh.0.stop(how);
     }
 
     /// Stops gently, waits until nothing runs, and closes the log. The lock is held until the end.
@@ -254,7 +274,7 @@ impl LocalSwarm {
     pub async fn shutdown(self) -> Result<(), LocalError> {
         drop(self.control);
         self.folder.remove_socket(&self.lock);
-        self.mesh.stop(Stop::Gently);
+        self.mesh.0.stop(Stop::Gently);
         let ended = self
             .ended
             .await

@@ -19,6 +19,9 @@ pub const MAX_SLOTS: u32 = 65_535;
 pub const MAX_TASKS: u32 = 1_000_000;
 /// Most further attempts of a task: beyond this a retry is a loop.
 pub const MAX_RETRIES: u32 = 1_000;
+
+/// The most capabilities that a peer may have or a task require: 256, the core's own limit.
+const MAX_CAPABILITIES: u64 = 256;
 /// Longest time that can be asked for, in milliseconds: a year.
 pub const MAX_TIMEOUT_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
 /// Longest first back-off, in milliseconds: the back-off doubles up to this.
@@ -174,6 +177,8 @@ impl Checks<'_> {
         let at = self.peer(number);
         let id = quoted(&peer.id);
         self.name(at, "the id of a peer", &peer.id);
+        let what = format!("the number of capabilities of peer {id}");
+        self.range(at, &what, peer.capabilities.len() as u64, 0, MAX_CAPABILITIES);
         for capability in &peer.capabilities {
             self.name(at, &format!("a capability of peer {id}"), capability);
         }
@@ -270,6 +275,10 @@ impl Checks<'_> {
     fn one_task(&mut self, at: Option<u32>, task: &Task) {
         self.name(at, "the id of a task", &task.id);
         self.name(at, "the type of a task", &task.task_type);
+        if task.required_capabilities.len() as u64 > MAX_CAPABILITIES {
+            let what = format!("the number of required capabilities of task {}", quoted(&task.id));
+            self.range(at, &what, task.required_capabilities.len() as u64, 0, MAX_CAPABILITIES);
+        }
         for capability in &task.required_capabilities {
             self.name(at, "a required capability", capability);
         }

@@ -28,6 +28,11 @@ pub trait Agent: Send + Sync + 'static {
         None
     }
 
+    /// Variables of its processes beside the allow-list; evidence that is a command gets them too.
+    fn env(&self) -> &[(String, String)] {
+        &[]
+    }
+
     /// What runs processes for it: evidence that is a command is run by it. `None`: such a task cannot be
     /// verified here, and its check says so.
     fn host(&self) -> Option<&Arc<ProcessHost>> {

@@ -85,12 +85,13 @@ fn as_json(bytes: &[u8]) -> String {
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("the agent panicked: {}", text.unwrap_or("no message"))
 }
 
-fn cut(mut text: String, most: usize) -> String {
+/// The end of a text that is too long.
+pub(super) fn cut(mut text: String, most: usize) -> String {
     if text.len() > most {
         let mut start = text.len() - most;
         while !text.is_char_boundary(start) {

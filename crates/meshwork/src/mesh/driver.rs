@@ -1,6 +1,7 @@
 //! The loop: what happened goes into the core, what it asks for is done. It never awaits a peer.
 
 use super::agent::{Agent, Attempt, Control};
+use super::history::{Clock, History, replay};
 use super::specs::{SpecRef, Specs};
 use super::tools::Tools;
 use super::{Mesh, MeshError, MeshOptions, RoundEnd, Status, Stop, body, evidence};
@@ -10,12 +11,12 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use meshwork_core::node::{Answer, Ask, BodyEnd, Input, Node, Setup, Ticket, Timer};
-use meshwork_core::{Batch, Grant, Op, PeerNo, Position, Swarm, TaskNo, decode_batch, encode_batch};
+use meshwork_core::{Batch, ClosedRound, Grant, Op, PeerNo, Position, Swarm, TaskNo, decode_batch, encode_batch};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -97,6 +98,7 @@ struct Driver {
     children: BTreeMap<Ticket, (TaskNo, Grant)>,
     waiting: BTreeMap<(TaskNo, Grant), oneshot::Sender<Result<(), MeshError>>>,
     rounds: Vec<RoundWaiter>,
+    closed: BTreeMap<u32, ClosedRound>,
     tickets_made: u64,
     appended: Option<(Bytes, Arc<Batch>)>,
     since_snapshot: u64,
@@ -105,58 +107,6 @@ struct Driver {
     /// What is told to stop is killed at once.
     killing: bool,
     left: bool,
-}
-
-/// Milliseconds since the epoch that never go back, whatever the system's clock does.
-struct Clock {
-    started: Instant,
-    epoch_ms: u64,
-}
-
-impl Clock {
-    fn new(not_before: u64) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let epoch_ms = u64::try_from(now).unwrap_or(u64::MAX).max(not_before);
-        Self { started: Instant::now(), epoch_ms }
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.epoch_ms + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX / 2)
-    }
-}
-
-/// What the log held when the node was started.
-struct History {
-    swarm: Swarm,
-    tail: BoxStream<'static, Result<Stored, LogError>>,
-    time_ms: u64,
-}
-
-async fn replay(log: &Arc<dyn Log>, specs: &Specs) -> Result<History, MeshError> {
-    let last = log.last().await?;
-    let mut swarm = Swarm::new();
-    if let Some((seq, bytes)) = log.load_snapshot().await? {
-        match Swarm::restore(&bytes) {
-            Ok(restored) if restored.last().seq == seq => swarm = restored,
-            // The log is the truth; without a snapshot it is only read for longer.
-            Ok(_) => tracing::warn!(seq, "the snapshot is of another position; replaying the whole log"),
-            Err(error) => tracing::warn!(seq, %error, "replaying the whole log instead of the snapshot"),
-        }
-    }
-    let mut tail = log.tail(swarm.last().seq + 1);
-    let mut time_ms = 0;
-    while swarm.last().seq < last {
-        let Some(stored) = tail.next().await else { return Err(MeshError::Stopped) };
-        let Stored { seq, bytes } = stored?;
-        if seq <= swarm.last().seq {
-            continue;
-        }
-        let batch = Arc::new(decode_batch(&bytes)?);
-        specs.keep(seq, &batch, bytes.len());
-        time_ms = batch.time_ms.max(time_ms);
-        let _effects_of_the_past = swarm.apply_batch(seq, &batch)?;
-    }
-    Ok(History { swarm, tail, time_ms })
 }
 
 pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Result<(), MeshError>>), MeshError> {
@@ -210,6 +160,7 @@ pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Resu
         children: BTreeMap::new(),
         waiting: BTreeMap::new(),
         rounds: Vec::new(),
+        closed: BTreeMap::new(),
         tickets_made: 0,
         appended: None,
         since_snapshot: 0,
@@ -486,7 +437,10 @@ impl Driver {
                 self.timers.push(Reverse((at, self.timers_made, timer)));
             }
             Ask::Answer { ticket, answer } => self.answer(ticket, answer),
-            Ask::RoundClosed(_) => self.tell_closed(),
+            Ask::RoundClosed(closed) => {
+                self.closed.insert(closed.number, closed);
+                self.tell_closed();
+            }
             Ask::Left => self.left = true,
         }
         Ok(())
@@ -591,7 +545,10 @@ impl Driver {
         let (open, last) = (swarm.round().map(|round| round.number), swarm.last_round());
         for (round, answer) in std::mem::take(&mut self.rounds) {
             let end = match (round, last) {
-                (Some(round), Some(last)) if round <= last.number => RoundEnd::Closed(last),
+                // A round that closed before this node was started is told of as the last one.
+                (Some(round), Some(last)) if round <= last.number => {
+                    RoundEnd::Closed(self.closed.get(&round).copied().unwrap_or(last))
+                }
                 (None, last) if open.is_none() => RoundEnd::Empty(last),
                 _ => {
                     self.rounds.push((round, answer));

@@ -4,7 +4,9 @@ use super::agent::{Agent, Attempt};
 use super::driver::Event;
 use super::process_agent::{ProcessHost, supervise, variables};
 use crate::process::{self, Ended, OutputLimits, ProcessSpec};
+use futures_util::FutureExt;
 use meshwork_core::Verify;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,10 +20,14 @@ pub(super) async fn run(agent: Arc<dyn Agent>, attempt: Attempt, events: mpsc::U
     let (task, grant) = (attempt.task, attempt.grant);
     let started = Instant::now();
     let (passed, evidence) = match &attempt.spec().verify {
-        Some(verify) => look(verify, &*agent, &attempt).await,
+        Some(verify) => {
+            let looked = AssertUnwindSafe(look(verify, &*agent, &attempt)).catch_unwind().await;
+            looked.unwrap_or_else(|panic| (false, super::body::panic_text(&*panic)))
+        }
         None => (true, "nothing to verify".to_owned()),
     };
     let ran_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let evidence = super::body::cut(evidence, EVIDENCE_BYTES);
     let _gone = events.send(Event::CheckEnded { task, grant, passed, evidence, ran_ms });
 }
 
@@ -41,7 +47,7 @@ async fn look(verify: &Verify, agent: &dyn Agent, attempt: &Attempt) -> (bool, S
         let Some(host) = agent.host() else {
             return (false, format!("`{line}` cannot be run: the peer's agent is a function, not a process"));
         };
-        match run_line(line, folder, host, attempt).await {
+        match run_line(line, folder, agent.env(), host, attempt).await {
             Ok(()) => seen.push(format!("`{line}` exited 0")),
             Err(why) => return (false, format!("`{line}` {why}")),
         }
@@ -49,8 +55,15 @@ async fn look(verify: &Verify, agent: &dyn Agent, attempt: &Attempt) -> (bool, S
     (true, seen.join("; "))
 }
 
-async fn run_line(line: &str, cwd: PathBuf, host: &ProcessHost, attempt: &Attempt) -> Result<(), String> {
-    let variables = variables(attempt);
+async fn run_line(
+    line: &str,
+    cwd: PathBuf,
+    env: &[(String, String)],
+    host: &ProcessHost,
+    attempt: &Attempt,
+) -> Result<(), String> {
+    let mut variables = variables(attempt);
+    variables.extend_from_slice(env);
     let nonce = host.nonce_of(attempt).map_err(|error| error.to_string())?;
     let spec = ProcessSpec {
         program: "/bin/sh".into(),

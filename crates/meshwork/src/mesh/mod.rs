@@ -7,6 +7,7 @@ mod agent;
 mod body;
 mod driver;
 mod evidence;
+mod history;
 mod process_agent;
 mod specs;
 mod tools;
@@ -31,6 +32,9 @@ pub const INLINE_BYTES: usize = 32 << 10;
 /// Encoded bytes of one part of a submission: well below an entry's limit, so that a part with many
 /// small tasks is one entry and a large one is not refused.
 const PART_BYTES: usize = 48 << 10;
+/// Bytes that one task may have with all its texts and dependencies: the entry of a task that joins many
+/// others is larger than others may be, and has to fit a batch.
+const TASK_BYTES: usize = 480 << 10;
 
 /// A peer that this node hosts.
 #[derive(Clone)]
@@ -207,8 +211,12 @@ impl Mesh {
     /// Has something decided; resolves when it is durable and applied.
     ///
     /// # Errors
-    /// [`MeshError::Refused`] when it was judged and refused.
+    /// [`MeshError::Refused`] when it was judged and refused. Who is a member is the node's own affair:
+    /// [`Op::Open`] and [`Op::Join`] are refused here.
     pub async fn decide(&self, op: Op) -> Result<meshwork_core::Position, MeshError> {
+        if let Op::Open { .. } | Op::Join { .. } = op {
+            return Err(Refusal::AlreadyOpen.into());
+        }
         self.ask(op).await.map(|(position, _)| position)
     }
 
@@ -234,9 +242,7 @@ impl Mesh {
         mut tasks: Vec<TaskSpec>,
         parent: Option<(TaskNo, meshwork_core::Grant)>,
     ) -> Result<Vec<TaskNo>, MeshError> {
-        for task in &mut tasks {
-            self.store_large_input(task).await?;
-        }
+        self.prepare(&mut tasks).await?;
         let mut parts = parts(tasks);
         let last = parts.pop().unwrap_or_default();
         let mut numbers = Vec::new();
@@ -256,6 +262,19 @@ impl Mesh {
         let (_, part) = self.ask(Op::Submit(Submission { tasks: last, parent, more: false })).await?;
         numbers.extend(part);
         Ok(numbers)
+    }
+
+    /// Makes tasks what the log holds of them: large inputs are in the artifact store. Their content hash is that
+    /// of what is submitted from here on. Refuses a task that no entry can hold before anything is submitted.
+    pub(crate) async fn prepare(&self, tasks: &mut [TaskSpec]) -> Result<(), MeshError> {
+        for task in tasks {
+            self.store_large_input(task).await?;
+            let found = task_bytes(task);
+            if found > TASK_BYTES {
+                return Err(MeshError::TooLarge { found, most: TASK_BYTES });
+            }
+        }
+        Ok(())
     }
 
     async fn store_large_input(&self, task: &mut TaskSpec) -> Result<(), MeshError> {

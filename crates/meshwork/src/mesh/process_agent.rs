@@ -48,7 +48,32 @@ pub struct ProcessAgent {
     program: Program,
     folder: PathBuf,
     env: Vec<(String, String)>,
-    log: Option<Arc<Mutex<File>>>,
+    log: Option<Arc<Mutex<PeerLog>>>,
+}
+
+/// Bytes of a peer's log file, at most: 64 MiB are days of an ordinary agent, and an endless one does not fill the disk.
+const LOG_BYTES: u64 = 64 << 20;
+
+/// Where what a peer's processes write is kept, up to [`LOG_BYTES`].
+struct PeerLog {
+    file: File,
+    room: u64,
+}
+
+impl PeerLog {
+    fn write(&mut self, chunk: &[u8]) {
+        if self.room == 0 {
+            return;
+        }
+        let fits = usize::try_from(self.room).unwrap_or(usize::MAX).min(chunk.len());
+        self.room -= fits as u64;
+        let mut bytes = chunk[..fits].to_vec();
+        if self.room == 0 {
+            bytes.extend_from_slice(b"\nthis log is full; nothing more is written to it\n");
+        }
+        // A log that cannot be written must not end the work that it is about.
+        let _full_disk = self.file.write_all(&bytes);
+    }
 }
 
 impl ProcessAgent {
@@ -61,7 +86,11 @@ impl ProcessAgent {
         env: Vec<(String, String)>,
         log: Option<File>,
     ) -> Self {
-        Self { host, program, folder, env, log: log.map(|file| Arc::new(Mutex::new(file))) }
+        let log = log.map(|file| {
+            let written = file.metadata().map_or(0, |file| file.len());
+            Arc::new(Mutex::new(PeerLog { file, room: LOG_BYTES.saturating_sub(written) }))
+        });
+        Self { host, program, folder, env, log }
     }
 }
 
@@ -80,6 +109,10 @@ impl Agent for ProcessAgent {
         Some(&self.folder)
     }
 
+    fn env(&self) -> &[(String, String)] {
+        &self.env
+    }
+
     fn host(&self) -> Option<&Arc<ProcessHost>> {
         Some(&self.host)
     }
@@ -90,7 +123,7 @@ async fn run(
     program: Program,
     folder: PathBuf,
     env: Vec<(String, String)>,
-    log: Option<Arc<Mutex<File>>>,
+    log: Option<Arc<Mutex<PeerLog>>>,
     attempt: Attempt,
 ) -> AttemptEnd {
     let (program, args): (OsString, Vec<OsString>) = match program {
@@ -240,12 +273,8 @@ fn output_of(stdout: Stdout) -> (Output, Tokens) {
     }
 }
 
-fn to_log(log: Arc<Mutex<File>>) -> OnOutput {
-    Arc::new(move |_: Channel, chunk: &[u8]| {
-        let mut file = log.lock().unwrap_or_else(PoisonError::into_inner);
-        // A log that cannot be written must not end the work that it is about.
-        let _full_disk = file.write_all(chunk);
-    })
+fn to_log(log: Arc<Mutex<PeerLog>>) -> OnOutput {
+    Arc::new(move |_: Channel, chunk: &[u8]| log.lock().unwrap_or_else(PoisonError::into_inner).write(chunk))
 }
 
 /// What an attempt finds in its environment beside the allow-list.

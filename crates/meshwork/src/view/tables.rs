@@ -164,7 +164,9 @@ impl View {
 
     fn swarm_state(&self) -> SwarmState {
         match self.swarm.round() {
-            Some(_) if self.swarm.peers().len() > 0 && !self.swarm.peers().any(|(_, peer)| peer.up) => SwarmState::Saved,
+            Some(_) if self.swarm.peers().len() > 0 && !self.swarm.peers().any(|(_, peer)| peer.up) => {
+                SwarmState::Saved
+            }
             Some(_) if self.swarm.is_stalled() => SwarmState::Stalled,
             Some(round) if round.sealed => SwarmState::Sealed,
             Some(_) => SwarmState::Open,
