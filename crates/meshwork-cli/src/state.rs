@@ -84,7 +84,20 @@ impl SwarmLog {
     ///
     /// # Errors
     /// What is wrong with the log.
-    pub fn read_on(&mut self, told_after: u64, mut each: impl FnMut(EventRow) -> bool) -> Result<(), CliFailure> {
+    pub fn read_on(&mut self, told_after: u64, each: impl FnMut(EventRow) -> bool) -> Result<(), CliFailure> {
+        self.read_to(u64::MAX, told_after, each)
+    }
+
+    /// The same, but nothing after the batch `last`.
+    ///
+    /// # Errors
+    /// What is wrong with the log.
+    pub fn read_to(
+        &mut self,
+        last: u64,
+        told_after: u64,
+        mut each: impl FnMut(EventRow) -> bool,
+    ) -> Result<(), CliFailure> {
         loop {
             let portion = self.reader.batches(self.view.swarm().last().seq + 1, PORTION_BYTES)?;
             if portion.is_empty() {
@@ -92,6 +105,9 @@ impl SwarmLog {
             }
             for stored in portion {
                 let seq = stored.seq;
+                if seq > last {
+                    return Ok(());
+                }
                 let batch = decode_batch(&stored.bytes).map_err(|error| ReplayError::Codec { seq, error })?;
                 let step = self.view.step(seq, &batch, seq > told_after).map_err(ReplayError::from)?;
                 for row in step.rows {

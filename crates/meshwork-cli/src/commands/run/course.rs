@@ -22,6 +22,8 @@ pub(super) struct Course<'a> {
     check: CheckReport,
     swarm: &'a LocalSwarm,
     signals: Signals,
+    /// The log's last batch before this run.
+    began_after: u64,
 }
 
 /// Ctrl-C, and what a supervisor sends.
@@ -54,13 +56,14 @@ impl<'a> Course<'a> {
         file: &'a SwarmFile,
         check: CheckReport,
         swarm: &'a LocalSwarm,
+        began_after: u64,
     ) -> Result<(Self, Follower), CliFailure> {
         let system = |error| CliFailure::usage("System", format!("could not listen to signals: {error}"));
         let signals = Signals::listen().map_err(system)?;
         let log = SwarmLog::open(swarm.folder().clone())?;
         let progress = Progress::for_stderr(arguments.format == RunFormat::Quiet);
-        let follower = Follower::start(log, swarm.mesh().status(), progress)?;
-        Ok((Self { arguments, file, check, swarm, signals }, follower))
+        let follower = Follower::start(log, swarm.mesh().status(), progress, began_after)?;
+        Ok((Self { arguments, file, check, swarm, signals, began_after }, follower))
     }
 
     /// Carries it to its end. The swarm is still to be shut down afterwards.
@@ -78,7 +81,13 @@ impl<'a> Course<'a> {
 
     async fn until_it_is_over(&mut self, follower: &Follower) -> Result<Cause, CliFailure> {
         let Some(submitted) = self.submit().await? else { return Ok(Cause::Interrupted) };
-        let cause = self.until_the_end(follower).await?;
+        let mut cause = self.until_the_end(follower).await?;
+        if let Cause::Ended(RoundEnd::Empty(Some(closed))) = cause
+            && closed.at.seq() > self.began_after
+        {
+            // A round that was sealed before closed by itself, before this run came to wait for it.
+            cause = Cause::Ended(RoundEnd::Closed(closed));
+        }
         if submitted.new == 0 && matches!(cause, Cause::Ended(RoundEnd::Empty(_))) {
             self.arguments.say("nothing is left to do; this was the result:");
         }
@@ -109,11 +118,6 @@ impl<'a> Course<'a> {
                 return Ok(None);
             }
         };
-        let status = *self.swarm.mesh().status().borrow();
-        if submitted.kept > 0 && status.open > 0 {
-            let (done, all) = (status.completed + status.failed, status.open + status.completed + status.failed);
-            self.arguments.say(&format!("going on with round {}: {done} of {all} tasks are closed", status.round));
-        }
         Ok(Some(submitted))
     }
 

@@ -25,7 +25,8 @@ enum Told {
 }
 
 impl Follower {
-    /// Reads on whenever `status` changes. What the log held before is not told of.
+    /// Reads on whenever `status` changes. What the log held up to `began_after` is history, and not told of but for
+    /// the round that it leaves open.
     ///
     /// # Errors
     /// When there is no thread for it.
@@ -33,11 +34,11 @@ impl Follower {
         log: SwarmLog,
         status: watch::Receiver<Status>,
         progress: Progress,
+        began_after: u64,
     ) -> Result<Self, CliFailure> {
         let (told, orders) = mpsc::unbounded_channel();
         let runtime = Handle::current();
-        let told_after = status.borrow().seq;
-        let reading = Reading { told_after, log, status, progress };
+        let reading = Reading { log, status, progress, began_after };
         let thread =
             std::thread::Builder::new().name("follower".to_owned()).spawn(move || reading.read(&runtime, orders));
         let thread =
@@ -68,8 +69,8 @@ impl Follower {
 struct Reading {
     log: SwarmLog,
     status: watch::Receiver<Status>,
-    told_after: u64,
     progress: Progress,
+    began_after: u64,
 }
 
 /// Why the follower goes on.
@@ -84,6 +85,7 @@ enum Reason {
 
 impl Reading {
     fn read(mut self, runtime: &Handle, mut orders: mpsc::UnboundedReceiver<Told>) -> Result<SwarmLog, CliFailure> {
+        self.read_history()?;
         let mut live = true;
         loop {
             self.read_on()?;
@@ -99,8 +101,18 @@ impl Reading {
         Ok(self.log)
     }
 
+    fn read_history(&mut self) -> Result<(), CliFailure> {
+        self.log.read_to(self.began_after, NO_ROWS, |_| true)?;
+        if let Some(round) = self.log.view().swarm().round() {
+            let closed = round.ok + round.failed;
+            let (number, all) = (round.number, closed + round.open);
+            self.progress.say(&format!("going on with round {number}: {closed} of {all} tasks are closed"));
+        }
+        Ok(())
+    }
+
     fn read_on(&mut self) -> Result<(), CliFailure> {
-        let told_after = if self.progress.wants_rows() { self.told_after } else { NO_ROWS };
+        let told_after = if self.progress.wants_rows() { self.began_after } else { NO_ROWS };
         let progress = &mut self.progress;
         self.log.read_on(told_after, |row| {
             progress.row(&row);

@@ -123,7 +123,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
     let file = file::load(&arguments.file)?;
     let check = file::check(&file);
     let root = arguments.state_root()?;
-    refuse_early(arguments, &file, &root)?;
+    let began_after = refuse_early(arguments, &file, &root)?;
     say_what_is_to_come(arguments, &file, &check);
     if let Err(error) = become_subreaper() {
         // Orphans are then looked for in /proc.
@@ -135,7 +135,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
     runtime.block_on(async {
         let options = LocalOptions { program: std::env::current_exe().ok(), fresh: arguments.fresh };
         let swarm = LocalSwarm::start(&file, &arguments.file_folder()?, &root, options).await?;
-        let (course, follower) = Course::begin(arguments, &file, check, &swarm)?;
+        let (course, follower) = Course::begin(arguments, &file, check, &swarm, began_after)?;
         let ended = course.run(follower).await;
         // In order, however it went: what runs is ended, and the log is closed.
         let stopped = swarm.shutdown().await;
@@ -145,8 +145,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
     })
 }
 
-/// What can be refused before anything is created or changed.
-fn refuse_early(arguments: &Arguments, file: &SwarmFile, root: &Path) -> Result<(), CliFailure> {
+/// What can be refused before anything is created or changed. The last batch of the log that is there; 0: there is
+/// none.
+fn refuse_early(arguments: &Arguments, file: &SwarmFile, root: &Path) -> Result<u64, CliFailure> {
     if let Some(path) = &arguments.report {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() || path.is_dir() {
@@ -157,10 +158,12 @@ fn refuse_early(arguments: &Arguments, file: &SwarmFile, root: &Path) -> Result<
     let folder = StateRoot::new(root).folder(&file.swarm.id).map_err(StateError::from)?;
     if arguments.fresh || !folder.database().exists() || folder.is_locked()? {
         // The start says what is wrong, and changes nothing then.
-        return Ok(());
+        return Ok(0);
     }
     match LogReader::open(folder.database()) {
-        Ok(_) | Err(LogError::NotFound { .. } | LogError::OlderSchema { .. }) => Ok(()),
+        Ok(reader) => Ok(reader.last()?),
+        // The start migrates it; then all of it is told of once.
+        Err(LogError::NotFound { .. } | LogError::OlderSchema { .. }) => Ok(0),
         Err(error) => Err(error.into()),
     }
 }
