@@ -10,7 +10,7 @@ use crate::mail::DurableMail;
 use crate::mesh::{Agent, Mesh, MeshError, MeshOptions, PeerSetup, ProcessAgent, ProcessHost, Program, RoundEnd, Stop};
 use crate::process::{self, Leftover};
 use crate::state::{FolderLock, StateError, StateFolder, StateRoot};
-use meshwork_core::{Config, DependencyPolicy, Limits, Payload, PeerSpec, Phase, TaskSpec, Verify, content_hash};
+use meshwork_core::{Config, DependencyPolicy, Limits, Op, Payload, PeerSpec, Phase, TaskSpec, Verify, content_hash};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -130,13 +130,7 @@ impl LocalSwarm {
         let leftovers = process::end_leftovers(&nonce);
         let artifacts: Arc<dyn Artifacts> =
             Arc::new(FolderArtifacts::open_with_limit(folder.artifacts(), file.limits.artifact_bytes)?);
-        let broker_config = BrokerConfig {
-            mailbox_capacity: file.limits.mailbox_messages,
-            max_message_bytes: usize::try_from(file.limits.message_bytes).unwrap_or(usize::MAX),
-            ..BrokerConfig::default()
-        };
-        let broker = Broker::new(broker_config, Arc::new(DurableMail::new(log.mail())));
-        let system = |what| move |error| LocalError::System { what, error };
+        let broker = Broker::new(broker_config_of(file), Arc::new(DurableMail::new(log.mail())));
         let endpoint = Endpoint::start().map_err(system("listen on loopback for the tools of attempts"))?;
         let spill_dir = folder.path().join("spill");
         fresh_spill(&spill_dir).map_err(system("make the folder for large outputs"))?;
@@ -150,10 +144,8 @@ impl LocalSwarm {
         });
         let peers = peers_of(file, file_folder, &host, &folder, &lock)?;
         let ids: Vec<String> = peers.iter().map(|peer| peer.spec.id.clone()).collect();
-        crate::mail::register_mailboxes(&broker.0, ids).await.map_err(|error| LocalError::System {
-            what: "open the mailboxes of the peers",
-            error: std::io::Error::other(error),
-        })?;
+        let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
+        opened.map_err(std::io::Error::other).map_err(system("open the mailboxes of the peers"))?;
         let mesh_options = MeshOptions {
             log: log.clone(),
             artifacts,
@@ -168,27 +160,12 @@ impl LocalSwarm {
             imbalance_permille: permille(file.mesh.load_imbalance_threshold),
         };
         let (mesh, ended) = Mesh::start(mesh_options).await?;
-        let served = folder
-            .prepare_socket(&lock)
-            .map_err(LocalError::from)
-            .and_then(|socket| Control::serve(&socket, mesh.clone()).map_err(system("open the control socket")));
-        let control = match served {
-            Ok(control) => control,
-            Err(error) => {
-                // The node runs already; without us it would go on while the lock is free for others.
-                mesh.stop(Stop::Now);
-                let _left = ended.await;
-                return Err(error);
-            }
-        };
-        let held = lock.clone();
-        let ended = tokio::spawn(async move {
-            let ended = ended.await;
-            drop(held);
-            // A driver that panicked has stopped; what it had appended is in the log.
-            ended.unwrap_or(Err(MeshError::Stopped))
-        });
+        // From here on the node runs: whatever fails, it is stopped before the lock is free for others.
+        let ended = held_until_ended(ended, lock.clone());
         let mesh = StopOnDrop(mesh);
+        configure(&mesh.0, config_of(file)).await?;
+        let socket = folder.prepare_socket(&lock)?;
+        let control = Control::serve(&socket, mesh.0.clone()).map_err(system("open the control socket"))?;
         Ok(Self { mesh, ended, folder, lock, control, endpoint, log, nonce, leftovers, kept_aside })
     }
 
@@ -285,6 +262,40 @@ impl LocalSwarm {
             tracing::warn!(pid = stray.pid, command = stray.command, "a process had outlived its attempt");
         }
         Ok(ended?)
+    }
+}
+
+fn system(what: &'static str) -> impl Fn(std::io::Error) -> LocalError {
+    move |error| LocalError::System { what, error }
+}
+
+/// Waits for the node's end and holds the lock for as long.
+fn held_until_ended(
+    ended: JoinHandle<Result<(), MeshError>>,
+    lock: Arc<FolderLock>,
+) -> JoinHandle<Result<(), MeshError>> {
+    tokio::spawn(async move {
+        let ended = ended.await;
+        drop(lock);
+        // A driver that panicked has stopped; what it had appended is in the log.
+        ended.unwrap_or(Err(MeshError::Stopped))
+    })
+}
+
+/// Limits and budgets that were edited since the log was opened are in force from here on.
+async fn configure(mesh: &Mesh, config: Config) -> Result<(), MeshError> {
+    let wanted = config.clone();
+    if mesh.look(move |swarm| *swarm.config() != wanted).await? {
+        mesh.decide(Op::Configure { config }).await?;
+    }
+    Ok(())
+}
+
+fn broker_config_of(file: &SwarmFile) -> BrokerConfig {
+    BrokerConfig {
+        mailbox_capacity: file.limits.mailbox_messages,
+        max_message_bytes: usize::try_from(file.limits.message_bytes).unwrap_or(usize::MAX),
+        ..BrokerConfig::default()
     }
 }
 

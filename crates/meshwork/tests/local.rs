@@ -163,3 +163,28 @@ async fn a_second_run_of_the_same_state_folder_is_refused_and_names_who_holds_it
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
     swarm.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_raised_budget_is_in_force_when_the_same_file_runs_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let spends = "echo '{\"meshwork\":{\"usage\":{\"inputTokens\":60,\"outputTokens\":0}}}'";
+    let mut file = file(&format!(
+        "[[tasks]]\nid = \"a\"\nrun = '''{spends}'''\n[[tasks]]\nid = \"b\"\ndependencies = [\"a\"]\nrun = '''{spends}'''\n"
+    ));
+    file.limits.token_budget = Some(100);
+    let swarm = start(&file, folder.path()).await;
+    swarm.submit(&file).await.unwrap();
+    assert_eq!(swarm.complete().await.unwrap(), RoundEnd::Stalled, "60 of 100 are spent, and 60 more are expected");
+    let peers = |swarm: &meshwork_core::Swarm| swarm.peers().all(|(_, peer)| peer.paused.is_some());
+    assert!(swarm.mesh().look(peers).await.unwrap(), "a spent budget pauses everything");
+    swarm.shutdown().await.unwrap();
+
+    file.limits.token_budget = Some(1_000);
+    let swarm = start(&file, folder.path()).await;
+    swarm.submit(&file).await.unwrap();
+    // A sealed round goes on as soon as the node has joined, and may have closed before anybody asked.
+    let end = tokio::time::timeout(Duration::from_secs(60), swarm.complete()).await.expect("it takes far too long");
+    let (RoundEnd::Closed(round) | RoundEnd::Empty(Some(round))) = end.unwrap() else { panic!("the round closes") };
+    assert_eq!((round.number, round.ok, round.failed), (1, 2, 0));
+    swarm.shutdown().await.unwrap();
+}

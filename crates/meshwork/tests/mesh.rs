@@ -408,7 +408,7 @@ async fn a_full_disk_ends_the_node_however_its_bodies_end() {
             let full = self.0.clone();
             Box::pin(async move {
                 full.store(true, Ordering::SeqCst);
-                if attempt.task.index() % 2 == 0 {
+                if attempt.task.index().is_multiple_of(2) {
                     // Many of them report in the same turn in which the append fails.
                     return AttemptEnd::ok(Output::None);
                 }

@@ -36,7 +36,7 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
                 findings.push(Finding::new(path, line, message));
             }
             None => {
-                findings.push(Finding::new(path, line, format!("{what} has {found} lines; expected at most {limit}")))
+                findings.push(Finding::new(path, line, format!("{what} has {found} lines; expected at most {limit}")));
             }
         }
     }

@@ -173,10 +173,7 @@ pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Resu
     match mesh.await_member().await {
         Ok(()) => Ok((mesh, ended)),
         // The driver is gone, and knows why.
-        Err(MeshError::Stopped) => match ended.await {
-            Ok(Err(cause)) => Err(cause),
-            _ => Err(MeshError::Stopped),
-        },
+        Err(MeshError::Stopped) => Err(ended.await.ok().and_then(Result::err).unwrap_or(MeshError::Stopped)),
         Err(error) => Err(error),
     }
 }
