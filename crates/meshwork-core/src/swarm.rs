@@ -344,6 +344,10 @@ impl Swarm {
         self.agenda.tokens_back = true;
         for index in 0..self.peers.len() {
             let no = PeerNo::from_index(index);
+            // A budget may have been raised; who finds it spent all the same is paused again.
+            if self.peers[index].paused == Some(crate::op::PauseReason::Budget) {
+                self.resume_peer(no);
+            }
             self.replace(no);
             self.agenda.fill.push_back(no);
         }
