@@ -129,6 +129,7 @@ pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Resu
         specs: specs.clone(),
         broker,
         submitting: Arc::default(),
+        cause: Arc::default(),
     };
     let mut agents = BTreeMap::new();
     let mut peers = Vec::new();
@@ -585,6 +586,8 @@ impl Driver {
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) {
         tracing::error!(%error, "the node stops");
+        // Those who ask from here on are told why; the first cause is the cause.
+        let _already_known = self.mesh.cause.set(error.clone());
         // A body that waits for an answer would not end, and nothing is answered any more.
         commands.close();
         while commands.try_recv().is_ok() {}

@@ -183,9 +183,16 @@ pub struct Mesh {
     broker: Broker,
     /// Held by a submission in parts: the log knows one at a time of each node, and another's last part would end it.
     submitting: Arc<tokio::sync::Mutex<()>>,
+    /// Why the node stopped, when it did not stop in order.
+    cause: Arc<std::sync::OnceLock<MeshError>>,
 }
 
 impl Mesh {
+    /// What to tell somebody whose wish nobody takes any more.
+    fn stopped(&self) -> MeshError {
+        self.cause.get().cloned().unwrap_or(MeshError::Stopped)
+    }
+
     /// Starts a node: replays the log, joins, announces its peers. Resolves when it is a member; the
     /// second value resolves when it has stopped.
     ///
@@ -199,8 +206,8 @@ impl Mesh {
 
     async fn ask(&self, op: Op) -> Result<(meshwork_core::Position, Vec<TaskNo>), MeshError> {
         let (answer, decided) = oneshot::channel();
-        self.commands.send(Command::Wish { op, answer }).await.map_err(|_| MeshError::Stopped)?;
-        match decided.await.map_err(|_| MeshError::Stopped)?? {
+        self.commands.send(Command::Wish { op, answer }).await.map_err(|_| self.stopped())?;
+        match decided.await.map_err(|_| self.stopped())?? {
             Answer::Accepted { position, tasks } => Ok((position, tasks)),
             Answer::Refused(refusal) => Err(refusal.into()),
             Answer::TooLarge { found, most } => Err(MeshError::TooLarge { found, most }),
@@ -234,7 +241,7 @@ impl Mesh {
             mesh.submit_as(tasks, None).await
         });
         // It does not panic; a runtime that shuts down ends it, and the node with it.
-        submitted.await.unwrap_or(Err(MeshError::Stopped))
+        submitted.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
     async fn submit_as(
@@ -292,7 +299,7 @@ impl Mesh {
     /// Looks at the swarm as this node has read it. `look` runs between two batches and should be quick.
     ///
     /// # Errors
-    /// [`MeshError::Stopped`].
+    /// [`MeshError::Stopped`], or why the node stopped.
     pub async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Swarm) -> T + Send + 'static,
@@ -301,8 +308,8 @@ impl Mesh {
         let look = Box::new(move |swarm: &Swarm| {
             let _nobody_waits = answer.send(look(swarm));
         });
-        self.commands.send(Command::Look(look)).await.map_err(|_| MeshError::Stopped)?;
-        seen.await.map_err(|_| MeshError::Stopped)
+        self.commands.send(Command::Look(look)).await.map_err(|_| self.stopped())?;
+        seen.await.map_err(|_| self.stopped())
     }
 
     /// Seals the open round and waits until it closes, or until nothing can close it.
@@ -323,8 +330,8 @@ impl Mesh {
 
     async fn await_round(&self, round: Option<u32>) -> Result<RoundEnd, MeshError> {
         let (answer, ended) = oneshot::channel();
-        self.commands.send(Command::AwaitRound { round, answer }).await.map_err(|_| MeshError::Stopped)?;
-        ended.await.map_err(|_| MeshError::Stopped)?
+        self.commands.send(Command::AwaitRound { round, answer }).await.map_err(|_| self.stopped())?;
+        ended.await.map_err(|_| self.stopped())?
     }
 
     /// What a task returned with its last attempt.

@@ -89,8 +89,8 @@ impl Tools {
             let (task, grant) = (self.task, self.grant);
             let op = Op::Wait { task, grant, children: children.clone() };
             let command = Command::WaitForChildren { task, grant, op, answer };
-            self.mesh.commands.send(command).await.map_err(|_| MeshError::Stopped)?;
-            done.await.map_err(|_| MeshError::Stopped)??;
+            self.mesh.commands.send(command).await.map_err(|_| self.mesh.stopped())?;
+            done.await.map_err(|_| self.mesh.stopped())??;
         }
         let mut ends = Vec::with_capacity(children.len());
         for child in children {
