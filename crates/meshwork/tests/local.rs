@@ -96,6 +96,9 @@ async fn a_process_that_is_killed_costs_one_more_attempt_and_no_retry() {
 id = "killed-once"
 run = 'test "$MESHWORK_ATTEMPT" = 2 || kill -9 $$'
 [[tasks]]
+id = "command-killed-once"
+run = "test $MESHWORK_ATTEMPT = 2 || sh -c 'kill -9 $$'; exit $?"
+[[tasks]]
 id = "fails"
 retries = 1
 run = 'exit 3'
@@ -107,8 +110,9 @@ run = 'exec sleep 1000'
     );
     let swarm = start(&file, folder.path()).await;
     swarm.submit(&file).await.unwrap();
-    assert_eq!(complete(&swarm).await, (1, 2));
+    assert_eq!(complete(&swarm).await, (2, 2));
     assert_eq!(phase(&swarm, "killed-once").await, (OK, 2));
+    assert_eq!(phase(&swarm, "command-killed-once").await, (OK, 2));
     assert_eq!(phase(&swarm, "fails").await, (Phase::Closed { outcome: Outcome::Failed }, 2));
     assert_eq!(phase(&swarm, "slow").await, (Phase::Closed { outcome: Outcome::TimedOut }, 1));
     swarm.shutdown().await.unwrap();

@@ -26,6 +26,10 @@ pub enum Program {
     Command(Vec<String>),
 }
 
+/// How a shell says that what it ran was killed from outside: 128 plus SIGHUP, SIGINT, SIGKILL, SIGTERM. Without this, a
+/// task whose one command is killed would have failed where its shell is killed it is lost.
+const KILLED: [i32; 4] = [129, 130, 137, 143];
+
 /// Everything that process agents of one node share.
 pub struct ProcessHost {
     /// Marks the processes of this swarm, so that what a killed node left behind is found.
@@ -126,6 +130,7 @@ async fn run(
     log: Option<Arc<Mutex<PeerLog>>>,
     attempt: Attempt,
 ) -> AttemptEnd {
+    let shell = matches!(program, Program::Shell);
     let (program, args): (OsString, Vec<OsString>) = match program {
         Program::Shell => match &attempt.spec().run {
             Some(line) => ("/bin/sh".into(), vec!["-c".into(), line.into()]),
@@ -173,7 +178,7 @@ async fn run(
     let (handle, ended) = process::start(spec);
     let report = supervise(handle, ended, attempt.control.clone()).await;
     drop(lease);
-    end_of(report)
+    end_of(report, shell)
 }
 
 impl ProcessHost {
@@ -222,11 +227,16 @@ pub(super) async fn supervise(
     }
 }
 
-fn end_of(report: ProcessReport) -> AttemptEnd {
+fn end_of(report: ProcessReport, shell: bool) -> AttemptEnd {
     let tail = report.stderr_tail.trim().to_owned();
     let with_tail = |text: String| if tail.is_empty() { text } else { format!("{text}: {tail}") };
     let (outcome, error) = match report.ended {
         Ended::Exited { code: 0 } => (Some(AttemptOutcome::Ok), None),
+        Ended::Exited { code } if shell && KILLED.contains(&code) => {
+            let signal = code - 128;
+            let text = format!("exit code {code}: what the line ran was killed by signal {signal}, which was not ours");
+            (Some(AttemptOutcome::Lost), Some(with_tail(text)))
+        }
         Ended::Exited { code } => (Some(AttemptOutcome::Failed), Some(with_tail(format!("exit code {code}")))),
         Ended::Signalled { signal } => {
             (Some(AttemptOutcome::Lost), Some(with_tail(format!("killed by signal {signal}, which was not ours"))))

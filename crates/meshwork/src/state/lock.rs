@@ -4,12 +4,20 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::StateError;
 
 /// The name of the lock file within a folder.
 pub(super) const NAME: &str = "lock";
+
+/// A process that was being started when the holder was killed shares the lock until it has loaded its program, a
+/// millisecond or so. More than this is not waited for.
+const BIRTH: Duration = Duration::from_secs(1);
+
+/// Distance between looks.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// The right to write a state folder, held until it is dropped or the process ends.
 #[derive(Debug)]
@@ -28,11 +36,18 @@ pub struct Holder {
 }
 
 impl FolderLock {
-    /// Takes the lock of an existing folder without waiting.
+    /// Takes the lock of an existing folder, without waiting for a holder that lives.
     pub(super) fn take(folder: &Path, since: SystemTime) -> Result<Self, StateError> {
         let path = folder.join(NAME);
+        let give_up = Instant::now() + BIRTH;
         loop {
-            let lock = Self::try_take(folder, &path)?;
+            let lock = match Self::try_take(folder, &path) {
+                Err(StateError::Locked { pid: Some(pid), .. }) if is_dead(pid) && Instant::now() < give_up => {
+                    sleep(LOOK);
+                    continue;
+                }
+                taken => taken?,
+            };
             // Between opening and locking, a fresh start may have moved the folder away: then this is the lock of the
             // folder that was.
             if same_file(&lock.file, &path)? {
@@ -77,6 +92,20 @@ impl FolderLock {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// The lock is let go even where a process that is being started shares the file for another instant.
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the file does the same a little later.
+        let _closed_next = self.file.unlock();
+    }
+}
+
+/// Whether no process has this id. One that may not be signalled is alive.
+fn is_dead(pid: u32) -> bool {
+    let pid = i32::try_from(pid).map(nix::unistd::Pid::from_raw);
+    pid.is_ok_and(|pid| nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH))
 }
 
 fn same_file(file: &File, path: &Path) -> Result<bool, StateError> {
