@@ -1,6 +1,6 @@
 //! A node that runs: the core's rules, driven by real time, a real log and real bodies.
 //!
-//! [`Mesh`] is the handle; [`driver`] holds the loop. The driver never awaits a peer: bodies are tasks of
+//! [`Mesh`] is the handle; the driver holds the loop. The driver never awaits a peer: bodies are tasks of
 //! their own that report back through one queue.
 
 mod agent;
