@@ -123,6 +123,23 @@ impl Node {
     /// # Errors
     /// [`LogFault`] when the log is not what it was: the node must stop, nothing further may be applied.
     pub fn handle(&mut self, input: Input, now_ms: u64) -> Result<Vec<Ask>, LogFault> {
+        let mut asks = self.take_in(input)?;
+        asks.extend(self.decide(now_ms));
+        Ok(asks)
+    }
+
+    /// Appends what is pending, when nothing is in flight. A driver that takes in several inputs before it
+    /// calls this has them in one batch.
+    pub fn decide(&mut self, now_ms: u64) -> Vec<Ask> {
+        self.append(now_ms);
+        std::mem::take(&mut self.asks)
+    }
+
+    /// The first half of [`Node::handle`]: what happened is taken in, and nothing is appended yet.
+    ///
+    /// # Errors
+    /// As [`Node::handle`].
+    pub fn take_in(&mut self, input: Input) -> Result<Vec<Ask>, LogFault> {
         match input {
             Input::Stored { seq, batch } => self.on_stored(seq, &batch)?,
             Input::CaughtUp => self.on_caught_up(),
@@ -149,7 +166,6 @@ impl Node {
             Input::Shutdown => self.on_shutdown(),
         }
         self.go_on();
-        self.append(now_ms);
         Ok(std::mem::take(&mut self.asks))
     }
 

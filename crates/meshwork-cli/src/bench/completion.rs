@@ -2,8 +2,12 @@
 
 use super::Setting;
 use super::measure::{Figure, milliseconds, percentile, syncs_a_second};
-use super::swarm::{block_on, empty, task};
+use super::swarm::{block_on, empty, start_with, task};
+use meshwork::mesh::{AttemptEnd, FnAgent, Output};
+use meshwork_core::Op;
+use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(super) fn completion(setting: &Setting) -> Result<Vec<Figure>, String> {
     let sync_ms = 1e3 / syncs_a_second(&setting.dir).map_err(|error| error.to_string())?;
@@ -20,24 +24,36 @@ pub(super) fn completion(setting: &Setting) -> Result<Vec<Figure>, String> {
     Ok(figures)
 }
 
-/// One round after another: a task for each peer, then the time from the moment when the last body has
-/// returned to the moment when whoever waits is told.
+/// One round after another: a task for each peer. The bodies are held until the round is sealed, as it is long
+/// before the end of real work; then the time from the moment when the last body returns to the moment when
+/// whoever waits is told.
 fn samples(setting: &Setting, peers: u32) -> Result<Vec<f64>, String> {
     let dir = empty(&setting.dir, "completion")?;
     let rounds = if peers > 100 { 50 } else { 300 };
     block_on(async {
         let (returned, mut last) = tokio::sync::mpsc::unbounded_channel();
-        let swarm = super::swarm::start_with(&dir, peers, 1, move || {
-            // Nobody listens once the measurement is over.
-            let _over = returned.send(Instant::now());
-        })
-        .await?;
+        let gate = Arc::new(Semaphore::new(0));
+        let held = gate.clone();
+        let agent = FnAgent::new(move |_| {
+            let (held, returned) = (held.clone(), returned.clone());
+            async move {
+                // The gate is never closed, and nobody listens once the measurement is over.
+                held.acquire().await.map(SemaphorePermit::forget).ok();
+                returned.send(Instant::now()).ok();
+                AttemptEnd::ok(Output::None)
+            }
+        });
+        let swarm = start_with(&dir, peers, 1, Arc::new(agent)).await?;
         let mut samples = Vec::new();
         for round in 0..rounds {
             let tasks = (0..peers).map(|n| task(format!("round-{round}-{n}"), Vec::new()));
             swarm.mesh.submit(tasks.collect()).await.map_err(|error| error.to_string())?;
-            swarm.complete(peers).await?;
-            let told = Instant::now();
+            let seal = Op::Seal { round: round + 1 };
+            swarm.mesh.decide(seal).await.map_err(|error| error.to_string())?;
+            let waiter = swarm.mesh.clone();
+            let told = tokio::spawn(async move { waiter.complete().await.map(|_| Instant::now()) });
+            gate.add_permits(peers as usize);
+            let told = told.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
             let mut latest = None;
             for _ in 0..peers {
                 latest = latest.max(last.recv().await);

@@ -3,7 +3,7 @@
 use meshwork::artifacts::FolderArtifacts;
 use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
 use meshwork::log::SqliteLog;
-use meshwork::mesh::{AttemptEnd, FnAgent, Mesh, MeshError, MeshOptions, Output, PeerSetup, RoundEnd, Stop};
+use meshwork::mesh::{Agent, AttemptEnd, FnAgent, Mesh, MeshError, MeshOptions, Output, PeerSetup, RoundEnd, Stop};
 use meshwork_core::{Config, Limits, PeerSpec, TaskSpec};
 use std::future::ready;
 use std::path::Path;
@@ -17,23 +17,14 @@ pub(crate) struct Measured {
 
 /// Starts a node on the log in `dir`, with as many peers as asked for.
 pub(crate) async fn start(dir: &Path, peers: u32, slots: u32) -> Result<Measured, String> {
-    start_with(dir, peers, slots, || ()).await
+    start_with(dir, peers, slots, Arc::new(FnAgent::new(|_| ready(AttemptEnd::ok(Output::None))))).await
 }
 
-/// The same, and every body calls `returns` as its last step.
-pub(crate) async fn start_with(
-    dir: &Path,
-    peers: u32,
-    slots: u32,
-    returns: impl Fn() + Send + Sync + 'static,
-) -> Result<Measured, String> {
+/// The same, with an agent of one's own.
+pub(crate) async fn start_with(dir: &Path, peers: u32, slots: u32, agent: Arc<dyn Agent>) -> Result<Measured, String> {
     let fail = |error: &dyn std::fmt::Display| error.to_string();
     let log = SqliteLog::open(dir.join("swarm.db")).map_err(|e| fail(&e))?;
     let artifacts = FolderArtifacts::open(dir.join("artifacts")).map_err(|e| fail(&e))?;
-    let agent = Arc::new(FnAgent::new(move |_| {
-        returns();
-        ready(AttemptEnd::ok(Output::None))
-    }));
     let setup = |number: u32| PeerSetup {
         spec: PeerSpec {
             id: format!("peer-{number}"),

@@ -211,6 +211,7 @@ impl Driver {
         settled: &mut crate::broker::Settled,
     ) -> Result<(), MeshError> {
         self.feed(Input::CaughtUp)?;
+        self.decide()?;
         let mut happened = Vec::with_capacity(INPUTS_A_TURN);
         while !self.left {
             let next_timer = self.timers.peek().map(|Reverse((at, ..))| *at);
@@ -219,15 +220,7 @@ impl Driver {
                 stored = tail.next() => self.on_stored(stored).await?,
                 count = events.recv_many(&mut happened, INPUTS_A_TURN) => {
                     debug_assert!(count > 0, "the driver itself holds a sender");
-                    let mut going = Ok(());
-                    for event in happened.drain(..) {
-                        match going {
-                            Ok(()) => going = self.on_event(event),
-                            // Bodies that ended meanwhile are not to be waited for when the node gives up.
-                            Err(_) => self.forget_body(&event),
-                        }
-                    }
-                    going?;
+                    self.on_events(&mut happened)?;
                 }
                 Some(key) = settled.next() => self.on_settled(key)?,
                 Some(command) = commands.recv() => {
@@ -239,19 +232,42 @@ impl Driver {
                 }
                 () = sleep_until(next_timer) => {}
             }
+            while happened.len() < INPUTS_A_TURN
+                && let Ok(event) = events.try_recv()
+            {
+                happened.push(event);
+            }
+            self.on_events(&mut happened)?;
             // Each turn, so that no flood of commands holds them back.
             self.on_timers()?;
+            self.decide()?;
             self.tell_stalled();
         }
         Ok(())
     }
 
     fn feed(&mut self, input: Input) -> Result<(), MeshError> {
-        let asks = self.node.handle(input, self.clock.now_ms())?;
-        for ask in asks {
-            self.perform(ask)?;
+        let asks = self.node.take_in(input)?;
+        asks.into_iter().try_for_each(|ask| self.perform(ask))
+    }
+
+    /// Appends what one turn brought, as one batch: the last of several returns does not wait for the first.
+    fn decide(&mut self) -> Result<(), MeshError> {
+        let asks = self.node.decide(self.clock.now_ms());
+        asks.into_iter().try_for_each(|ask| self.perform(ask))
+    }
+
+    /// Takes in what has happened until now.
+    fn on_events(&mut self, happened: &mut Vec<Event>) -> Result<(), MeshError> {
+        let mut going = Ok(());
+        for event in happened.drain(..) {
+            match going {
+                Ok(()) => going = self.on_event(event),
+                // Bodies that ended meanwhile are not to be waited for when the node gives up.
+                Err(_) => self.forget_body(&event),
+            }
         }
-        Ok(())
+        going
     }
 
     async fn on_stored(&mut self, stored: Option<Result<Stored, LogError>>) -> Result<(), MeshError> {
