@@ -1,7 +1,7 @@
 //! Nodes and peers as records, and the index that finds the least loaded one.
 
 use crate::bits::Bits;
-use crate::ids::{CapNo, KindNo, NodeNo, PeerNo, Position, TaskNo};
+use crate::ids::{CapNo, NodeNo, PeerNo, Position, TaskNo};
 use crate::op::{PauseReason, Tokens};
 use crate::task::Rank;
 use serde::{Deserialize, Serialize};
@@ -208,8 +208,4 @@ impl Names {
     pub(crate) fn insert(&mut self, name: Arc<str>, number: u32) {
         self.by_name.insert(name, number);
     }
-}
-
-pub(crate) fn kind_no(names: &Names, name: &str) -> Option<KindNo> {
-    names.get(name).map(KindNo)
 }

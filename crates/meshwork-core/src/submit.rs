@@ -3,7 +3,7 @@
 use crate::class::Requirement;
 use crate::config::ID_BYTES_MAX;
 use crate::effect::Effect;
-use crate::ids::{CapNo, Grant, KindNo, NodeNo, PeerNo, Position, TaskNo};
+use crate::ids::{CapNo, ClassNo, Grant, KindNo, NodeNo, PeerNo, Position, TaskNo};
 use crate::op::{DependencyPolicy, Submission, TaskSpec};
 use crate::peer::Kind;
 use crate::refusal::{Difference, LimitKind, Refusal};
@@ -199,27 +199,25 @@ impl Swarm {
             return Ok(Plan::New { dependencies, content, generation: 1 });
         };
         let task = &self.tasks[old.index()];
-        let same_dependencies = task.dependencies == dependencies;
-        let amend = parent.is_none() && task.parent.is_none() && may_be_amended(old, task, &dependencies);
-        if self.round.as_ref().is_some_and(|round| round.number == task.round) && task.content != content && amend {
-            return Ok(Plan::Amend { task: old, dependencies, content });
-        }
-        let next = Plan::New { dependencies, content, generation: task.generation + 1 };
         let ok = task.phase == Phase::Closed { outcome: Outcome::Ok };
+        let generation = task.generation + 1;
         if self.round.as_ref().is_none_or(|round| round.number != task.round) {
-            let unchanged = task.content == content && same_dependencies;
-            return Ok(if ok && unchanged && task.parent == parent { Plan::Same(old) } else { next });
+            let unchanged = task.content == content && task.dependencies == dependencies;
+            let kept = ok && unchanged && task.parent == parent;
+            return Ok(if kept { Plan::Same(old) } else { Plan::New { dependencies, content, generation } });
         }
         if task.parent != parent {
             return Err(taken(Difference::Parent));
         }
         if task.content != content {
-            return Err(taken(Difference::Content));
+            let amend = parent.is_none() && may_be_amended(old, task, &dependencies);
+            let amended = Plan::Amend { task: old, dependencies, content };
+            return if amend { Ok(amended) } else { Err(taken(Difference::Content)) };
         }
         // A later attempt of the parent does again what did not close ok.
         let by_other_attempt = submission.parent.is_some_and(|(_, grant)| grant != task.adopted_by);
         let again = by_other_attempt && task.phase.is_closed() && !ok;
-        Ok(if again { next } else { Plan::Same(old) })
+        Ok(if again { Plan::New { dependencies, content, generation } } else { Plan::Same(old) })
     }
 
     fn resolve(
@@ -278,17 +276,16 @@ impl Swarm {
         }
         let old = std::mem::take(&mut self.tasks[no.index()].dependencies);
         self.index.graph.replace_dependencies(no, &old, &dependencies);
-        let open = dependencies.iter().filter(|no| !self.tasks[no.index()].phase.is_closed()).count();
-        let capabilities = self.intern_capabilities(&spec.requires);
+        let open = self.open_among(&dependencies);
         let kind = self.intern_kind(&spec.kind);
-        let class = self.index.classes.intern(Requirement { capabilities, avoids: Box::default() }, &self.peers);
+        let class = self.class_of(spec);
         let at = self.at;
         let task = &mut self.tasks[no.index()];
         task.content = content;
         task.spec = (at, index);
         task.kind = kind;
         task.class = class;
-        task.open_dependencies = TaskNo::from_index(open).0 + u32::from(task.held);
+        task.open_dependencies = open + u32::from(task.held);
         task.dependencies = dependencies;
         task.priority = spec.priority;
         task.retries = spec.retries;
@@ -317,8 +314,6 @@ impl Swarm {
         generation: u32,
     ) -> Task {
         let round = self.round.as_ref().map_or(0, |round| round.number);
-        let capabilities = self.intern_capabilities(&spec.requires);
-        let requirement = Requirement { capabilities, avoids: Box::default() };
         Task {
             id: Arc::from(&*spec.id),
             content,
@@ -329,7 +324,7 @@ impl Swarm {
             adopted_by: parent.map_or(Position::START, |(_, grant)| grant),
             depth: parent.map_or(0, |(task, _)| self.tasks[task.index()].depth + 1),
             kind: self.intern_kind(&spec.kind),
-            class: self.index.classes.intern(requirement, &self.peers),
+            class: self.class_of(spec),
             dependencies,
             open_dependencies: 0,
             held: false,
@@ -363,9 +358,9 @@ impl Swarm {
 
     fn add_task(&mut self, mut task: Task, hold: bool) {
         let no = TaskNo::from_index(self.tasks.len());
-        let open = task.dependencies.iter().filter(|no| !self.tasks[no.index()].phase.is_closed()).count();
+        let open = self.open_among(&task.dependencies);
         task.held = hold;
-        task.open_dependencies = TaskNo::from_index(open).0 + u32::from(hold);
+        task.open_dependencies = open + u32::from(hold);
         self.index.graph.push(&task.dependencies, task.parent);
         self.index.tasks.insert(task.id.clone(), no);
         if let Some(parent) = task.parent {
@@ -381,6 +376,18 @@ impl Swarm {
             round.open += 1;
         }
         self.emit(Effect::Submitted { task: no, index });
+    }
+
+    /// How many of these are not closed.
+    fn open_among(&self, tasks: &[TaskNo]) -> u32 {
+        let open = tasks.iter().filter(|no| !self.tasks[no.index()].phase.is_closed()).count();
+        TaskNo::from_index(open).0
+    }
+
+    /// The class of a task that avoids nobody yet.
+    fn class_of(&mut self, spec: &TaskSpec) -> ClassNo {
+        let capabilities = self.intern_capabilities(&spec.requires);
+        self.index.classes.intern(Requirement { capabilities, avoids: Box::default() }, &self.peers)
     }
 
     pub(crate) fn intern_capabilities(&mut self, names: &[String]) -> Box<[CapNo]> {
@@ -402,8 +409,8 @@ impl Swarm {
     }
 
     fn intern_kind(&mut self, name: &str) -> KindNo {
-        if let Some(no) = crate::peer::kind_no(&self.index.kinds, name) {
-            return no;
+        if let Some(no) = self.index.kinds.get(name) {
+            return KindNo(no);
         }
         let no = KindNo::from_index(self.kinds.len());
         let name: Arc<str> = name.into();
