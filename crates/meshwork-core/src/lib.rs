@@ -19,6 +19,7 @@ mod ids;
 mod invariants;
 mod life;
 mod membership;
+mod mutant;
 pub mod node;
 mod op;
 mod peer;
@@ -38,6 +39,8 @@ pub use config::{BATCH_BYTES_MAX, Config, ENTRY_BYTES_MAX, ID_BYTES_MAX, Limits}
 pub use effect::{Effect, Effects};
 pub use explain::{Explanation, PeerVerdict, Reason};
 pub use ids::{CapNo, ClassNo, ENTRIES_A_BATCH_MAX, Grant, KindNo, NodeNo, PeerNo, Position, TaskNo, WaitNo};
+#[cfg(any(test, feature = "mutants"))]
+pub use mutant::Mutant;
 pub use op::{
     AttemptOutcome, Author, Batch, DependencyPolicy, DownReason, Op, PauseReason, Payload, PeerSpec, Returned, Seen,
     Submission, TaskSpec, Tokens, VERSION, Verify,

@@ -4,6 +4,7 @@ use crate::class::Requirement;
 use crate::config::{AVOIDED_MAX, REJECTED_KEPT};
 use crate::effect::Effect;
 use crate::ids::{Grant, NodeNo, PeerNo, TaskNo, WaitNo};
+use crate::mutant::Mutant;
 use crate::op::{AttemptOutcome, DependencyPolicy, Returned, Tokens};
 use crate::refusal::Refusal;
 use crate::swarm::{Rejected, Swarm, Wait};
@@ -47,7 +48,10 @@ impl Swarm {
     }
 
     pub(crate) fn returned(&mut self, node: NodeNo, returned: &Returned) -> Result<(), Refusal> {
-        let Returned { task, grant, outcome, .. } = *returned;
+        let Returned { task, mut grant, outcome, .. } = *returned;
+        if self.switch.breaks(Mutant::ReturnWithoutGrant) {
+            grant = self.task(task).and_then(|task| task.phase.grant()).map_or(grant, |(_, present)| present);
+        }
         let held = self.holder(node, task, grant);
         let checking = self.task(task).is_some_and(|t| matches!(t.phase, Phase::Checking { .. }));
         let peer = match held {

@@ -5,6 +5,7 @@ use crate::class::Classes;
 use crate::config::Config;
 use crate::effect::{Effect, Effects};
 use crate::ids::{ENTRIES_A_BATCH_MAX, Grant, NodeNo, PeerNo, Position, TaskNo, WaitNo};
+use crate::mutant::Switch;
 use crate::op::{AttemptOutcome, Author, Batch, Op, Seen, Tokens};
 use crate::peer::{Kind, Names, Node, Peer, Placement};
 use crate::queue::Queue;
@@ -53,6 +54,8 @@ pub struct Swarm {
     pub(crate) at: Position,
     #[serde(skip)]
     pub(crate) out: Vec<Effect>,
+    #[serde(skip)]
+    pub(crate) switch: Switch,
     #[cfg(test)]
     #[serde(skip)]
     pub(crate) probe: Probe,
