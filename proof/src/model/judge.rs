@@ -65,6 +65,9 @@ impl Reader<'_> {
             } else {
                 self.refused(op)?;
             }
+            if let (Op::Settled { task, .. }, None) = (op, &effects.refusal) {
+                self.ledger.messages.remove(task);
+            }
             if self.ledger.present.contains_key(&author) {
                 self.ledger.heard.insert(author, at);
             }
@@ -141,6 +144,7 @@ impl Reader<'_> {
         match effect {
             Effect::Start { task, grant, peer, attempt } => {
                 self.granted(at, (task, grant), peer)?;
+                self.is_open(task, peer)?;
                 let remembered = *self.observer.of(task);
                 require(!remembered.unchecked, Property::Commit, || {
                     format!("{task:?} is run again, and its evidence was not looked at")
@@ -170,12 +174,15 @@ impl Reader<'_> {
         require(is_new, Property::Commit, || format!("{task:?} is granted at {at} as {grant}"))?;
         let host = self.ledger.hosts.get(&peer).is_some_and(|host| self.ledger.present.contains_key(host));
         require(host, Property::Invariants, || format!("{task:?} is granted to {peer:?}, whose node is lost"))?;
-        let reason = self.ledger.paused.get(&peer).filter(|reason| **reason != PauseReason::Idle);
-        let served = matches!(reason, Some(PauseReason::Budget | PauseReason::RateLimit));
-        require(reason.is_none() || served, Property::Invariants, || {
-            format!("{task:?} is granted to {peer:?}, which is paused: {reason:?}")
-        })?;
         self.fits(peer, 1)
+    }
+
+    /// An attempt begins on a peer that gets work. (The check of one that returned there is no new work.)
+    fn is_open(&self, task: TaskNo, peer: PeerNo) -> Check {
+        let reason = self.ledger.paused.get(&peer).filter(|reason| **reason != PauseReason::Idle);
+        require(reason.is_none(), Property::Invariants, || {
+            format!("{task:?} is granted to {peer:?}, which is paused: {reason:?}")
+        })
     }
 
     fn fits(&self, peer: PeerNo, more: usize) -> Check {

@@ -158,12 +158,6 @@ impl Scope {
         (0..self.peers).map(spec).collect()
     }
 
-    /// The round that everybody is to be told of in the end.
-    pub(crate) fn last_round(&self) -> u32 {
-        let wants = self.people.iter().flat_map(|person| &person.wants);
-        wants.map(|want| if let Want::Told(round) = want { *round } else { 0 }).max().unwrap_or(0)
-    }
-
     /// Adds a script.
     #[must_use]
     pub(crate) fn with(mut self, script: Script) -> Self {

@@ -12,7 +12,7 @@ fn base(name: &str, nodes: usize) -> Scope {
         slots: 1,
         balancing: false,
         crashes: 2,
-        interruptions: 3,
+        interruptions: 100,
         scripts: BTreeMap::new(),
         people: Vec::new(),
         budgets: Budgets { faults: 2, ..Budgets::default() },
@@ -162,6 +162,7 @@ fn alone() -> Scope {
 fn losses() -> Scope {
     let mut scope = base("losses", 2).with(plain("task", 1));
     scope.people = one_person(&["task"]);
+    scope.interruptions = 1;
     scope.budgets = Budgets { faults: 3, crashes: 1, losses: 3, failures: 2, ..Budgets::default() };
     scope
 }

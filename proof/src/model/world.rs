@@ -216,7 +216,8 @@ impl World {
         unread
     }
 
-    /// All is said and done: everybody has got what they wanted, and nothing is left over.
+    /// All is said and done: everybody has got what they wanted, and nothing is left over. A round that nobody
+    /// has sealed may be open: an undecided submission that was made again elsewhere may come late.
     pub fn is_done(&self, scope: &Scope) -> bool {
         let people = self.people.iter().zip(&scope.people);
         let satisfied = people.into_iter().all(|(progress, person)| progress.wants == person.wants.len());
@@ -227,7 +228,9 @@ impl World {
                 && !process.node.has_undecided()
                 && process.node.is_member()
         };
-        satisfied && self.reference.round().is_none() && self.alive().all(|(_, process)| at_rest(process))
+        let closed = self.reference.tasks().all(|(_, task)| task.phase.is_closed());
+        let sealed = self.reference.round().is_some_and(|round| round.sealed);
+        satisfied && closed && !sealed && self.alive().all(|(_, process)| at_rest(process))
     }
 
     /// Equal for states that will behave alike; see [`meshwork_core::canonical`].
