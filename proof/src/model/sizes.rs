@@ -48,7 +48,7 @@ pub fn sized(tasks: usize, attempts: u32, nodes: usize) -> Scope {
     let retries = attempts.saturating_sub(1);
     let mut scope = base(&format!("{tasks}x{attempts}x{nodes}"), nodes);
     scope.budgets =
-        Budgets { faults: 2, crashes: 1, suspicions: 1, errors: 1, lags: 1, failures: 1, ..Budgets::default() };
+        Budgets { faults: 1, crashes: 1, suspicions: 1, errors: 1, lags: 1, failures: 1, ..Budgets::default() };
     let all = [
         parent("parent", retries, &["child"]),
         plain("child", retries),
