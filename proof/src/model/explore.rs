@@ -110,13 +110,14 @@ pub fn explore(scope: &Scope, effort: Effort) -> Explored {
     let initial = model.init_states().remove(0);
     let mut ids = HashMap::default();
     ids.insert(initial.fingerprint, 0);
+    let violated = initial.world.violation.iter().map(|violation| (0, (**violation).clone(), 1)).collect();
     let shared = Mutex::new(Shared {
         ids,
         queue: VecDeque::from([((*initial.world).clone(), 0)]),
         steps: Vec::new(),
         transitions: 0,
         done: Vec::new(),
-        violated: Vec::new(),
+        violated,
         working: 0,
         over: false,
         exhausted: true,

@@ -31,6 +31,7 @@ impl World {
         let elsewhere = Batch { time_ms: 0, ..(**batch).clone() };
         let before_seq =
             after.node_no(batch.author.incarnation).and_then(|no| after.node(no)).map(|node| node.last_seq);
+        damage_is_found(&mut after, seq, &elsewhere)?;
         let applied = after.apply_batch(seq, &elsewhere);
         let fault = |fault| Violation { property: Property::Log, what: format!("{fault}") };
         let applied = applied.map_err(fault)?;
@@ -53,6 +54,27 @@ impl World {
         self.observer = observer;
         Ok(())
     }
+}
+
+/// A log with a hole, one that lost a batch of this author, and one in which something else was applied than
+/// the author had, are all found out by this batch, before anything of it is applied.
+fn damage_is_found(swarm: &mut Swarm, seq: u64, batch: &Batch) -> Check {
+    let mut found = |what: &str, seq: u64, damaged: &Batch| {
+        let applied = swarm.apply_batch(seq, damaged);
+        require(applied.is_err(), Property::Log, || format!("{what} is not found out by batch {seq}: {applied:?}"))
+    };
+    found("a hole", seq + 1, batch)?;
+    let mut damaged = Batch { entries: Vec::new(), ..batch.clone() };
+    if batch.author.incarnation > Position::START {
+        damaged.seq = u64::MAX;
+        found("a lost batch", seq, &damaged)?;
+        damaged.seq = batch.seq;
+    }
+    if batch.seen.seq > 0 {
+        damaged.seen.hash = batch.seen.hash ^ 1;
+        found("another history", seq, &damaged)?;
+    }
+    Ok(())
 }
 
 impl Reader<'_> {

@@ -39,8 +39,8 @@ pub struct Scope {
     pub mutant: Option<Mutant>,
 }
 
-/// A person's wishes. They are made at the first living node, from `at` on in the order of names, and made
-/// again when they were left undecided.
+/// A person's wishes. They are made where the last one was, at first at `at`; when that node is dead, at the
+/// next living one in the order of names. They are made again when they were left undecided.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// The node that is preferred.

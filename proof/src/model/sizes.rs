@@ -75,20 +75,20 @@ pub fn named(name: &str) -> Option<Scope> {
 /// Small models that between them exercise every rule, cheapest first.
 pub fn hunts() -> Vec<Scope> {
     vec![
-        paused_node(),
-        births(),
-        children(),
-        evidence(),
-        messages(),
         dependants(),
-        alone(),
-        losses(),
         parts(),
         rounds(),
+        alone(),
+        paused_node(),
+        births(),
+        evidence(),
+        messages(),
+        children(),
+        leaving(),
         cancels(),
         pauses(),
+        losses(),
         two_peers(),
-        leaving(),
     ]
 }
 
@@ -97,7 +97,7 @@ pub fn hunts() -> Vec<Scope> {
 fn paused_node() -> Scope {
     let mut scope = base("paused-node", 2).with(plain("task", 1));
     scope.people = one_person(&["task"]);
-    scope.budgets = Budgets { faults: 2, suspicions: 1, lags: 2, failures: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 2, suspicions: 1, lags: 1, ..Budgets::default() };
     scope.lags_at_will = true;
     scope
 }
@@ -106,8 +106,8 @@ fn paused_node() -> Scope {
 fn births() -> Scope {
     let mut scope = base("births", 2).with(plain("task", 0));
     scope.people = one_person(&["task"]);
-    scope.budgets = Budgets { faults: 2, crashes: 2, errors: 1, ..Budgets::default() };
-    (scope.cold, scope.replays, scope.lags_at_will) = (true, true, true);
+    scope.budgets = Budgets { faults: 2, crashes: 1, errors: 1, lags: 1, ..Budgets::default() };
+    (scope.cold, scope.replays) = (true, true);
     scope
 }
 
@@ -173,7 +173,7 @@ fn parts() -> Scope {
     let submitter =
         vec![Want::Submit(vec!["one".to_owned()], true), Want::Submit(vec!["two".to_owned()], false), Want::Told(1)];
     scope.people = vec![Person { at: 1, wants: submitter }, Person { at: 0, wants: vec![Want::Seal(1)] }];
-    scope.budgets = Budgets { faults: 1, lags: 1, errors: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 1, crashes: 1, suspicions: 1, lags: 1, errors: 1, ..Budgets::default() };
     scope
 }
 

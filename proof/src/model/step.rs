@@ -251,7 +251,8 @@ impl World {
     }
 
     fn wants(&mut self, scope: &Scope, person: usize) -> Check {
-        let (at, want) = (scope.people[person].at, &scope.people[person].wants[self.people[person].wants]);
+        let want = &scope.people[person].wants[self.people[person].wants];
+        let (at, _) = self.at(self.people[person].at).expect("somebody lives");
         let last = Submission { tasks: Vec::new(), parent: None, more: false };
         let op = match want {
             Want::Submit(ids, more) => {
@@ -262,7 +263,7 @@ impl World {
             Want::Seal(round) => Op::Seal { round: *round },
             Want::Told(round) => unreachable!("nobody has to be asked to be told of round {round}"),
         };
-        self.people[person].asked = self.at(at).map(|(name, _)| name);
+        (self.people[person].at, self.people[person].asked) = (at, Some(at));
         self.wish(scope, at, op, Some(Asked::Person(person)))
     }
 
@@ -270,7 +271,7 @@ impl World {
     fn are_told(&mut self, scope: &Scope) {
         for index in 0..scope.people.len() {
             let person = &scope.people[index];
-            let knows = self.at(person.at).map(|(_, process)| process.node.swarm());
+            let knows = self.at(self.people[index].at).map(|(_, process)| process.node.swarm());
             let passed = |world: &Self, want: &Want| match want {
                 Want::Told(round) => world.told >= *round,
                 Want::Seal(round) => knows.is_some_and(|swarm| is_sealed(swarm, *round)),

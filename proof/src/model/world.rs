@@ -56,6 +56,8 @@ pub(crate) struct Letter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Progress {
     pub(crate) wants: usize,
+    /// Where the last wish was made: the parts of a submission have one author, as long as it lives.
+    pub(crate) at: usize,
     /// The node at which the present want is undecided.
     pub(crate) asked: Option<usize>,
 }
@@ -167,7 +169,7 @@ impl World {
             processes: vec![None; scope.nodes],
             lives: vec![0; scope.nodes],
             on_way: Vec::new(),
-            people: scope.people.iter().map(|_| Progress { wants: 0, asked: None }).collect(),
+            people: scope.people.iter().map(|person| Progress { wants: 0, at: person.at, asked: None }).collect(),
             told: 0,
             budgets: scope.budgets,
             observer: Observer::default(),
@@ -258,7 +260,11 @@ impl World {
                 canon.batch(&letter.batch);
             });
             for progress in &self.people {
-                canon.word((progress.wants as u64) << 8 | progress.asked.map_or(0, |name| name as u64 + 1));
+                canon.word(
+                    (progress.wants as u64) << 16
+                        | (progress.at as u64) << 8
+                        | progress.asked.map_or(0, |name| name as u64 + 1),
+                );
             }
             canon.word(u64::from(self.told));
             canon.list(self.budgets.words().into_iter().map(u64::from));
