@@ -17,4 +17,5 @@ mod random_ops;
 mod scenarios_balance;
 mod scenarios_life;
 mod scenarios_rounds;
+mod scripts;
 mod stream;
