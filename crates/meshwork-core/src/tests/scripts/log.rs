@@ -4,7 +4,7 @@ use super::ops::{author, decision, number};
 use super::sentence::{Error, Sentence};
 use super::trace::{Trace, without_hashes};
 use super::variants::Covered;
-use crate::{Author, Batch, Position, Seen, Swarm};
+use crate::{Author, Batch, Mutant, Position, Seen, Swarm};
 use goldenscript::{Command, Context, Runner};
 use std::collections::BTreeMap;
 
@@ -51,6 +51,11 @@ impl Runner for LogScript {
 }
 
 impl LogScript {
+    /// Played by a swarm that keeps all rules but this one.
+    pub(super) fn broken_by(mutant: Option<Mutant>) -> Self {
+        Self { swarm: Swarm::new().broken_by(mutant), ..Self::default() }
+    }
+
     /// `cast n1=p1 n2="p2 p3"`: an open log, nodes that have joined, and their peers, all with one slot.
     fn cast(&mut self, said: &mut Sentence) -> Result<String, Error> {
         let covered = self.covered.clone();

@@ -11,6 +11,7 @@ mod sentence;
 mod trace;
 mod variants;
 
+use crate::Mutant;
 use goldenscript::Runner;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -62,6 +63,26 @@ fn whatever_can_be_decided_follow_or_be_refused_has_a_story() {
     }
     let missing = covered.missing();
     assert!(missing.is_empty(), "no trace shows:\n{}", missing.join("\n"));
+}
+
+/// Whether a script goes as written; a panic is a way of going otherwise.
+fn goes_as_written(path: &Path, broken: Option<Mutant>) -> bool {
+    let text = std::fs::read_to_string(path).unwrap();
+    let of_nodes = path.parent().is_some_and(|folder| folder.ends_with("nodes"));
+    let generate = || match of_nodes {
+        true => goldenscript::generate(&mut nodes::NodesScript::broken_by(broken), &text),
+        false => goldenscript::generate(&mut log::LogScript::broken_by(broken), &text),
+    };
+    matches!(catch_unwind(AssertUnwindSafe(generate)), Ok(Ok(played)) if played == text)
+}
+
+#[test]
+fn a_rule_that_is_broken_changes_a_story() {
+    let all = || scripts("log").into_iter().chain(scripts("nodes"));
+    assert!(all().all(|path| goes_as_written(&path, None)), "nothing is broken yet");
+    let unnoticed = Mutant::ALL.iter().filter(|(mutant, ..)| all().all(|path| goes_as_written(&path, Some(*mutant))));
+    let unnoticed: Vec<&str> = unnoticed.map(|(_, name, _)| *name).collect();
+    assert!(unnoticed.is_empty(), "no script shows that these are broken: {unnoticed:?}");
 }
 
 #[test]

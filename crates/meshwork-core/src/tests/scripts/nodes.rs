@@ -8,7 +8,7 @@ use super::variants::Covered;
 use crate::node::{Ask, BodyEnd, Input, Node, Setup, Ticket, Timer};
 use crate::tests::mesh::peer;
 use crate::tests::one_node::{body_end, setup};
-use crate::{Batch, Config, Grant, PeerSpec, Position, Swarm, TaskNo};
+use crate::{Batch, Config, Grant, Mutant, PeerSpec, Position, Swarm, TaskNo};
 use goldenscript::{Command, Context, Runner};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,6 +50,7 @@ pub(super) struct NodesScript {
     log: Vec<Arc<Batch>>,
     reader: Swarm,
     wishes: BTreeMap<Ticket, String>,
+    mutant: Option<Mutant>,
     pub(super) covered: Covered,
 }
 
@@ -70,6 +71,11 @@ impl Runner for NodesScript {
 }
 
 impl NodesScript {
+    /// Played by nodes that keep all rules but this one.
+    pub(super) fn broken_by(mutant: Option<Mutant>) -> Self {
+        Self { reader: Swarm::new().broken_by(mutant), mutant, ..Self::default() }
+    }
+
     fn command(&mut self, said: &mut Sentence) -> Result<String, Error> {
         let subject = said.word("who or what")?;
         match subject.as_str() {
@@ -226,6 +232,8 @@ impl NodesScript {
         self.forget(name);
         let host = self.hosts.get_mut(name).expect("its caller found it");
         host.read = swarm.last().seq;
+        let process = host.setup.name.bytes().fold(0, |sum, byte| sum + u64::from(byte));
+        let swarm = swarm.broken_by(self.mutant).in_process(process);
         host.node = Some(Node::new(host.setup.clone(), swarm));
         let lines = self.reads(name, u64::MAX)?;
         Ok(lines + &self.tell_if_it_runs(name, Input::CaughtUp)?)
@@ -399,7 +407,7 @@ impl NodesScript {
         } else {
             return Err(said.wrong("a log does not do that"));
         }
-        self.reader = Swarm::new();
+        self.reader = Swarm::new().broken_by(self.mutant);
         for (index, batch) in self.log.iter().enumerate() {
             if self.reader.apply_batch(index as u64 + 1, batch).is_err() {
                 break;
