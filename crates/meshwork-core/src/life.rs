@@ -67,9 +67,10 @@ impl Swarm {
         };
         self.learn(peer, returned);
         self.tasks[task.index()].returned_at = self.at;
+        self.tasks[task.index()].returned_by = peer;
         let attempt = self.tasks[task.index()].attempt;
         self.emit(Effect::AttemptEnded { task, attempt, grant, peer, outcome });
-        if outcome == AttemptOutcome::Ok {
+        if self.vote(task, outcome) {
             self.returned_ok(returned, peer);
         } else {
             self.release_grant(task);
@@ -110,17 +111,25 @@ impl Swarm {
 
     /// Takes in what a `Return` says of time and tokens: integer sums, so that every node learns alike.
     fn learn(&mut self, peer: PeerNo, returned: &Returned) {
+        // A review that does not approve has done its work.
+        let is_review = self.tasks[returned.task.index()].reviews.is_some();
+        let rejects = is_review && returned.outcome == AttemptOutcome::Rejected;
+        let outcome = if rejects { AttemptOutcome::Ok } else { returned.outcome };
         let kind_no = self.tasks[returned.task.index()].kind;
         let kind = &mut self.kinds[kind_no.index()];
         let record = &mut self.peers[peer.index()];
-        match returned.outcome {
+        match outcome {
             AttemptOutcome::Ok => {
                 kind.runs += 1;
                 kind.ran_ms = kind.ran_ms.saturating_add(returned.ran_ms);
                 record.completed += 1;
                 record.ran_ms = record.ran_ms.saturating_add(returned.ran_ms);
             }
-            AttemptOutcome::Failed | AttemptOutcome::TimedOut | AttemptOutcome::Lost | AttemptOutcome::Unverified => {
+            AttemptOutcome::Failed
+            | AttemptOutcome::TimedOut
+            | AttemptOutcome::Lost
+            | AttemptOutcome::Unverified
+            | AttemptOutcome::Rejected => {
                 record.failed += 1;
                 record.ran_ms = record.ran_ms.saturating_add(returned.ran_ms);
             }
@@ -245,6 +254,10 @@ impl Swarm {
     /// A returned task whose deficit is 0 goes on: to its end, or to its evidence.
     pub(crate) fn settle(&mut self, task: TaskNo) {
         let record = &self.tasks[task.index()];
+        if record.phase == Phase::Reviewing {
+            self.count_votes(task);
+            return;
+        }
         if record.phase != Phase::Returned || record.deficit > 0 {
             return;
         }
@@ -255,7 +268,7 @@ impl Swarm {
         let (check, peer) = (record.check, record.last_peer);
         self.emit(Effect::SettledTask { task });
         if !check {
-            self.close(task, Outcome::Ok);
+            self.pass(task);
         } else if self.peers[peer.index()].up {
             self.set_phase(task, Phase::Settled { peer });
             self.peers[peer.index()].line.push_back(task);
@@ -282,21 +295,25 @@ impl Swarm {
             self.end(task, Outcome::Cancelled);
         } else if passed {
             self.set_phase(task, Phase::Returned);
-            self.close(task, Outcome::Ok);
+            self.pass(task);
         } else {
-            // The attempt ended ok by its own word only.
-            let record = &mut self.peers[peer.index()];
-            record.completed = record.completed.saturating_sub(1);
-            record.failed += 1;
-            self.touch_peer(peer);
-            self.replace(peer);
+            self.ended_ok_by_its_own_word(peer);
             self.attempt_failed(task, AttemptOutcome::Unverified, false);
         }
         Ok(())
     }
 
+    /// What counted as completed turns out not to be.
+    pub(crate) fn ended_ok_by_its_own_word(&mut self, peer: PeerNo) {
+        let record = &mut self.peers[peer.index()];
+        record.completed = record.completed.saturating_sub(1);
+        record.failed += 1;
+        self.touch_peer(peer);
+        self.replace(peer);
+    }
+
     /// A further attempt, or the end. The grant is released already.
-    fn attempt_failed(&mut self, task: TaskNo, outcome: AttemptOutcome, node_died: bool) {
+    pub(crate) fn attempt_failed(&mut self, task: TaskNo, outcome: AttemptOutcome, node_died: bool) {
         self.drop_messages(task);
         let limits = (self.config.limits.crashes, self.config.limits.interruptions);
         let record = &mut self.tasks[task.index()];
@@ -312,11 +329,15 @@ impl Swarm {
                 ((record.interruptions >= limits.1).then_some(Outcome::Interrupted), 0)
             }
             AttemptOutcome::Ok | AttemptOutcome::Cancelled => (Some(Outcome::Cancelled), 0),
-            AttemptOutcome::Failed | AttemptOutcome::TimedOut | AttemptOutcome::Unverified => {
+            AttemptOutcome::Failed
+            | AttemptOutcome::TimedOut
+            | AttemptOutcome::Unverified
+            | AttemptOutcome::Rejected => {
                 record.failures += 1;
                 let last = match outcome {
                     AttemptOutcome::TimedOut => Outcome::TimedOut,
                     AttemptOutcome::Unverified => Outcome::Unverified,
+                    AttemptOutcome::Rejected => Outcome::Rejected,
                     _ => Outcome::Failed,
                 };
                 ((record.failures > record.retries).then_some(last), record.failures)
@@ -417,16 +438,18 @@ impl Swarm {
     }
 
     /// Closed. Signals its parent last, as in Dijkstra–Scholten, then releases who depends on it.
-    fn close(&mut self, task: TaskNo, outcome: Outcome) {
+    pub(crate) fn close(&mut self, task: TaskNo, outcome: Outcome) {
         self.set_phase(task, Phase::Closed { outcome });
         let (parent, because) = (self.tasks[task.index()].parent, self.tasks[task.index()].because);
         self.emit(Effect::Closed { task, outcome, because });
         if let Some(round) = &mut self.round {
             round.open -= 1;
+            // A review counts by its vote alone: that it was not needed in the end is no failure.
+            let counts = u32::from(self.tasks[task.index()].reviews.is_none());
             if outcome == Outcome::Ok {
-                round.ok += 1;
+                round.ok += counts;
             } else {
-                round.failed += 1;
+                round.failed += counts;
             }
         }
         if let Some(parent) = parent {
@@ -447,6 +470,8 @@ impl Swarm {
         self.touch(parent);
         if done {
             self.agenda.settle.push_back(parent);
+        } else if phase == Phase::Reviewing {
+            self.review_closed(parent, child);
         }
         if let (true, Phase::Waiting { peer, grant, open }) = (awaited, phase) {
             if open > 1 {
@@ -543,7 +568,7 @@ impl Swarm {
     }
 
     /// Marks a task and its open descendants. Depth is limited, so this may recurse.
-    fn cancel_one(&mut self, task: TaskNo) {
+    pub(crate) fn cancel_one(&mut self, task: TaskNo) {
         let record = &mut self.tasks[task.index()];
         if record.phase.is_closed() || record.cancelled {
             return;
