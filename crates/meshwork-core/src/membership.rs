@@ -63,6 +63,21 @@ impl Swarm {
         Ok(())
     }
 
+    /// It has stopped: nothing of it runs, so nothing is interrupted. A Join replaces it as any other.
+    pub(crate) fn node_leaves(&mut self, no: NodeNo) -> Result<(), Refusal> {
+        let node = self.nodes[no.index()].name.to_string();
+        if let Some(peer) = self.peers.iter().find(|peer| peer.up && peer.node == no)
+            && !self.switch.breaks(Mutant::LeavesWithPeers)
+        {
+            return Err(Refusal::PeersUp { node, peer: peer.id.to_string() });
+        }
+        self.nodes[no.index()].present = false;
+        self.touch_node(no);
+        self.emit(Effect::NodeLeft { node: no });
+        self.end_submission(no);
+        Ok(())
+    }
+
     /// All its peers at once, so that nothing of the one is handed to the other.
     fn lose_node(&mut self, no: NodeNo) {
         if !self.nodes[no.index()].present {

@@ -142,7 +142,7 @@ pub struct Round {
     pub sealed: bool,
     /// Its tasks that are not closed.
     pub open: u32,
-    /// Its tasks that closed ok.
+    /// Its tasks that closed ok; reviews count in neither.
     pub ok: u32,
     /// Its tasks that closed otherwise.
     pub failed: u32,
@@ -311,6 +311,7 @@ impl Swarm {
             }
             Op::Usage { task, grant, tokens } => self.usage(node, *task, *grant, *tokens),
             Op::Progress { task, grant, .. } => self.holder(node, *task, *grant).map(|_| ()),
+            Op::Leave => self.node_leaves(node),
         }
     }
 

@@ -19,7 +19,7 @@ proptest! {
         if start > 0 && bytes.len() > 10 {
             // What looks like a batch from outside has to be refused by what is inside.
             bytes[0] = 0xB7;
-            bytes[1] = 1;
+            bytes[1] = 2;
             if start > 1 {
                 let sum = xxhash_rust::xxh3::xxh3_64(&bytes[10..]).to_le_bytes();
                 bytes[2..10].copy_from_slice(&sum);
@@ -52,9 +52,11 @@ fn an_error_says_what_was_found() {
     let (mut batch, _) = sequence(1, false).log[0].clone();
     let mut bytes = encode_batch(&batch).unwrap();
     assert_eq!(decode_batch(&bytes[..4]), Err(CodecError::NotABatch { found: 4 }));
-    bytes[1] = 2;
-    assert_eq!(decode_batch(&bytes), Err(CodecError::NewerFormat { found: 2 }));
+    bytes[1] = 3;
+    assert_eq!(decode_batch(&bytes), Err(CodecError::NewerFormat { found: 3 }));
     bytes[1] = 1;
+    assert_eq!(decode_batch(&bytes), Err(CodecError::OlderFormat { found: 1 }));
+    bytes[1] = 2;
     *bytes.last_mut().unwrap() ^= 1;
     assert!(matches!(decode_batch(&bytes), Err(CodecError::Checksum { .. })));
 
