@@ -5,8 +5,8 @@ use super::sentence::{Error, Sentence, names};
 use super::trace::{attempt_outcome, down_reason, pause_reason};
 use crate::tests::mesh::{part, peer, returned, submission, task};
 use crate::{
-    Author, Config, DependencyPolicy, Grant, Op, Payload, PeerSpec, Position, Returned, Submission, Swarm, TaskNo,
-    TaskSpec, Tokens, VERSION, Verify,
+    Author, Config, DependencyPolicy, Grant, Op, Payload, PeerSpec, Position, Returned, Review, Submission, Swarm,
+    TaskNo, TaskSpec, Tokens, VERSION, Verify,
 };
 
 /// `5.0`, as traces show a position; `none` is before all.
@@ -31,7 +31,7 @@ pub(super) type Decision = (Op, Option<Author>);
 pub(super) fn decision(said: &mut Sentence, swarm: &Swarm) -> Result<Decision, Error> {
     let verb = said.word("what is decided")?;
     let decision = match verb.as_str() {
-        "open" | "configure" | "join" | "lost" | "alive" => of_node(&verb, said, swarm)?,
+        "open" | "configure" | "join" | "lost" | "alive" | "leave" => of_node(&verb, said, swarm)?,
         "peer" | "down" | "pause" | "resume" => of_peer(&verb, said, swarm)?,
         "submit" | "part" | "children" => submit(&verb, said, swarm)?,
         "seal" => {
@@ -71,6 +71,7 @@ fn of_node(verb: &str, said: &mut Sentence, swarm: &Swarm) -> Result<Decision, E
             let by = others.map(|node| Author { node: node.name.to_string(), incarnation: node.incarnation });
             (Op::NodeLost { incarnation: lost, heard }, by)
         }
+        "leave" => (Op::Leave, Some(author(&said.word("the name of a node")?, swarm)?)),
         _ => (Op::Alive, None),
     })
 }
@@ -187,6 +188,12 @@ fn amend(spec: &mut TaskSpec, key: &str, value: &str) -> Result<(), Error> {
         "about" => value.clone_into(&mut spec.description),
         "bytes" => spec.description = "x".repeat(value.parse()?),
         "verify" => spec.verify = Some(Verify { run: Some(value.to_owned()), artifacts: Vec::new() }),
+        // `review=2/3`: two approvals of three.
+        "review" => {
+            let (approvals, of) = value.split_once('/').ok_or("a review is like 2/3")?;
+            let (approvals, of) = (approvals.parse()?, of.parse()?);
+            spec.review = Some(Review { approvals, of, ..Review::default() });
+        }
         "else" => {
             spec.on_dependency_failure = match value {
                 "fail" => DependencyPolicy::Fail,

@@ -91,6 +91,7 @@ impl Trace<'_> {
             Op::Seal { round } => format!("seals round {round}"),
             Op::Due { wait } => format!("wait {} is over", wait.0),
             Op::Rebalance => "rebalances".to_owned(),
+            Op::Leave => "leaves".to_owned(),
             of_task => self.op_of_task(of_task),
         }
     }
@@ -142,6 +143,7 @@ impl Trace<'_> {
                 format!("{}: joined, as incarnation {at}", self.node(node))
             }
             Effect::NodeLost { node } => format!("{}: is lost", self.node(node)),
+            Effect::NodeLeft { node } => format!("{}: has left", self.node(node)),
             Effect::PeerUp { peer } => format!("{}: up", self.peer(peer)),
             Effect::PeerDown { peer, why: None } => format!("{}: down with its node", self.peer(peer)),
             Effect::PeerDown { peer, why: Some(why) } => {
@@ -193,6 +195,15 @@ impl Trace<'_> {
             Effect::SettledTask { task } => (task, "settled".to_owned()),
             Effect::CheckEnded { task, passed: true, .. } => (task, "its evidence held".to_owned()),
             Effect::CheckEnded { task, passed: false, .. } => (task, "its evidence did not hold".to_owned()),
+            Effect::ReviewOpened { review, of } => (review, format!("is to review {}", self.task(of))),
+            Effect::ReviewsOverLimit { task, limit } => {
+                self.covered.show(&limit);
+                (task, format!("there is no room for its reviews within the limit on {limit}"))
+            }
+            Effect::Voted { review, approves: true, .. } => (review, "approves".to_owned()),
+            Effect::Voted { review, approves: false, .. } => (review, "does not approve".to_owned()),
+            Effect::ReviewEnded { task, approved: true, .. } => (task, "was approved".to_owned()),
+            Effect::ReviewEnded { task, approved: false, .. } => (task, "was not approved".to_owned()),
             Effect::Retry { task, ms } => (task, format!("another attempt comes after {ms} ms")),
             Effect::CancelMarked { task } => (task, "is to end".to_owned()),
             Effect::Closed { task, outcome, because } => {
@@ -238,7 +249,7 @@ impl Trace<'_> {
         match answer {
             Answer::Accepted { position, .. } => format!("accepted at {position}"),
             Answer::Refused(refusal) => format!("refused, {}", without_hashes(&refusal.to_string())),
-            Answer::TooLarge { found, most } => format!("not written, {found} bytes are over the limit of {most}"),
+            Answer::TooLarge { most, .. } => format!("not written, it is over the limit of {most} bytes"),
             Answer::NodeLost => "not decided, the node lost its place or left".to_owned(),
         }
     }
@@ -345,12 +356,13 @@ pub(super) fn outcome_word(outcome: AttemptOutcome) -> &'static str {
         AttemptOutcome::Interrupted => Outcome::Interrupted.word(),
         AttemptOutcome::Cancelled => Outcome::Cancelled.word(),
         AttemptOutcome::Unverified => Outcome::Unverified.word(),
+        AttemptOutcome::Rejected => Outcome::Rejected.word(),
     }
 }
 
 pub(super) fn attempt_outcome(word: &str) -> Option<AttemptOutcome> {
-    use AttemptOutcome::{Cancelled, Failed, Interrupted, Lost, Ok, TimedOut, Unverified};
-    let all = [Ok, Failed, TimedOut, Lost, Interrupted, Cancelled, Unverified];
+    use AttemptOutcome::{Cancelled, Failed, Interrupted, Lost, Ok, Rejected, TimedOut, Unverified};
+    let all = [Ok, Failed, TimedOut, Lost, Interrupted, Cancelled, Unverified, Rejected];
     all.into_iter().find(|outcome| outcome_word(*outcome) == word)
 }
 

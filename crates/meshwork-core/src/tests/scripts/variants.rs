@@ -35,22 +35,23 @@ pub(super) trait Shown {
 variants! {
     OPS op: Op {
         Open Configure Join NodeLost Alive PeerUp PeerDown Pause Resume Submit Return Settled Wait Checked Cancel
-        Seal Due Rebalance Usage Progress
+        Seal Due Rebalance Usage Progress Leave
     }
     EFFECTS effect: Effect {
         Start Continue Check Stop Await Paused Resumed Joined NodeLost PeerUp PeerDown RoundOpened Sealed
         RoundClosed Submitted Kept Amended Ready Assigned Unassigned Waiting AttemptEnded SettledTask CheckEnded
-        Retry CancelMarked Closed
+        Retry CancelMarked Closed NodeLeft ReviewOpened ReviewsOverLimit Voted ReviewEnded
     }
     REFUSALS refusal: Refusal {
         AlreadyOpen NotOpen NotPresent NotLastIncarnation Version HeardSince NoSuchNode NoSuchPeer PeerElsewhere
         NotIdle BadId OutOfRange Limit IdTaken UnknownDependency NotASibling StaleGrant NotHolder NoSuchTask Closed
-        Cancelled NotAChild WaitsAlready NoMessagesOpen RoundNotOpen NoSuchWait EmptySubmission
+        Cancelled NotAChild WaitsAlready NoMessagesOpen RoundNotOpen NoSuchWait EmptySubmission ReservedId
+        PeersUp
     }
     LIMITS limit: LimitKind { Tasks Depth Children Peers Capabilities Dependencies Retries }
     FAULTS fault: LogFault { Hole AuthorGap LedgerRegressed TooManyEntries }
-    OUTCOMES outcome: Outcome { Ok Failed TimedOut Lost Interrupted Cancelled Skipped Unverified }
-    ENDS end: AttemptOutcome { Ok Failed TimedOut Lost Interrupted Cancelled Unverified }
+    OUTCOMES outcome: Outcome { Ok Failed TimedOut Lost Interrupted Cancelled Skipped Unverified Rejected }
+    ENDS end: AttemptOutcome { Ok Failed TimedOut Lost Interrupted Cancelled Unverified Rejected }
     PAUSES pause: PauseReason { Idle User Budget RateLimit Shutdown }
     DOWNS down: DownReason { Left Died Shutdown }
     INPUTS input: Input {
