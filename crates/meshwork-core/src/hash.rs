@@ -3,6 +3,7 @@
 //! A sum does not depend on the order of changes, and a change costs one record, not the whole state.
 
 use crate::ids::{KindNo, NodeNo, PeerNo, TaskNo, WaitNo};
+use crate::mutant::Mutant;
 use crate::op::PauseReason;
 use crate::peer::{Kind, Node, Peer};
 use crate::swarm::{Swarm, Wait};
@@ -23,6 +24,9 @@ impl Swarm {
     }
 
     pub(crate) fn touch(&mut self, no: TaskNo) {
+        if self.switch.breaks(Mutant::HashForgotten) {
+            return;
+        }
         self.agenda.touched.tasks.push(no);
     }
 

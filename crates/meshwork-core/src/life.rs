@@ -37,7 +37,7 @@ impl Swarm {
 
     /// Keeps a refused result where people can look at it. Not part of what entries are judged by.
     pub(crate) fn reject(&mut self, task: TaskNo, grant: Grant, outcome: AttemptOutcome) {
-        if self.task(task).is_none() {
+        if self.task(task).is_none() || self.switch.breaks(Mutant::RejectedForgotten) {
             return;
         }
         let kept = self.rejected.entry(task).or_default();
@@ -49,10 +49,12 @@ impl Swarm {
 
     pub(crate) fn returned(&mut self, node: NodeNo, returned: &Returned) -> Result<(), Refusal> {
         let Returned { task, mut grant, outcome, .. } = *returned;
-        if self.switch.breaks(Mutant::ReturnWithoutGrant) {
-            grant = self.task(task).and_then(|task| task.phase.grant()).map_or(grant, |(_, present)| present);
+        let mut held = self.holder(node, task, grant);
+        if let Some((peer, present)) = self.task(task).and_then(|task| task.phase.grant())
+            && self.switch.breaks(Mutant::ReturnWithoutGrant)
+        {
+            (grant, held) = (present, Ok(peer));
         }
-        let held = self.holder(node, task, grant);
         let checking = self.task(task).is_some_and(|t| matches!(t.phase, Phase::Checking { .. }));
         let peer = match held {
             Ok(peer) if !checking => peer,
@@ -81,11 +83,14 @@ impl Swarm {
 
     fn returned_ok(&mut self, returned: &Returned, peer: PeerNo) {
         let task = returned.task;
-        self.cancel_children_but(task, Some(returned.grant));
+        if !self.switch.breaks(Mutant::OrphansKept) {
+            self.cancel_children_but(task, Some(returned.grant));
+        }
         let record = &self.tasks[task.index()];
         let settled = record.deficit == 0 && !returned.messages_open;
         let slot = matches!(record.phase, Phase::Running { .. });
-        if record.verify && settled && slot && !record.cancelled {
+        let at_once = !self.switch.breaks(Mutant::ClosesBeforeEvidence);
+        if record.verify && settled && slot && !record.cancelled && at_once {
             // The slot is kept: evidence is looked at where the files are, and nobody overtakes.
             self.emit(Effect::SettledTask { task });
             self.settle_reservation(task);
@@ -95,13 +100,13 @@ impl Swarm {
         self.release_grant(task);
         let record = &mut self.tasks[task.index()];
         record.ending = record.cancelled.then_some(Outcome::Cancelled);
-        record.check = record.verify;
+        record.check = record.verify && !self.switch.breaks(Mutant::ClosesBeforeEvidence);
         if record.cancelled && returned.messages_open {
             // Messages of a cancelled attempt hold nothing.
             self.emit(Effect::Stop { task, grant: returned.grant, peer, awaited: false });
         } else if returned.messages_open {
             record.messages_open = true;
-            record.deficit += 1;
+            record.deficit += u32::from(!self.switch.breaks(Mutant::MessagesNotCounted));
             self.index.messages_open += 1;
             self.peers[peer.index()].held.insert(task);
         }
@@ -111,10 +116,7 @@ impl Swarm {
 
     /// Takes in what a `Return` says of time and tokens: integer sums, so that every node learns alike.
     fn learn(&mut self, peer: PeerNo, returned: &Returned) {
-        // A review that does not approve has done its work.
-        let is_review = self.tasks[returned.task.index()].reviews.is_some();
-        let rejects = is_review && returned.outcome == AttemptOutcome::Rejected;
-        let outcome = if rejects { AttemptOutcome::Ok } else { returned.outcome };
+        let outcome = self.work_done(returned.task, returned.outcome);
         let kind_no = self.tasks[returned.task.index()].kind;
         let kind = &mut self.kinds[kind_no.index()];
         let record = &mut self.peers[peer.index()];
@@ -219,7 +221,7 @@ impl Swarm {
         if !record.messages_open {
             return Err(Refusal::NoMessagesOpen { task: record.id.to_string() });
         }
-        if record.last_grant != grant {
+        if record.last_grant != grant && !self.switch.breaks(Mutant::SettledWithoutGrant) {
             return Err(self.stale(task, grant));
         }
         self.drop_messages(task);
@@ -233,7 +235,7 @@ impl Swarm {
         if !std::mem::take(&mut record.messages_open) {
             return;
         }
-        record.deficit -= 1;
+        record.deficit -= u32::from(!self.switch.breaks(Mutant::MessagesNotCounted));
         let peer = record.last_peer;
         self.index.messages_open -= 1;
         self.peers[peer.index()].held.remove(&task);
@@ -258,7 +260,8 @@ impl Swarm {
             self.count_votes(task);
             return;
         }
-        if record.phase != Phase::Returned || record.deficit > 0 {
+        let open = record.deficit > 0 && !self.switch.breaks(Mutant::ClosesWithOpenChildren);
+        if record.phase != Phase::Returned || open {
             return;
         }
         if let Some(outcome) = record.ending {
@@ -281,6 +284,10 @@ impl Swarm {
     }
 
     pub(crate) fn checked(&mut self, node: NodeNo, task: TaskNo, grant: Grant, passed: bool) -> Result<(), Refusal> {
+        let mut grant = grant;
+        if self.switch.breaks(Mutant::CheckedWithoutGrant) {
+            grant = self.task(task).and_then(|task| task.phase.grant()).map_or(grant, |(_, present)| present);
+        }
         let peer = self.holder(node, task, grant)?;
         let record = &self.tasks[task.index()];
         if !matches!(record.phase, Phase::Checking { .. }) {
@@ -293,7 +300,7 @@ impl Swarm {
         record.check = false;
         if record.cancelled {
             self.end(task, Outcome::Cancelled);
-        } else if passed {
+        } else if passed || self.switch.breaks(Mutant::FailedEvidencePasses) {
             self.set_phase(task, Phase::Returned);
             self.pass(task);
         } else {
@@ -303,26 +310,18 @@ impl Swarm {
         Ok(())
     }
 
-    /// What counted as completed turns out not to be.
-    pub(crate) fn ended_ok_by_its_own_word(&mut self, peer: PeerNo) {
-        let record = &mut self.peers[peer.index()];
-        record.completed = record.completed.saturating_sub(1);
-        record.failed += 1;
-        self.touch_peer(peer);
-        self.replace(peer);
-    }
-
     /// A further attempt, or the end. The grant is released already.
     pub(crate) fn attempt_failed(&mut self, task: TaskNo, outcome: AttemptOutcome, node_died: bool) {
         self.drop_messages(task);
         let limits = (self.config.limits.crashes, self.config.limits.interruptions);
         let record = &mut self.tasks[task.index()];
         record.check = false;
-        record.keeps_number = outcome == AttemptOutcome::Interrupted;
+        record.keeps_number = outcome == AttemptOutcome::Interrupted && !self.switch.breaks(Mutant::InterruptionCosts);
         let (end, times) = match outcome {
             AttemptOutcome::Lost => {
                 record.crashes += 1;
-                ((record.crashes >= limits.0).then_some(Outcome::Lost), record.crashes)
+                let spent = record.crashes >= limits.0 && !self.switch.breaks(Mutant::CrashLimitIgnored);
+                (spent.then_some(Outcome::Lost), record.crashes)
             }
             AttemptOutcome::Interrupted => {
                 record.interruptions += u32::from(node_died);
@@ -340,7 +339,8 @@ impl Swarm {
                     AttemptOutcome::Rejected => Outcome::Rejected,
                     _ => Outcome::Failed,
                 };
-                ((record.failures > record.retries).then_some(last), record.failures)
+                let spent = record.failures > record.retries && !self.switch.breaks(Mutant::RetryLimitIgnored);
+                (spent.then_some(last), record.failures)
             }
         };
         let end = if record.cancelled { Some(Outcome::Cancelled) } else { end };
@@ -412,7 +412,7 @@ impl Swarm {
             self.end(task, Outcome::Cancelled);
         } else {
             // The agent is not run again for it; the check is.
-            self.tasks[task.index()].check = true;
+            self.tasks[task.index()].check = !self.switch.breaks(Mutant::AgentRunsForCheck);
             self.make_ready(task);
         }
     }
@@ -494,7 +494,8 @@ impl Swarm {
         record.open_dependencies -= 1;
         let (open, policy) = (record.open_dependencies, record.policy);
         self.touch(task);
-        if outcome != Outcome::Ok && policy != DependencyPolicy::Run {
+        let released = self.switch.breaks(Mutant::FailureReleases) && open == 0;
+        if outcome != Outcome::Ok && policy != DependencyPolicy::Run && !released {
             self.end_for_dependency(task, dependency);
         } else if open == 0 {
             self.make_ready(task);
@@ -541,7 +542,9 @@ impl Swarm {
             return Ok(());
         }
         self.set_phase(task, Phase::Waiting { peer, grant, open });
-        self.free_slot(peer);
+        if !self.switch.breaks(Mutant::WaitKeepsSlot) {
+            self.free_slot(peer);
+        }
         self.touch_peer(peer);
         self.replace(peer);
         self.emit(Effect::Waiting { task, children: open });
@@ -560,6 +563,9 @@ impl Swarm {
     /// Open children end: those that this grant did not submit or adopt, or all of them.
     fn cancel_children_but(&mut self, parent: TaskNo, grant: Option<Grant>) {
         let children: Vec<TaskNo> = self.index.graph.children(parent).collect();
+        if grant.is_none() && self.switch.breaks(Mutant::CancelLeavesChildren) {
+            return;
+        }
         for child in children {
             if grant.is_none_or(|grant| self.tasks[child.index()].adopted_by != grant) {
                 self.cancel_one(child);

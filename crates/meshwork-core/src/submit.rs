@@ -4,6 +4,7 @@ use crate::class::Requirement;
 use crate::config::ID_BYTES_MAX;
 use crate::effect::Effect;
 use crate::ids::{CapNo, ClassNo, Grant, KindNo, NodeNo, PeerNo, Position, TaskNo};
+use crate::mutant::Mutant;
 use crate::op::{DependencyPolicy, Submission, TaskSpec};
 use crate::peer::Kind;
 use crate::refusal::{Difference, LimitKind, Refusal};
@@ -151,6 +152,9 @@ impl Swarm {
         if record.phase == Phase::Returned && record.messages_open && record.last_grant == grant {
             return Ok(task);
         }
+        if self.switch.breaks(Mutant::ChildOfDeadAttempt) && !record.phase.is_closed() {
+            return Ok(task);
+        }
         self.holder(node, task, grant)?;
         if matches!(record.phase, Phase::Checking { .. }) {
             return Err(self.stale(task, grant));
@@ -202,7 +206,7 @@ impl Swarm {
         };
         let task = &self.tasks[old.index()];
         let ok = task.phase == Phase::Closed { outcome: Outcome::Ok };
-        let generation = task.generation + 1;
+        let generation = task.generation + u32::from(!self.switch.breaks(Mutant::GenerationNotRaised));
         if self.round.as_ref().is_none_or(|round| round.number != task.round) {
             let unchanged = task.content == content && task.dependencies == dependencies;
             let kept = ok && unchanged && task.parent == parent;
@@ -211,7 +215,7 @@ impl Swarm {
         if task.parent != parent {
             return Err(taken(Difference::Parent));
         }
-        if task.content != content {
+        if task.content != content && !self.switch.breaks(Mutant::OtherContentTaken) {
             let amend = parent.is_none() && may_be_amended(old, task, &dependencies);
             let amended = Plan::Amend { task: old, dependencies, content };
             return if amend { Ok(amended) } else { Err(taken(Difference::Content)) };
@@ -239,7 +243,8 @@ impl Swarm {
                 return Err(Refusal::UnknownDependency { task, dependency });
             };
             let record = &self.tasks[known.index()];
-            if parent.is_some() && record.parent != parent && !record.phase.is_closed() {
+            let foreign = parent.is_some() && record.parent != parent && !record.phase.is_closed();
+            if foreign && !self.switch.breaks(Mutant::SiblingRuleIgnored) {
                 return Err(Refusal::NotASibling { task, dependency });
             }
             resolved.push(known);
@@ -307,7 +312,7 @@ impl Swarm {
 
     /// A task that is there already: a later attempt of its parent adopts it.
     fn keep(&mut self, task: TaskNo, index: u32, by: Option<Grant>) {
-        if let Some(grant) = by {
+        if let Some(grant) = by.filter(|_| !self.switch.breaks(Mutant::AdoptionForgotten)) {
             self.tasks[task.index()].adopted_by = grant;
             self.touch(task);
         }
