@@ -114,10 +114,11 @@ impl Campaign {
             }
             let seed = self.seed + round * 4;
             let first = self.life(&place, seed, Kind::Life, Image::new(), &mut report);
-            let second = (self.honest == Honest::Always).then(|| some_image(&first));
-            if let Some(initial) = second {
-                self.life(&place, seed + 1, Kind::Life, initial, &mut report);
+            if self.honest != Honest::Always {
+                // One life shows whether losses are found; a damaged image is none to start from.
+                continue;
             }
+            self.life(&place, seed + 1, Kind::Life, some_image(&first), &mut report);
             if round % SPECIAL_EVERY == 0 {
                 self.life(&place, seed + 2, Kind::Migration, Image::new(), &mut report);
                 self.life(&place, seed + 3, Kind::Heavy, Image::new(), &mut report);
@@ -307,5 +308,34 @@ impl Place {
         let folder = self.root.path().join(name);
         fs::create_dir_all(&folder).expect("a folder of our own");
         folder.canonicalize().expect("a folder of our own")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_kept_and_fails_again() {
+        let place = Place::new();
+        let recording = record(&place.folder("recording"), 1, Kind::Life, Image::new(), Honest::NotForWal);
+        let mut report = Report::default();
+        let campaign = Campaign { images: 1, per_point: 1, seed: 1, honest: Honest::NotForWal };
+        campaign.check(&place, &recording, &mut report);
+        let Failure { point, variant, fault, .. } = report.failures.pop().expect("a loss is found");
+        let folder = keep(&recording, point, variant);
+        assert!(folder.join("image").join(DATABASE).exists());
+        assert_eq!(replay(&format!("{}:{point}:{variant}", folder.display())), Err(fault));
+        fs::remove_dir_all(folder).expect("a folder of our own");
+    }
+
+    #[test]
+    fn the_power_is_cut_after_each_step_with_all_that_was_told_by_then() {
+        let place = Place::new();
+        let recording = record(&place.folder("recording"), 2, Kind::Migration, Image::new(), Honest::Always);
+        let points = points(&recording);
+        let steps = recording.steps.iter().filter(|step| !matches!(step, Step::Mark(_))).count();
+        assert_eq!(points.len(), steps);
+        assert_eq!(points.last(), Some(&(recording.steps.len() - 1)));
     }
 }

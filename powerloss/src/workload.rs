@@ -215,12 +215,13 @@ fn assert_complete(folder: &Path, initial: &Image, steps: &[Step]) {
     }
 }
 
-/// An empty database of ours, of schema version 0.
+/// An empty database of ours, of schema version 0, in the journal mode in which every one of ours is made.
 fn version_0(folder: &Path) -> Image {
     lay_out(folder, &Image::new());
     let path = folder.join(DATABASE);
     let connection = Connection::open(&path).expect("a new database");
     connection.pragma_update(None, "application_id", APPLICATION_ID).expect("a new database takes it");
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("a new database takes it");
     drop(connection);
     Image::from([(DATABASE.to_owned(), std::fs::read(path).expect("the new database"))])
 }
@@ -344,6 +345,9 @@ impl Life {
             if self.random.chance(40) {
                 answers.push(self.mark_read(log).await);
             }
+            if self.random.chance(40) {
+                answers.push(self.look());
+            }
             let callers = answers.into_iter().map(tokio::spawn);
             for ended in join_all(callers).await {
                 ended.expect("a caller gets its answer");
@@ -414,6 +418,19 @@ impl Life {
         .boxed()
     }
 
+    /// What another process would see: it may only see what is durable.
+    fn look(&self) -> Answer {
+        let tape = Arc::clone(&self.tape);
+        let looked = tokio::task::spawn_blocking(move || {
+            let reader = LogReader::open(tape.folder().join(DATABASE)).expect("a log in use can be looked at");
+            for _ in 0..20 {
+                tape.mark(Mark::Delivered(reader.last().expect("a log in use can be read")));
+                std::thread::yield_now();
+            }
+        });
+        async { looked.await.expect("a look ends") }.boxed()
+    }
+
     /// Another connection writes the write-ahead log back, in one of SQLite's manners, while batches are appended.
     /// At times a third one looks at an earlier state meanwhile, so that not all can be written back.
     async fn checkpoint(&mut self, log: &Arc<SqliteLog>) {
@@ -466,4 +483,50 @@ impl Session {
 fn drop_on_a_thread(log: Arc<SqliteLog>) -> impl Future<Output = ()> {
     let dropped = tokio::task::spawn_blocking(move || drop(log));
     async { dropped.await.expect("a log can be dropped") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number of times that the database file was synced between two answered appends.
+    fn write_backs(recording: &Recording) -> usize {
+        let is_append = |step: &Step| matches!(step, Step::Mark(Mark::Appended(_)));
+        let named = |step: &Step| match step {
+            Step::Rename { file, to, .. } if to == DATABASE => Some(*file),
+            _ => None,
+        };
+        let database = recording.steps.iter().find_map(named).expect("a new database gets its name");
+        let first = recording.steps.iter().position(is_append).expect("something is appended");
+        let last = recording.steps.iter().rposition(is_append).expect("something is appended");
+        let between = &recording.steps[first..last];
+        between.iter().filter(|step| matches!(step, Step::Sync { file, .. } if *file == database)).count()
+    }
+
+    fn new(seed: u64, kind: Kind) -> Recording {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        record(folder.path(), seed, kind, Image::new(), Honest::Always)
+    }
+
+    #[test]
+    fn a_heavy_life_is_written_back_by_the_log_itself() {
+        assert!(write_backs(&new(1, Kind::Heavy)) > 0);
+    }
+
+    #[test]
+    fn a_life_is_written_back_and_everything_is_told() {
+        let recording = new(5, Kind::Life);
+        assert!(write_backs(&recording) > 0, "between the sessions at least");
+        let marks: Vec<&Mark> = recording
+            .steps
+            .iter()
+            .filter_map(|step| if let Step::Mark(mark) = step { Some(mark) } else { None })
+            .collect();
+        assert_eq!(marks.iter().filter(|mark| matches!(mark, Mark::Opened)).count(), 2);
+        let appended = marks.iter().filter(|mark| matches!(mark, Mark::Appended(_))).count();
+        assert!(appended > 10 && appended <= recording.truth.len());
+        assert!(marks.iter().any(|mark| matches!(mark, Mark::Delivered(_))));
+        let largest = recording.truth.batches.iter().map(Vec::len).max();
+        assert!(largest > Some(8));
+    }
 }
