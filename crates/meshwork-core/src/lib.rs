@@ -8,6 +8,8 @@
 //! Nothing here knows a clock, a random source, I/O, threads or `async`.
 
 mod bits;
+#[cfg(any(test, feature = "sim"))]
+pub mod canonical;
 mod class;
 mod codec;
 mod config;

@@ -116,10 +116,7 @@ impl Swarm {
 
     /// Takes in what a `Return` says of time and tokens: integer sums, so that every node learns alike.
     fn learn(&mut self, peer: PeerNo, returned: &Returned) {
-        // A review that does not approve has done its work.
-        let is_review = self.tasks[returned.task.index()].reviews.is_some();
-        let rejects = is_review && returned.outcome == AttemptOutcome::Rejected;
-        let outcome = if rejects { AttemptOutcome::Ok } else { returned.outcome };
+        let outcome = self.work_done(returned.task, returned.outcome);
         let kind_no = self.tasks[returned.task.index()].kind;
         let kind = &mut self.kinds[kind_no.index()];
         let record = &mut self.peers[peer.index()];
@@ -302,15 +299,6 @@ impl Swarm {
             self.attempt_failed(task, AttemptOutcome::Unverified, false);
         }
         Ok(())
-    }
-
-    /// What counted as completed turns out not to be.
-    pub(crate) fn ended_ok_by_its_own_word(&mut self, peer: PeerNo) {
-        let record = &mut self.peers[peer.index()];
-        record.completed = record.completed.saturating_sub(1);
-        record.failed += 1;
-        self.touch_peer(peer);
-        self.replace(peer);
     }
 
     /// A further attempt, or the end. The grant is released already.

@@ -8,7 +8,7 @@
 use crate::class::Requirement;
 use crate::config::{ID_BYTES_MAX, REVIEWS_MAX};
 use crate::effect::Effect;
-use crate::ids::{ClassNo, TaskNo};
+use crate::ids::{ClassNo, PeerNo, TaskNo};
 use crate::mutant::Mutant;
 use crate::op::{AttemptOutcome, Review, TaskSpec};
 use crate::refusal::{LimitKind, Refusal};
@@ -81,16 +81,19 @@ impl Swarm {
         Some(Terms { class, approvals: *approvals, of: *of })
     }
 
+    /// A review that does not approve has done its work: as an attempt it ended ok.
+    pub(crate) fn work_done(&self, task: TaskNo, outcome: AttemptOutcome) -> AttemptOutcome {
+        let is_review = self.tasks[task.index()].reviews.is_some();
+        if is_review && outcome == AttemptOutcome::Rejected { AttemptOutcome::Ok } else { outcome }
+    }
+
     /// Whether the attempt did its work. That of a review leaves its vote.
     pub(crate) fn vote(&mut self, task: TaskNo, outcome: AttemptOutcome) -> bool {
-        let approves = outcome == AttemptOutcome::Ok;
-        match &mut self.tasks[task.index()].reviews {
-            Some(review) if approves || outcome == AttemptOutcome::Rejected => {
-                review.approves = approves;
-                true
-            }
-            _ => approves,
+        let done = self.work_done(task, outcome) == AttemptOutcome::Ok;
+        if let (Some(review), true) = (&mut self.tasks[task.index()].reviews, done) {
+            review.approves = outcome == AttemptOutcome::Ok;
         }
+        done
     }
 
     /// Children, messages and evidence are in: the task closes, unless it has to be approved first.
@@ -187,6 +190,15 @@ impl Swarm {
             self.ended_ok_by_its_own_word(returned_by);
             self.attempt_failed(task, AttemptOutcome::Rejected, false);
         }
+    }
+
+    /// What counted as completed turns out not to be.
+    pub(crate) fn ended_ok_by_its_own_word(&mut self, peer: PeerNo) {
+        let record = &mut self.peers[peer.index()];
+        record.completed = record.completed.saturating_sub(1);
+        record.failed += 1;
+        self.touch_peer(peer);
+        self.replace(peer);
     }
 
     /// What must hold of every task that is reviewed or a review, re-derived.
