@@ -8,6 +8,8 @@
 //! Nothing here knows a clock, a random source, I/O, threads or `async`.
 
 mod bits;
+#[cfg(any(test, feature = "sim"))]
+pub mod canonical;
 mod class;
 mod codec;
 mod config;
@@ -34,6 +36,7 @@ mod swarm;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use codec::{CodecError, decode_batch, encode_batch, encoded_len};
 pub use config::{BATCH_BYTES_MAX, Config, ENTRY_BYTES_MAX, ID_BYTES_MAX, Limits, REVIEWS_MAX};

@@ -66,7 +66,9 @@ impl Swarm {
     /// It has stopped: nothing of it runs, so nothing is interrupted. A Join replaces it as any other.
     pub(crate) fn node_leaves(&mut self, no: NodeNo) -> Result<(), Refusal> {
         let node = self.nodes[no.index()].name.to_string();
-        if let Some(peer) = self.peers.iter().find(|peer| peer.up && peer.node == no) {
+        if let Some(peer) = self.peers.iter().find(|peer| peer.up && peer.node == no)
+            && !self.switch.breaks(Mutant::LeavesWithPeers)
+        {
             return Err(Refusal::PeersUp { node, peer: peer.id.to_string() });
         }
         self.nodes[no.index()].present = false;

@@ -12,6 +12,8 @@
 //!   appends its end first.
 
 mod broken;
+#[cfg(any(test, feature = "sim"))]
+mod canonical;
 mod contract;
 
 pub use contract::{Answer, Ask, BodyEnd, Input, Setup, Ticket, Timer};

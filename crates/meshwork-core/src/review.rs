@@ -9,6 +9,7 @@ use crate::class::Requirement;
 use crate::config::{ID_BYTES_MAX, REVIEWS_MAX};
 use crate::effect::Effect;
 use crate::ids::{ClassNo, PeerNo, TaskNo};
+use crate::mutant::Mutant;
 use crate::op::{AttemptOutcome, Review, TaskSpec};
 use crate::refusal::{LimitKind, Refusal};
 use crate::swarm::Swarm;
@@ -97,7 +98,8 @@ impl Swarm {
 
     /// Children, messages and evidence are in: the task closes, unless it has to be approved first.
     pub(crate) fn pass(&mut self, task: TaskNo) {
-        let Some(terms) = self.tasks[task.index()].review else {
+        let terms = self.tasks[task.index()].review.filter(|_| !self.switch.breaks(Mutant::ClosesUnreviewed));
+        let Some(terms) = terms else {
             self.close(task, Outcome::Ok);
             return;
         };
@@ -168,7 +170,11 @@ impl Swarm {
     /// end takes the task along.
     pub(crate) fn count_votes(&mut self, task: TaskNo) {
         let (terms, votes) = (self.tasks[task.index()].review, self.votes(task));
-        let Some(approved) = terms.and_then(|terms| votes.decision(terms)) else { return };
+        let mut decision = terms.and_then(|terms| votes.decision(terms));
+        if self.switch.breaks(Mutant::OneVoteDecides) && votes.approvals > 0 {
+            decision = Some(true);
+        }
+        let Some(approved) = decision else { return };
         if votes.open > 0 {
             for review in self.reviews(task).collect::<Vec<_>>() {
                 self.cancel_one(review);
