@@ -27,6 +27,8 @@ mod queue;
 mod refusal;
 mod round;
 mod schedule;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod snapshot;
 mod submit;
 mod swarm;
