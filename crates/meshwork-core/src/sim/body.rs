@@ -56,7 +56,7 @@ impl World<'_> {
 
     pub(super) fn start_body(&mut self, host: usize, key: Key, check: bool) {
         let granted = self.witness.granted.get(&key).copied();
-        if granted.is_none() && self.regressed.is_some() {
+        if granted.is_none_or(|granted| granted.check != check) && self.regressed.is_some() {
             // It acts on what the log has lost, and nobody knows what that is.
             return;
         }

@@ -53,7 +53,7 @@ impl World<'_> {
             }
         }
         if faults.has(Fault::Regress) {
-            let ms = 300 + self.dice.ms(unrest_ms / 2);
+            let ms = 150 + self.dice.ms(unrest_ms / 5);
             self.after(ms, Event::Deed(Fault::Regress));
         }
     }

@@ -337,6 +337,9 @@ impl World<'_> {
         if let Some(fault) = fault {
             self.report.inject(fault.name());
         }
+        if !stored.is_empty() {
+            self.speaks(self.process(host));
+        }
         for ms in stored {
             self.after(ms, Event::Store(batch.clone()));
         }

@@ -108,7 +108,7 @@ impl World<'_> {
             self.report.note("a duplicate message was dropped");
             return;
         };
-        if !self.hosts[to.host].node.is_some() || self.hosts[to.host].life != to.life {
+        if self.hosts[to.host].node.is_none() || self.hosts[to.host].life != to.life {
             return self.dead_letter(id);
         }
         letter.state = State::Handled;

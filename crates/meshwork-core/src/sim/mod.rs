@@ -49,6 +49,9 @@ pub enum Check {
     End,
 }
 
+/// With this many tasks or peers, deriving every invariant anew takes longer than the schedule.
+const SIZE_SAMPLED: u32 = 1_000;
+
 /// One schedule. The same plan gives the same schedule.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -91,12 +94,22 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// A small plan with this seed: two or three nodes, about a dozen tasks, everything may go wrong. One in
-    /// sixteen derives every invariant anew after every batch.
+    /// A small plan with this seed: two or three nodes, about a dozen tasks, everything may go wrong.
     pub fn small(seed: u64) -> Self {
-        let check = if seed.is_multiple_of(16) { Check::EveryBatch } else { Check::Sampled };
         let nodes = 2 + u32::from(seed % 2 == 1);
-        Self { nodes, peers: nodes * 2, tasks: 12, seed, check, ..Self::default() }
+        Self { nodes, peers: nodes * 2, tasks: 12, seed, ..Self::default() }.checked_by_size()
+    }
+
+    /// Derives invariants anew as often as its size allows: of small plans one in sixteen does after every batch,
+    /// large ones do at the end.
+    #[must_use]
+    pub fn checked_by_size(self) -> Self {
+        let check = match (self.tasks.max(self.peers), self.seed % 16) {
+            (SIZE_SAMPLED.., _) => Check::End,
+            (_, 0) => Check::EveryBatch,
+            _ => Check::Sampled,
+        };
+        Self { check, ..self }
     }
 }
 

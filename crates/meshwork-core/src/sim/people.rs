@@ -159,7 +159,7 @@ impl World<'_> {
                 }
             }
             Answer::TooLarge { .. } => {
-                self.found(FindingKind::FalseAnswer, "a small submission is said to be too large")
+                self.found(FindingKind::FalseAnswer, "a small submission is said to be too large");
             }
         }
     }
@@ -265,12 +265,13 @@ impl World<'_> {
     /// A node tells of a completion: it must be a fact of the log.
     pub(super) fn told(&mut self, host: usize, round: ClosedRound) {
         say!(self, self.hosts[host].name, "tells that round {} is closed at {}", round.number, round.at);
-        if self.regressed.is_some() {
-            return self.report.note("a completion was told by who has not found out yet");
-        }
         let name = self.hosts[host].name.clone();
         let now = self.now;
-        let Some(closing) = self.people.closings.get_mut(&round.number).filter(|closing| closing.round == round) else {
+        // What the log has lost is no fact any more, and what it took since then is none yet.
+        let is_fact = |closing: &&mut Closing| {
+            closing.round == round && self.regressed.as_ref().is_none_or(|loss| round.at.seq() <= loss.kept)
+        };
+        let Some(closing) = self.people.closings.get_mut(&round.number).filter(is_fact) else {
             let text = format!("{name} tells that round {} is closed, and the log does not say so", round.number);
             return self.found(FindingKind::EarlyCompletion, text);
         };

@@ -3,18 +3,20 @@
 use super::faults::Fault;
 use super::finding::FindingKind;
 use super::host::Start;
-use super::world::{Event, World, say};
-use crate::{Batch, LogFault};
+use super::world::{Event, Process, World, say};
+use crate::LogFault;
 
 /// Batches that a log loses, at most.
 const LOST_BATCHES: u64 = 8;
 
 /// What is left, and who has noticed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Regression {
     /// Batches that were left.
     pub(super) kept: u64,
-    /// A batch was stored since whose author had applied more than that.
+    /// Processes that had applied more than that.
+    ahead: Vec<Process>,
+    /// One of them has said something since.
     spoken: bool,
     /// Somebody found the log damaged.
     pub(super) found: bool,
@@ -35,15 +37,21 @@ impl World<'_> {
         }
         say!(self, "log", "loses everything after batch {kept}");
         self.log.forget_after(kept);
-        self.regressed = Some(Regression { kept, spoken: false, found: false, restarted: false });
+        let knows = |host: &usize| self.hosts[*host].node.as_ref().is_some_and(|node| node.swarm().last().seq > kept);
+        let ahead = (0..self.hosts.len()).filter(knows).map(|host| self.process(host)).collect();
+        self.regressed = Some(Regression { kept, ahead, spoken: false, found: false, restarted: false });
         true
     }
 
-    /// A batch is stored in a log that has lost others: nobody applies it but those who still can.
-    pub(super) fn stored_after_loss(&mut self, batch: &Batch) {
+    /// A node says something that the log will hold.
+    pub(super) fn speaks(&mut self, process: Process) {
         if let Some(regression) = &mut self.regressed {
-            regression.spoken |= batch.seen.seq > regression.kept;
+            regression.spoken |= regression.ahead.contains(&process);
         }
+    }
+
+    /// A batch is stored in a log that has lost others: nobody applies it but those who still can.
+    pub(super) fn stored_after_loss(&mut self) {
         for host in 0..self.hosts.len() {
             self.reads_soon(host);
         }
@@ -75,7 +83,7 @@ impl World<'_> {
 
     /// Whoever spoke after the loss has told everybody: the next reader must have found out.
     pub(super) fn judge_the_regression(&mut self) {
-        let Some(regression) = self.regressed else { return };
+        let Some(regression) = &self.regressed else { return };
         if regression.found {
             self.report.regressions_found += 1;
         } else if regression.spoken {

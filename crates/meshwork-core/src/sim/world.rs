@@ -325,7 +325,7 @@ impl<'a> World<'a> {
             return self.found(FindingKind::LogFault, "a batch that is read back is not what was written");
         };
         if self.regressed.is_some() {
-            return self.stored_after_loss(batch);
+            return self.stored_after_loss();
         }
         let applied = match self.reader.apply_batch(seq, batch) {
             Ok(applied) => applied,
