@@ -89,6 +89,8 @@ pub const ID_BYTES_MAX: usize = 256;
 /// Tokens read, or written, that one attempt is believed to have spent, at most; more counts as this many. A
 /// trillion: no attempt comes near it, and what a million of them reserve or spend still has a sum.
 pub(crate) const TOKENS_AN_ATTEMPT_MAX: u64 = 1 << 40;
+/// Reviews of one result, at most: 64, a committee and not a crowd; each of them is a task.
+pub const REVIEWS_MAX: u32 = 64;
 /// Rejected results kept a task.
 pub(crate) const REJECTED_KEPT: usize = 16;
 /// Peers that a task avoids because they failed it, at most; the oldest is forgiven first.

@@ -7,7 +7,7 @@ use super::witness::Key;
 use super::workload::{STEP_MS, Step};
 use super::world::{Event, World, say};
 use crate::node::{Answer, BodyEnd, Input};
-use crate::{AttemptOutcome, Op, Payload, PeerNo, Submission, TaskNo, Tokens};
+use crate::{AttemptOutcome, Op, Payload, PeerNo, Submission, TaskNo, TaskSpec, Tokens};
 use std::collections::VecDeque;
 
 /// A body that is told to stop ends within this time, in virtual ms.
@@ -68,8 +68,13 @@ impl World<'_> {
         if !self.witness.started.insert(key) {
             return self.found(FindingKind::DoubleCommit, format!("{} starts twice", self.attempt(key)));
         }
-        let at = self.hosts[host].node.as_ref().and_then(|node| node.swarm().task(key.0)).map(|task| task.spec);
-        let spec = at.and_then(|at| self.log.spec(at)).cloned();
+        let record = self.hosts[host].node.as_ref().and_then(|node| node.swarm().task(key.0));
+        let is_review = record.is_some_and(|task| task.reviews.is_some());
+        let spec = match record.map(|task| task.spec) {
+            // Nobody submitted it: `apply` made it.
+            Some(_) if is_review => Some(TaskSpec { kind: "review".to_owned(), ..TaskSpec::default() }),
+            at => at.and_then(|at| self.log.spec(at)).cloned(),
+        };
         let Some(spec) = spec else {
             if self.regressed.is_some() {
                 return self.found_out(host, &crate::LogFault::Hole { last: self.log.len(), found: key.1.seq() });
@@ -81,7 +86,7 @@ impl World<'_> {
             (vec![Step::Work(STEP_MS)], End::Check(self.holds()))
         } else {
             self.report.attempts += 1;
-            (self.wanted.steps(&spec.kind, &mut self.dice), self.fate())
+            (self.wanted.steps(&spec.kind, &mut self.dice), self.fate(is_review))
         };
         say!(self, self.hosts[host].name, "starts {}", self.attempt(key));
         let started_ms = self.now;
@@ -128,7 +133,7 @@ impl World<'_> {
         self.dice.chance(if self.calm { 95 } else { 75 })
     }
 
-    fn fate(&mut self) -> End {
+    fn fate(&mut self, is_review: bool) -> End {
         let faults = self.plan.faults;
         let percent = if faults.count() == 1 { 30 } else { 8 };
         let kinds = [Fault::NeverAnswers, Fault::BodyFails, Fault::BodyLost];
@@ -138,6 +143,7 @@ impl World<'_> {
             self.report.inject(fault.name());
         }
         match fault {
+            None if is_review && self.dice.chance(30) => End::Own(AttemptOutcome::Rejected),
             None => End::Own(AttemptOutcome::Ok),
             Some(Fault::NeverAnswers) => End::Never,
             Some(Fault::BodyLost) => End::Own(AttemptOutcome::Lost),

@@ -127,7 +127,7 @@ impl World<'_> {
             Start::KilledIn => self.dice.ms(self.log.len() + 1),
             Start::Replay | Start::Snapshot => self.log.len(),
         };
-        let Some(swarm) = self.restored(how) else { return };
+        let Some(swarm) = self.restored(host, how) else { return };
         let mut node = Box::new(Node::new(self.setup(host), swarm));
         let clock = self.clock(host);
         for seq in node.swarm().last().seq + 1..=end {
@@ -156,14 +156,16 @@ impl World<'_> {
     }
 
     /// A fresh state, or that of a snapshot, which says the same as the log up to there.
-    fn restored(&mut self, how: Start) -> Option<Swarm> {
+    fn restored(&mut self, host: usize, how: Start) -> Option<Swarm> {
+        // The reader of the log is the first process of all.
+        let process = 1 + host as u64;
         if how != Start::Snapshot {
-            return Some(self.fresh_swarm());
+            return Some(self.fresh_swarm(process));
         }
         self.report.inject(Fault::SnapshotRestart.name());
         let restored = self.reader.snapshot().and_then(|bytes| Swarm::restore(&bytes));
         match restored {
-            Ok(swarm) => Some(self.as_broken(swarm)),
+            Ok(swarm) => Some(self.as_broken(swarm, process)),
             Err(error) => {
                 self.found(FindingKind::Divergence, format!("a snapshot cannot be restored: {error}"));
                 None

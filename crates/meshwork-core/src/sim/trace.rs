@@ -12,6 +12,7 @@ pub(crate) fn op(op: &Op, task: &dyn Fn(TaskNo) -> String, wait: &dyn Fn(WaitNo)
         Op::Join { replaces, .. } => format!("join in place of {replaces}"),
         Op::NodeLost { incarnation, heard } => format!("node {incarnation} is lost, last heard at {heard}"),
         Op::Alive => "alive".to_owned(),
+        Op::Leave => "leave".to_owned(),
         Op::PeerUp(spec) => format!("{} is up with {} slots", spec.id, spec.slots),
         Op::PeerDown { peer, why } => format!("{peer} is down: {why:?}"),
         Op::Pause { peer, reason } => format!("pause {peer}: {reason:?}"),

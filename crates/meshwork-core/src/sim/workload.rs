@@ -2,7 +2,7 @@
 
 use super::dice::Dice;
 use super::faults::Fault;
-use crate::{DependencyPolicy, TaskSpec, Verify};
+use crate::{DependencyPolicy, Review, TaskSpec, Verify};
 use std::fmt;
 
 /// Tasks that one entry submits, at most: a few dozen bytes each, far below what a batch holds.
@@ -29,6 +29,8 @@ pub enum Workload {
     Messages,
     /// Tasks that must show evidence, which does not always hold.
     Checks,
+    /// Tasks that other peers must approve.
+    Reviews,
     /// Several rounds with the same ids: unchanged, edited, new.
     Rounds,
     /// All of it.
@@ -46,6 +48,7 @@ impl Workload {
         Self::Waiting,
         Self::Messages,
         Self::Checks,
+        Self::Reviews,
         Self::Rounds,
         Self::Mixed,
     ];
@@ -60,6 +63,7 @@ impl Workload {
             Self::Waiting => "waiting",
             Self::Messages => "messages",
             Self::Checks => "checks",
+            Self::Reviews => "reviews",
             Self::Rounds => "rounds",
             Self::Mixed => "mixed",
         }
@@ -113,7 +117,7 @@ impl Wanted {
             // The others are their children.
             Workload::Spawning => self.tasks.div_ceil(4),
             Workload::Waiting | Workload::Mixed => self.tasks.div_ceil(2),
-            Workload::Rounds => self.tasks.div_ceil(3),
+            Workload::Rounds | Workload::Reviews => self.tasks.div_ceil(3),
             _ => self.tasks,
         };
         let specs: Vec<TaskSpec> = (0..top.max(1)).map(|number| self.task(number, dice)).collect();
@@ -153,6 +157,10 @@ impl Wanted {
                     spec.dependencies.push(earlier(1));
                 }
             }
+            Workload::Reviews => {
+                spec.review = Some(review(dice));
+                spec.verify = dice.chance(30).then(evidence);
+            }
             Workload::Rounds | Workload::Mixed => self.mix(&mut spec, number, dice),
         }
         self.may_never_answer(&mut spec, dice);
@@ -178,6 +186,7 @@ impl Wanted {
             spec.requires.push(capability.to_owned());
         }
         spec.verify = dice.chance(25).then(evidence);
+        spec.review = dice.chance(15).then(|| review(dice));
     }
 
     fn may_never_answer(self, spec: &mut TaskSpec, dice: &mut Dice) {
@@ -278,4 +287,9 @@ fn diamond(number: usize) -> Vec<String> {
 
 fn evidence() -> Verify {
     Verify { run: Some("true".to_owned()), artifacts: Vec::new() }
+}
+
+fn review(dice: &mut Dice) -> Review {
+    let of = dice.between(1, 3);
+    Review { requires: Vec::new(), approvals: dice.between(1, of), of, run: None }
 }

@@ -155,23 +155,23 @@ impl<'a> World<'a> {
             trace,
             plan,
         };
-        world.reader = world.fresh_swarm();
+        world.reader = world.fresh_swarm(0);
         world
     }
 
     /// A state before the first entry.
-    pub(super) fn fresh_swarm(&self) -> Swarm {
-        self.as_broken(Swarm::new())
+    pub(super) fn fresh_swarm(&self, process: u64) -> Swarm {
+        self.as_broken(Swarm::new(), process)
     }
 
-    /// With the rule broken that the plan breaks.
+    /// With the rule broken that the plan breaks, in a process that differs from others by this number.
     #[cfg_attr(
         not(any(test, feature = "mutants")),
-        expect(clippy::unused_self, reason = "without mutants nothing is broken")
+        expect(unused_variables, clippy::unused_self, reason = "without mutants nothing is broken")
     )]
-    pub(super) fn as_broken(&self, swarm: Swarm) -> Swarm {
+    pub(super) fn as_broken(&self, swarm: Swarm, process: u64) -> Swarm {
         #[cfg(any(test, feature = "mutants"))]
-        let swarm = swarm.broken_by(self.plan.mutant);
+        let swarm = swarm.broken_by(self.plan.mutant).in_process(process);
         #[cfg(test)]
         let swarm = {
             let mut swarm = swarm;
@@ -449,6 +449,10 @@ impl<'a> World<'a> {
             Effect::Submitted { task, .. } if self.judge.tasks[task.index()].depth > 1 => "a grandchild was submitted",
             Effect::Submitted { task, .. } if self.judge.tasks[task.index()].depth > 0 => "a child was submitted",
             Effect::CancelMarked { .. } => "a task was cancelled",
+            Effect::Voted { approves: false, .. } => "a review did not approve",
+            Effect::ReviewEnded { approved: true, .. } => "a result was approved",
+            Effect::ReviewEnded { approved: false, .. } => "a result was rejected",
+            Effect::NodeLeft { .. } => "a node left the log",
             _ => return,
         };
         self.report.note(note);

@@ -44,6 +44,8 @@ impl Judge {
         facts.attempt = attempt;
         facts.keeps_number = false;
         facts.passed = false;
+        facts.approved = false;
+        facts.vote = None;
         facts.last_grant = grant;
         facts.last_peer = Some(peer);
         Ok(())
@@ -205,8 +207,11 @@ impl Judge {
             }
         }
         self.ended.push(task);
-        if outcome == AttemptOutcome::Ok {
+        // A review that does not approve has done its work.
+        let voted = outcome == AttemptOutcome::Rejected && self.tasks[task.index()].reviews.is_some();
+        if outcome == AttemptOutcome::Ok || voted {
             let facts = self.task_mut(task);
+            facts.vote = facts.reviews.map(|_| !voted);
             facts.returned_ok = true;
             facts.messages_open = messages_open && !facts.cancelled;
             facts.ending = facts.cancelled.then_some(Outcome::Cancelled);
@@ -221,7 +226,7 @@ impl Judge {
     }
 
     /// Another attempt is due, or the end: section 3, "Next attempt".
-    fn failed(&mut self, task: TaskNo, outcome: AttemptOutcome, node_died: bool) {
+    pub(super) fn failed(&mut self, task: TaskNo, outcome: AttemptOutcome, node_died: bool) {
         let limits = (self.config.limits.crashes, self.config.limits.interruptions);
         let facts = self.task_mut(task);
         facts.returned_ok = false;
@@ -236,11 +241,15 @@ impl Judge {
                 facts.interruptions += u32::from(node_died);
                 (facts.interruptions >= limits.1).then_some(Outcome::Interrupted)
             }
-            AttemptOutcome::Failed | AttemptOutcome::TimedOut | AttemptOutcome::Unverified => {
+            AttemptOutcome::Failed
+            | AttemptOutcome::TimedOut
+            | AttemptOutcome::Unverified
+            | AttemptOutcome::Rejected => {
                 facts.failures += 1;
                 let outcome = match outcome {
                     AttemptOutcome::TimedOut => Outcome::TimedOut,
                     AttemptOutcome::Unverified => Outcome::Unverified,
+                    AttemptOutcome::Rejected => Outcome::Rejected,
                     _ => Outcome::Failed,
                 };
                 (facts.failures > facts.spec.retries).then_some(outcome)
@@ -294,7 +303,8 @@ impl Judge {
         let by_entry = matches!(op, Op::Cancel { task: named } if *named == task);
         let by_parent = facts.parent.map(|parent| &self.tasks[parent.index()]).is_some_and(|parent| {
             let left = parent.returned_ok && facts.adopted_by != parent.last_grant;
-            parent.cancelled || parent.ending.is_some() || self.fails_by_dependency(parent).is_some() || left
+            let decided = facts.reviews.is_some() && self.is_decided(parent);
+            decided || parent.cancelled || parent.ending.is_some() || self.fails_by_dependency(parent).is_some() || left
         });
         rule(by_entry || by_parent, || format!("{} is cancelled by nobody", facts.name()))?;
         rule(!facts.cancelled && facts.closed.is_none(), || format!("{} is cancelled twice", facts.name()))?;
@@ -328,17 +338,19 @@ impl Judge {
         let by_dependency = self.fails_by_dependency(facts);
         if outcome == Outcome::Ok {
             early(facts.returned_ok, "it has not returned ok")?;
-            early(facts.spec.verify.is_none() || facts.passed, "its evidence was not looked at")?;
+            early(facts.has_passed(), "its evidence was not looked at")?;
+            early(facts.is_approved(), "it has not been approved")?;
         }
         let expected = facts.ending.or(by_dependency).unwrap_or(Outcome::Ok);
         rule(outcome == expected, || format!("{} closes as {outcome:?}, expected {expected:?}", name()))?;
         let named = because.is_none_or(|because| facts.dependencies.contains(&because));
         rule(named, || format!("{} closes because of what it does not depend on", name()))?;
-        let (parent, dependants) = (facts.parent, facts.dependants.clone());
+        let (parent, dependants, is_review) = (facts.parent, facts.dependants.clone(), facts.reviews.is_some());
         self.task_mut(task).closed = Some(outcome);
         if let Some(round) = &mut self.round {
             round.open = round.open.saturating_sub(1);
-            *(if outcome == Outcome::Ok { &mut round.ok } else { &mut round.failed }) += 1;
+            let counts = u32::from(!is_review);
+            *(if outcome == Outcome::Ok { &mut round.ok } else { &mut round.failed }) += counts;
         }
         self.touched.extend(dependants);
         if let Some(parent) = parent {

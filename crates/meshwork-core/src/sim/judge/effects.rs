@@ -79,6 +79,10 @@ impl Judge {
                 self.waits.insert(wait, WaitFacts { task, ms, since: self.now });
                 Ok(())
             }
+            Effect::ReviewOpened { review, of } => self.review_opened(review, of, swarm),
+            Effect::ReviewsOverLimit { task, .. } => self.reviews_over_limit(task),
+            Effect::Voted { review, of, approves } => self.voted(review, of, approves),
+            Effect::ReviewEnded { task, approved, .. } => self.review_ended(task, approved),
             Effect::CancelMarked { task } => self.cancel_marked(op, task),
             Effect::Closed { task, outcome, because } => self.closed(task, outcome, because),
             other => self.of_membership(op, other),
@@ -124,36 +128,14 @@ impl Judge {
             self.tasks[dependency.index()].dependants.push(task);
         }
         let held = self.author.filter(|_| submission.more && parent.is_none());
+        let round = self.rounds;
         self.tasks.push(TaskFacts {
-            spec: spec.clone(),
-            generation,
-            round: self.rounds,
             parent,
             depth,
             adopted_by: submission.parent.map_or(Position::START, |(_, grant)| grant),
             dependencies,
-            dependants: Vec::new(),
-            children: Vec::new(),
-            open_children: 0,
             held,
-            ready: false,
-            assigned: None,
-            line: None,
-            live: None,
-            returned_ok: false,
-            passed: false,
-            messages_open: false,
-            last_grant: Position::START,
-            last_peer: None,
-            attempt: 0,
-            keeps_number: false,
-            failures: 0,
-            crashes: 0,
-            interruptions: 0,
-            backoff: None,
-            cancelled: false,
-            ending: None,
-            closed: None,
+            ..TaskFacts::new(spec.clone(), generation, round)
         });
         self.touched.push(task);
         Ok(())

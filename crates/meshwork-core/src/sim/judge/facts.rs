@@ -27,6 +27,12 @@ pub(crate) struct TaskFacts {
     /// Its last attempt returned ok, and that still counts.
     pub(crate) returned_ok: bool,
     pub(crate) passed: bool,
+    /// Its reviewers approved its last attempt.
+    pub(crate) approved: bool,
+    /// The attempt of its parent that it reviews.
+    pub(crate) reviews: Option<u32>,
+    /// What its own last attempt says of it, when it is a review.
+    pub(crate) vote: Option<bool>,
     pub(crate) messages_open: bool,
     pub(crate) last_grant: Grant,
     pub(crate) last_peer: Option<PeerNo>,
@@ -43,6 +49,54 @@ pub(crate) struct TaskFacts {
 }
 
 impl TaskFacts {
+    /// Just submitted.
+    pub(crate) fn new(spec: TaskSpec, generation: u32, round: u32) -> Self {
+        Self {
+            spec,
+            generation,
+            round,
+            parent: None,
+            depth: 0,
+            adopted_by: Position::START,
+            dependencies: Vec::new(),
+            dependants: Vec::new(),
+            children: Vec::new(),
+            open_children: 0,
+            held: None,
+            ready: false,
+            assigned: None,
+            line: None,
+            live: None,
+            returned_ok: false,
+            passed: false,
+            approved: false,
+            reviews: None,
+            vote: None,
+            messages_open: false,
+            last_grant: Position::START,
+            last_peer: None,
+            attempt: 0,
+            keeps_number: false,
+            failures: 0,
+            crashes: 0,
+            interruptions: 0,
+            backoff: None,
+            cancelled: false,
+            ending: None,
+            closed: None,
+        }
+    }
+
+    /// Its evidence, if it is to show any, held.
+    pub(crate) fn has_passed(&self) -> bool {
+        self.spec.verify.is_none() || self.passed
+    }
+
+    /// Its reviewers, if it is to have any, approved it.
+    pub(crate) fn is_approved(&self) -> bool {
+        self.spec.review.is_none() || self.approved
+    }
+
     /// Its id, with the generation where there are several.
     pub(crate) fn name(&self) -> String {
         match self.generation {

@@ -11,6 +11,12 @@ impl Judge {
         match effect {
             Effect::Joined { node } => self.joined(op, node),
             Effect::NodeLost { node } => self.node_lost(op, node),
+            Effect::NodeLeft { node } => {
+                self.nodes[node.index()].present = false;
+                self.end_submission(node);
+                let said = matches!(op, Op::Leave) && self.author == Some(node);
+                rule(said, || format!("{} leaves, and did not say so", self.node_name(node)))
+            }
             Effect::PeerUp { peer } => self.peer_up(op, peer),
             Effect::PeerDown { peer, why } => {
                 let facts = &mut self.peers[peer.index()];

@@ -10,6 +10,7 @@ mod effects;
 mod facts;
 mod membership;
 mod musts;
+mod reviews;
 mod verdict;
 
 use super::finding::{FindingKind, Wrong};

@@ -94,6 +94,15 @@ impl Judge {
             return if gone { stands("is held by a peer that is gone") } else { Ok(()) };
         }
         let queued = facts.ready || facts.line.is_some();
+        if facts.open_children > 0 && self.is_decided(facts) {
+            let open = |child: &&TaskNo| {
+                let child = &self.tasks[child.index()];
+                child.reviews.is_some() && child.closed.is_none() && !child.cancelled
+            };
+            if facts.children.iter().any(|child| open(&child)) {
+                return stands("has its votes, and its reviews go on");
+            }
+        }
         if facts.open_children > 0 && (facts.returned_ok || facts.ending.is_some()) || facts.messages_open {
             return Ok(());
         }
@@ -101,8 +110,7 @@ impl Judge {
             return stands("is to end and has no open children");
         }
         if facts.returned_ok {
-            let checked = facts.spec.verify.is_none() || facts.passed;
-            return match (checked, queued) {
+            return match (facts.has_passed(), queued) {
                 (true, _) => stands("has settled"),
                 (false, false) => stands("waits for its evidence to be looked at"),
                 (false, true) => Ok(()),

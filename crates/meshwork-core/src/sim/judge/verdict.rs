@@ -2,7 +2,7 @@
 
 use super::Judge;
 use super::facts::{Live, TaskFacts};
-use crate::config::ID_BYTES_MAX;
+use crate::config::{ID_BYTES_MAX, REVIEWS_MAX};
 use crate::{
     Author, Grant, NodeNo, Op, Outcome, PauseReason, PeerSpec, Position, Submission, TaskNo, TaskSpec, VERSION,
 };
@@ -56,6 +56,10 @@ impl Judge {
     fn of_member(&mut self, node: NodeNo, op: &Op) -> Verdict {
         match op {
             Op::Open { .. } | Op::Join { .. } | Op::Configure { .. } | Op::Alive | Op::Rebalance => Verdict::Accept,
+            Op::Leave => {
+                let up = self.peers.iter().any(|peer| peer.up && peer.node == node);
+                accept_if(!up, "a peer of its author is up")
+            }
             Op::NodeLost { incarnation, heard } => self.of_loss(node, *incarnation, *heard),
             Op::PeerUp(spec) => self.of_peer_up(node, spec),
             Op::PeerDown { peer, .. } => {
@@ -161,7 +165,13 @@ impl Judge {
         let mut new: BTreeMap<&str, (TaskNo, &TaskSpec)> = BTreeMap::new();
         let mut planned = Vec::with_capacity(submission.tasks.len());
         for spec in &submission.tasks {
+            let review = spec.review.as_ref().is_none_or(|review| {
+                let counts = (1..=REVIEWS_MAX).contains(&review.of) && (1..=review.of).contains(&review.approvals);
+                counts && review.requires.len() <= limits.capabilities as usize
+            });
             let fits = is_id(&spec.id)
+                && !crate::is_reserved_id(&spec.id)
+                && review
                 && (1..=10).contains(&spec.priority)
                 && spec.retries <= limits.retries
                 && spec.requires.len() <= limits.capabilities as usize
@@ -251,6 +261,9 @@ fn is_same(one: &TaskSpec, other: &TaskSpec) -> bool {
         let mut plain = TaskSpec { priority: 0, ..spec.clone() };
         plain.requires.sort_unstable();
         plain.dependencies.sort_unstable();
+        if let Some(review) = &mut plain.review {
+            review.requires.sort_unstable();
+        }
         plain
     };
     plain(one) == plain(other)
