@@ -86,6 +86,9 @@ pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 pub const ENTRY_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of an id, at most.
 pub const ID_BYTES_MAX: usize = 256;
+/// Tokens read, or written, that one attempt is believed to have spent, at most; more counts as this many. A
+/// trillion: no attempt comes near it, and what a million of them reserve or spend still has a sum.
+pub(crate) const TOKENS_AN_ATTEMPT_MAX: u64 = 1 << 40;
 /// Reviews of one result, at most: 64, a committee and not a crowd; each of them is a task.
 pub const REVIEWS_MAX: u32 = 64;
 /// Rejected results kept a task.
