@@ -234,7 +234,7 @@ impl Swarm {
         self.peers[no.index()].paused = Some(reason);
         self.pause_changed(no, reason);
         self.emit(Effect::Paused { peer: no, reason });
-        if reason != PauseReason::Idle {
+        if reason != PauseReason::Idle && !self.switch.breaks(Mutant::PausedGetsWork) {
             self.hand_on(no);
         }
         self.agenda.fill.push_back(no);

@@ -141,7 +141,7 @@ pub enum Refusal {
         dependency: String,
     },
     /// The grant is not the task's present one: the attempt was given up on, or has ended.
-    #[error("grant {found} of task {task:?} is stale: {}", present.map_or("the task has no present grant".into(), |g| format!("the present one is {g}")))]
+    #[error("grant {found} of task {task:?} {}", why_not(*found, *present))]
     StaleGrant {
         /// The task.
         task: String,
@@ -211,6 +211,17 @@ pub enum Refusal {
     /// An empty submission that ends nothing.
     #[error("the submission holds no task")]
     EmptySubmission,
+}
+
+/// Why a grant does not count. An attempt may be named where its check is meant, and the other way round.
+fn why_not(found: Grant, present: Option<Grant>) -> String {
+    match present {
+        None => "is stale: the task has no present grant".to_owned(),
+        Some(present) if present == found => {
+            "does not allow this: a running attempt and the check of its evidence have a grant each".to_owned()
+        }
+        Some(present) => format!("is stale: the present one is {present}"),
+    }
 }
 
 /// Which limit.
