@@ -5,6 +5,7 @@ pub mod broker;
 pub mod control;
 pub mod endpoint;
 pub mod file;
+pub mod high_water;
 pub mod local;
 pub mod log;
 pub mod mail;

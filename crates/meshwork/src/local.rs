@@ -5,6 +5,7 @@ use crate::broker::{Broker, BrokerConfig};
 use crate::control::Control;
 use crate::endpoint::Endpoint;
 use crate::file::{self, AgentKind, OnDependencyFailure, SwarmFile};
+use crate::high_water::{HighWaterFile, LedgerError};
 use crate::log::{LogError, SqliteLog};
 use crate::mail::DurableMail;
 use crate::mesh::{Agent, Mesh, MeshError, MeshOptions, PeerSetup, ProcessAgent, ProcessHost, Program, RoundEnd, Stop};
@@ -72,6 +73,9 @@ pub enum LocalError {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The log is not the one that the swarm had.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The artifacts cannot be used.
     #[error(transparent)]
     Artifacts(#[from] crate::artifacts::ArtifactError),
@@ -102,7 +106,7 @@ impl LocalError {
         match self {
             Self::State(_) | Self::ChangedTask { .. } | Self::System { .. } => 2,
             Self::Mesh(MeshError::Refused(_) | MeshError::TooLarge { .. }) => 2,
-            Self::Log(_) | Self::Artifacts(_) | Self::Mesh(_) => 4,
+            Self::Log(_) | Self::Ledger(_) | Self::Artifacts(_) | Self::Mesh(_) => 4,
         }
     }
 }
@@ -125,6 +129,8 @@ impl LocalSwarm {
         let now = SystemTime::now();
         let (lock, kept_aside) = if options.fresh { folder.fresh(now)? } else { (folder.lock(now)?, None) };
         let lock = Arc::new(lock);
+        // First of all: a log that was replaced by an older one is left as it is.
+        let memory = HighWaterFile::open(&folder, &lock)?;
         let log = Arc::new(SqliteLog::open(folder.database())?);
         let nonce = folder.nonce(&lock)?;
         let leftovers = process::end_leftovers(&nonce);
@@ -159,7 +165,7 @@ impl LocalSwarm {
                 .then(|| file.mesh.rebalance_interval.duration()),
             imbalance_permille: permille(file.mesh.load_imbalance_threshold),
         };
-        let (mesh, ended) = Mesh::start(mesh_options).await?;
+        let (mesh, ended) = Mesh::start_remembering(mesh_options, memory).await?;
         // From here on the node runs: whatever fails, it is stopped before the lock is free for others.
         let ended = held_until_ended(ended, lock.clone());
         let mesh = StopOnDrop(mesh);

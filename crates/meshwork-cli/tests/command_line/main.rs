@@ -6,4 +6,5 @@ mod bad_input;
 mod documents;
 mod endings;
 mod going_on;
+mod ledger;
 mod scene;

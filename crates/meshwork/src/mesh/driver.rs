@@ -2,10 +2,12 @@
 
 use super::agent::{Agent, Attempt, Control};
 use super::history::{Clock, History, replay};
+use super::mark::Mark;
 use super::specs::{SpecRef, Specs};
 use super::tools::Tools;
 use super::{Mesh, MeshError, MeshOptions, RoundEnd, Status, Stop, body, evidence};
 use crate::broker::AttemptKey;
+use crate::high_water::HighWaterFile;
 use crate::log::{Log, LogError, Stored};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -58,6 +60,8 @@ pub(super) enum Event {
     },
     AppendFailed(Arc<LogError>),
     AppendAgain,
+    /// How far the log was applied is kept up to this position, or could not be.
+    Marked(Result<u64, MeshError>),
     /// A body or check that was to start cannot: the log does not give its task's text.
     SpecMissing {
         task: TaskNo,
@@ -73,7 +77,7 @@ impl Event {
         match self {
             Self::BodyEnded(end) => Some((end.task, end.grant)),
             Self::CheckEnded { task, grant, .. } | Self::SpecMissing { task, grant, .. } => Some((*task, *grant)),
-            Self::AppendFailed(_) | Self::AppendAgain | Self::Stop(_) => None,
+            Self::AppendFailed(_) | Self::AppendAgain | Self::Marked(_) | Self::Stop(_) => None,
         }
     }
 }
@@ -99,6 +103,7 @@ struct Driver {
     waiting: BTreeMap<(TaskNo, Grant), oneshot::Sender<Result<(), MeshError>>>,
     rounds: Vec<RoundWaiter>,
     closed: BTreeMap<u32, ClosedRound>,
+    mark: Mark,
     tickets_made: u64,
     appended: Option<(Bytes, Arc<Batch>)>,
     since_snapshot: u64,
@@ -109,9 +114,13 @@ struct Driver {
     left: bool,
 }
 
-pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Result<(), MeshError>>), MeshError> {
+pub(super) async fn start(
+    options: MeshOptions,
+    memory: Option<HighWaterFile>,
+) -> Result<(Mesh, JoinHandle<Result<(), MeshError>>), MeshError> {
     let specs = Arc::new(Specs::new(options.log.clone()));
-    let History { swarm, tail, time_ms, .. } = replay(&options.log, &specs).await?;
+    let mark = memory.as_ref().and_then(HighWaterFile::found);
+    let History { swarm, tail, time_ms, .. } = replay(&options.log, &specs, mark).await?;
     if swarm.is_open() && swarm.swarm_id() != options.swarm_id {
         let (found, expected) = (swarm.swarm_id().to_owned(), options.swarm_id);
         return Err(MeshError::OtherSwarm { found, expected });
@@ -162,6 +171,7 @@ pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Resu
         waiting: BTreeMap::new(),
         rounds: Vec::new(),
         closed: BTreeMap::new(),
+        mark: Mark::new(memory),
         tickets_made: 0,
         appended: None,
         since_snapshot: 0,
@@ -198,9 +208,9 @@ impl Driver {
         if let Err(error) = &result {
             self.give_up(error, commands, &mut events).await;
         }
-        let snapshot = if result.is_ok() { self.save_snapshot().await } else { Ok(()) };
+        let saved = if result.is_ok() { self.save_all().await } else { Ok(()) };
         let closed = self.log.close().await;
-        result.and(snapshot).and(closed.map_err(MeshError::from))
+        result.and(saved).and(closed.map_err(MeshError::from))
     }
 
     async fn turn_until_left(
@@ -285,8 +295,17 @@ impl Driver {
         self.since_snapshot += batch.entries.len() as u64;
         self.feed(Input::Stored { seq, batch })?;
         self.publish();
+        self.mark.follow(self.node.swarm(), &self.mesh.events);
         let due = SNAPSHOT_ENTRIES.max(4 * self.node.swarm().tasks().len() as u64);
         if self.since_snapshot >= due { self.save_snapshot().await } else { Ok(()) }
+    }
+
+    /// What the next start is to find beside the log.
+    async fn save_all(&mut self) -> Result<(), MeshError> {
+        self.mark.keep_at_the_end(self.node.swarm().last()).await?;
+        // The last that happened may have been the end of a round.
+        self.tell_closed();
+        self.save_snapshot().await
     }
 
     async fn save_snapshot(&mut self) -> Result<(), MeshError> {
@@ -344,6 +363,12 @@ impl Driver {
                 Ok(())
             }
             Event::AppendAgain => self.feed(Input::AppendFailed),
+            Event::Marked(kept) => {
+                self.mark.on_kept(kept, self.node.swarm())?;
+                self.mark.follow(self.node.swarm(), &self.mesh.events);
+                self.tell_closed();
+                Ok(())
+            }
             Event::SpecMissing { task, grant, error } => {
                 self.bodies.remove(&(task, grant));
                 Err(error)
@@ -556,6 +581,9 @@ impl Driver {
     /// Tells those who wait for a round that is closed.
     fn tell_closed(&mut self) {
         let swarm = self.node.swarm();
+        if !self.mark.may_announce(swarm) {
+            return;
+        }
         let (open, last) = (swarm.round().map(|round| round.number), swarm.last_round());
         for (round, answer) in std::mem::take(&mut self.rounds) {
             let end = match (round, last) {

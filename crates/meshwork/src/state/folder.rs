@@ -150,6 +150,17 @@ impl StateFolder {
         write_atomically(&self.report(), report)
     }
 
+    /// Where the node keeps how far it has applied its log; see [`crate::high_water`].
+    #[must_use]
+    pub fn high_water(&self) -> PathBuf {
+        self.path.join("high-water")
+    }
+
+    /// Replaces the high-water mark, durably.
+    pub(crate) fn write_high_water(&self, line: &[u8], _held: &FolderLock) -> Result<(), StateError> {
+        write_atomically(&self.high_water(), line)
+    }
+
     /// The swarm's nonce: 32 hexadecimal digits, random, made once. It marks processes as this swarm's.
     ///
     /// # Errors

@@ -161,7 +161,11 @@ fn refuse_early(arguments: &Arguments, file: &SwarmFile, root: &Path) -> Result<
         return Ok(0);
     }
     match LogReader::open(folder.database()) {
-        Ok(reader) => Ok(reader.last()?),
+        Ok(reader) => {
+            // A start that has a snapshot does not read what lies before it, but those who look on do.
+            reader.check_batches()?;
+            Ok(reader.last()?)
+        }
         // The start migrates it; then all of it is told of once.
         Err(LogError::NotFound { .. } | LogError::OlderSchema { .. }) => Ok(0),
         Err(error) => Err(error.into()),
