@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use meshwork_core::{Seen, Swarm};
 
+use crate::failpoint::{self, Point};
 use crate::state::{FolderLock, StateError, StateFolder};
 
 /// What the line of the file begins with: what it is, and the version of its form.
@@ -189,8 +190,12 @@ impl HighWaterFile {
     pub fn keep(&self, seen: Seen) -> Result<(), LedgerError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.seq > *kept {
+            failpoint::reach(Point::HighWater);
             self.folder.write_high_water(line_of(seen).as_bytes(), &self.lock)?;
             *kept = seen.seq;
+            let lost =
+                || StateError::Io { what: "write", path: self.folder.high_water(), source: ErrorKind::Other.into() };
+            return failpoint::acknowledge(Point::HighWaterKept, Ok(()), || lost().into()).unwrap_or(Ok(()));
         }
         Ok(())
     }

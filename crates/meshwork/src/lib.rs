@@ -4,6 +4,8 @@ pub mod artifacts;
 pub mod broker;
 pub mod control;
 pub mod endpoint;
+#[doc(hidden)]
+pub mod failpoint;
 pub mod file;
 pub mod high_water;
 pub mod local;

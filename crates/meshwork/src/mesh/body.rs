@@ -4,6 +4,7 @@ use super::agent::{Agent, Attempt, AttemptEnd, Output};
 use super::driver::Event;
 use super::{INLINE_BYTES, MeshError};
 use crate::artifacts::Artifacts;
+use crate::failpoint::{self, Point};
 use futures_util::FutureExt;
 use meshwork_core::node::BodyEnd;
 use meshwork_core::{AttemptOutcome, Payload};
@@ -32,6 +33,7 @@ pub(super) async fn run(
     let end = body.catch_unwind().await.unwrap_or_else(|panic| AttemptEnd::failed(panic_text(&*panic)));
     let ran_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let AttemptEnd { mut outcome, output, mut error, usage } = end;
+    failpoint::reach(Point::Result);
     let result = match keep(output, &key, &artifacts).await {
         Ok(result) => result,
         Err(failed) => {
@@ -40,6 +42,7 @@ pub(super) async fn run(
             None
         }
     };
+    failpoint::reach(Point::ResultKept);
     let error = error.map(|text| cut(text, ERROR_BYTES));
     let end = BodyEnd { task, grant, outcome, result, error, usage, started_ms, ran_ms, messages_open: false };
     // A driver that is gone has no use for it: the log says that the attempt was interrupted.

@@ -7,6 +7,7 @@ use super::specs::{SpecRef, Specs};
 use super::tools::Tools;
 use super::{Mesh, MeshError, MeshOptions, RoundEnd, Status, Stop, body, evidence};
 use crate::broker::AttemptKey;
+use crate::failpoint::{self, Point};
 use crate::high_water::HighWaterFile;
 use crate::log::{Log, LogError, Stored};
 use bytes::Bytes;
@@ -208,6 +209,7 @@ impl Driver {
         if let Err(error) = &result {
             self.give_up(error, commands, &mut events).await;
         }
+        failpoint::reach(Point::Leaving);
         let saved = if result.is_ok() { self.save_all().await } else { Ok(()) };
         let closed = self.log.close().await;
         result.and(saved).and(closed.map_err(MeshError::from))
@@ -283,6 +285,7 @@ impl Driver {
     async fn on_stored(&mut self, stored: Option<Result<Stored, LogError>>) -> Result<(), MeshError> {
         let Some(stored) = stored else { return Err(LogError::Closed.into()) };
         let Stored { seq, bytes } = stored?;
+        failpoint::reach(Point::Stored);
         if seq <= self.node.swarm().last().seq {
             return Ok(());
         }
@@ -294,6 +297,7 @@ impl Driver {
         self.specs.keep(seq, &batch, bytes.len());
         self.since_snapshot += batch.entries.len() as u64;
         self.feed(Input::Stored { seq, batch })?;
+        failpoint::reach(Point::Applied);
         self.publish();
         self.mark.follow(self.node.swarm(), &self.mesh.events);
         let due = SNAPSHOT_ENTRIES.max(4 * self.node.swarm().tasks().len() as u64);
@@ -321,10 +325,12 @@ impl Driver {
                     tracing::warn!(bytes = bytes.len(), "the state is too large for a snapshot; the log is whole");
                     return Ok(());
                 }
+                failpoint::reach(Point::Snapshot);
                 // A full disk is found out by the next append; without a snapshot the log is still whole.
                 if let Err(error) = self.log.save_snapshot(seq, bytes).await {
                     tracing::warn!(%error, "a snapshot could not be written");
                 }
+                failpoint::reach(Point::Snapshotted);
             }
             Err(error) => tracing::warn!(%error, "a snapshot could not be made"),
         }
@@ -334,6 +340,7 @@ impl Driver {
     fn on_event(&mut self, event: Event) -> Result<(), MeshError> {
         match event {
             Event::BodyEnded(mut end) => {
+                failpoint::reach(Point::BodyEnded);
                 self.bodies.remove(&(end.task, end.grant));
                 if let Some(waiting) = self.waiting.remove(&(end.task, end.grant)) {
                     let _gone_with_its_body = waiting.send(Err(MeshError::NodeLost));
@@ -344,11 +351,16 @@ impl Driver {
                 } else {
                     self.mesh.broker.drop_attempt(key);
                 }
-                self.feed(Input::BodyEnded(end))
+                self.feed(Input::BodyEnded(end))?;
+                failpoint::reach(Point::Returned);
+                Ok(())
             }
             Event::CheckEnded { task, grant, passed, evidence, ran_ms } => {
+                failpoint::reach(Point::CheckEnded);
                 self.bodies.remove(&(task, grant));
-                self.feed(Input::CheckEnded { task, grant, passed, evidence, ran_ms })
+                self.feed(Input::CheckEnded { task, grant, passed, evidence, ran_ms })?;
+                failpoint::reach(Point::Checked);
+                Ok(())
             }
             Event::AppendFailed(error) => {
                 tracing::warn!(%error, "an append failed");
@@ -449,6 +461,14 @@ impl Driver {
     }
 
     fn perform(&mut self, ask: Ask) -> Result<(), MeshError> {
+        let (before, after) = points_of(&ask);
+        failpoint::reach(before);
+        self.act(ask)?;
+        failpoint::reach(after);
+        Ok(())
+    }
+
+    fn act(&mut self, ask: Ask) -> Result<(), MeshError> {
         match ask {
             Ask::Append(batch) => self.append(batch)?,
             Ask::Start { task, grant, peer, attempt } => self.start_body(task, grant, peer, attempt, false),
@@ -652,6 +672,22 @@ impl Driver {
             let Some(event) = events.recv().await else { break };
             self.forget_body(&event);
         }
+    }
+}
+
+/// Where a test may end the program before and after an ask is done.
+fn points_of(ask: &Ask) -> (Point, Point) {
+    match ask {
+        Ask::Append(_) => (Point::Append, Point::Appended),
+        Ask::Start { .. } => (Point::Start, Point::Started),
+        Ask::Check { .. } => (Point::Check, Point::Checking),
+        Ask::Continue { .. } => (Point::Continue, Point::Continued),
+        Ask::Stop { .. } => (Point::StopBody, Point::Stopped),
+        Ask::Suspend { .. } => (Point::Suspend, Point::Suspended),
+        Ask::Sleep { .. } => (Point::Sleep, Point::Sleeping),
+        Ask::Answer { .. } => (Point::Answer, Point::Answered),
+        Ask::RoundClosed(_) => (Point::RoundClosed, Point::RoundTold),
+        Ask::Left => (Point::Left, Point::LeftNoted),
     }
 }
 

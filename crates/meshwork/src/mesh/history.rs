@@ -2,6 +2,7 @@
 
 use super::MeshError;
 use super::specs::Specs;
+use crate::failpoint::{self, Point};
 use crate::high_water::HighWater;
 use crate::log::{Log, LogError, Stored};
 use futures_util::StreamExt;
@@ -49,7 +50,10 @@ pub(super) async fn replay(log: &Arc<dyn Log>, specs: &Specs, mark: Option<&High
     let mut swarm = Swarm::new();
     if let Some((seq, bytes)) = log.load_snapshot().await? {
         match Swarm::restore(&bytes) {
-            Ok(restored) if restored.last().seq == seq => swarm = restored,
+            Ok(restored) if restored.last().seq == seq => {
+                swarm = restored;
+                failpoint::reach(Point::ReplaySnapshot);
+            }
             // The log is the truth; without a snapshot it is only read for longer.
             Ok(_) => tracing::warn!(seq, "the snapshot is of another position; replaying the whole log"),
             Err(error) => tracing::warn!(seq, %error, "replaying the whole log instead of the snapshot"),
@@ -71,6 +75,7 @@ pub(super) async fn replay(log: &Arc<dyn Log>, specs: &Specs, mark: Option<&High
         specs.keep(seq, &batch, bytes.len());
         time_ms = batch.time_ms.max(time_ms);
         let _effects_of_the_past = swarm.apply_batch(seq, &batch)?;
+        failpoint::reach(Point::ReplayBatch);
         if let Some(mark) = mark.filter(|mark| mark.seen().seq == seq) {
             mark.agrees_with(&swarm)?;
         }
@@ -79,6 +84,7 @@ pub(super) async fn replay(log: &Arc<dyn Log>, specs: &Specs, mark: Option<&High
         // All of it was in the snapshot, which knows no time.
         time_ms = decode_batch(&log.read(last).await?)?.time_ms;
     }
+    failpoint::reach(Point::Replayed);
     Ok(History { swarm, tail, time_ms })
 }
 

@@ -17,6 +17,7 @@ use crate::output::{self, Format};
 use crate::state::STATE_FOLDER;
 use clap::ValueEnum;
 use course::Course;
+use meshwork::failpoint::{self, Point};
 use meshwork::file::{self, CheckReport, SwarmFile};
 use meshwork::local::{LocalOptions, LocalSwarm};
 use meshwork::log::{LogError, LogReader};
@@ -138,7 +139,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
         let (course, follower) = Course::begin(arguments, &file, check, &swarm, began_after)?;
         let ended = course.run(follower).await;
         // In order, however it went: what runs is ended, and the log is closed.
+        failpoint::reach(Point::Shutdown);
         let stopped = swarm.shutdown().await;
+        failpoint::reach(Point::ShutDown);
         let ending = ended?;
         stopped.map_err(|error| CliFailure::from(error).changed(true))?;
         Ok(ending)
