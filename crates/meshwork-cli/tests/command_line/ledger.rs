@@ -5,6 +5,7 @@ use crate::scene::Scene;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const PEER: &str = "[[peers]]\nid = 'p'\n";
 const FIRST: &str = "[[tasks]]\nid = 'first'\nrun = 'echo ran >> first'\ndescription = 'a text to be found again'\n";
@@ -101,6 +102,28 @@ fn the_newer_log_put_back_is_gone_on_with() {
     scene.meshwork("run swarm.toml").exits(4);
     copy_log(&scene.path("newer"), &scene.path(FOLDER));
     scene.meshwork("run swarm.toml").exits(0).says("nothing is left to do");
+}
+
+#[test]
+fn a_run_that_is_killed_on_its_way_is_remembered_up_to_a_second() {
+    let scene = interrupted();
+    std::fs::remove_file(scene.path("go")).unwrap();
+    let mark = scene.path(FOLDER).join("high-water");
+    let before = std::fs::read(&mark).unwrap();
+    // Progress is an entry of the log: something to be remembered, again and again.
+    let telling = "'while ! test -e go; do \"$MESHWORK_BIN\" progress on; sleep 0.2; done'";
+    let third = format!("[[tasks]]\nid = 'third'\nrun = {telling}\n");
+    scene.write("swarm.toml", format!("{PEER}{FIRST}{SECOND}{third}"));
+    let run = scene.start("run swarm.toml");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while std::fs::read(&mark).unwrap() == before {
+        assert!(Instant::now() < deadline, "the mark stays as it was");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    run.signal(Signal::SIGKILL);
+    run.killed();
+    copy_log(&scene.path("backup"), &scene.path(FOLDER));
+    refused(&scene, "LedgerRegressed", "nothing was changed");
 }
 
 #[test]

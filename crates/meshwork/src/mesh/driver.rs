@@ -1,11 +1,14 @@
 //! The loop: what happened goes into the core, what it asks for is done. It never awaits a peer.
 
+mod places;
+mod telling;
+
 use super::agent::{Agent, Attempt, Control};
 use super::history::{Clock, History, replay};
 use super::mark::Mark;
 use super::specs::{SpecRef, Specs};
 use super::tools::Tools;
-use super::{Mesh, MeshError, MeshOptions, RoundEnd, Status, Stop, body, evidence};
+use super::{Mesh, MeshError, MeshOptions, PeerSetup, RoundEnd, Status, Stop, body, evidence};
 use crate::broker::AttemptKey;
 use crate::failpoint::{self, Point};
 use crate::high_water::HighWaterFile;
@@ -14,7 +17,9 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use meshwork_core::node::{Answer, Ask, BodyEnd, Input, Node, Setup, Ticket, Timer};
-use meshwork_core::{Batch, ClosedRound, Grant, Op, PeerNo, Position, Swarm, TaskNo, decode_batch, encode_batch};
+use meshwork_core::{
+    Batch, ClosedRound, Grant, Op, PeerNo, PeerSpec, Position, Swarm, TaskNo, decode_batch, encode_batch,
+};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,6 +42,8 @@ const APPEND_ANSWER: Duration = Duration::from_secs(5);
 /// A refused append is tried again after this long.
 const APPEND_RETRY: Duration = Duration::from_millis(200);
 
+/// Who runs the tasks of each peer.
+type Agents = BTreeMap<Arc<str>, Arc<dyn Agent>>;
 type Look = Box<dyn FnOnce(&Swarm) + Send>;
 /// Who waits for a round: a certain one, or whichever is open.
 type RoundWaiter = (Option<u32>, oneshot::Sender<Result<RoundEnd, MeshError>>);
@@ -94,7 +101,7 @@ struct Driver {
     log: Arc<dyn Log>,
     specs: Arc<Specs>,
     mesh: Mesh,
-    agents: BTreeMap<Arc<str>, Arc<dyn Agent>>,
+    agents: Agents,
     still: BTreeMap<PeerNo, watch::Sender<bool>>,
     bodies: BTreeMap<(TaskNo, Grant), RunningBody>,
     timers: BinaryHeap<Reverse<(Instant, u64, Timer)>>,
@@ -141,14 +148,7 @@ pub(super) async fn start(
         submitting: Arc::default(),
         cause: Arc::default(),
     };
-    let mut agents = BTreeMap::new();
-    let mut peers = Vec::new();
-    for peer in options.peers {
-        let mut spec = peer.spec;
-        spec.uses_session = peer.agent.uses_session();
-        agents.insert(Arc::from(&*spec.id), peer.agent);
-        peers.push(spec);
-    }
+    let (agents, peers) = announced(options.peers);
     let setup = Setup {
         name: options.node,
         open: Some((random_name(), options.swarm_id, options.config)),
@@ -188,6 +188,18 @@ pub(super) async fn start(
         Err(MeshError::Stopped) => Err(ended.await.ok().and_then(Result::err).unwrap_or(MeshError::Stopped)),
         Err(error) => Err(error),
     }
+}
+
+/// Who runs each peer's tasks, and what is said of each.
+fn announced(setups: Vec<PeerSetup>) -> (Agents, Vec<PeerSpec>) {
+    let mut agents = BTreeMap::new();
+    let mut peers = Vec::new();
+    for PeerSetup { mut spec, agent } in setups {
+        spec.uses_session = agent.uses_session();
+        agents.insert(Arc::from(&*spec.id), agent);
+        peers.push(spec);
+    }
+    (agents, peers)
 }
 
 /// 128 random bits in hex.
@@ -461,7 +473,7 @@ impl Driver {
     }
 
     fn perform(&mut self, ask: Ask) -> Result<(), MeshError> {
-        let (before, after) = points_of(&ask);
+        let (before, after) = places::of(&ask);
         failpoint::reach(before);
         self.act(ask)?;
         failpoint::reach(after);
@@ -581,61 +593,6 @@ impl Driver {
         });
     }
 
-    fn publish(&self) {
-        let swarm = self.node.swarm();
-        let mut status = Status {
-            running: swarm.granted(),
-            waiting: u32::try_from(swarm.waiting()).unwrap_or(u32::MAX),
-            seq: swarm.last().seq,
-            ..Status::default()
-        };
-        if let Some(round) = swarm.round() {
-            (status.round, status.open) = (round.number, round.open);
-            (status.completed, status.failed) = (round.ok, round.failed);
-        } else if let Some(last) = swarm.last_round() {
-            (status.round, status.completed, status.failed) = (last.number, last.ok, last.failed);
-        }
-        self.status.send_replace(status);
-    }
-
-    /// Tells those who wait for a round that is closed.
-    fn tell_closed(&mut self) {
-        let swarm = self.node.swarm();
-        if !self.mark.may_announce(swarm) {
-            return;
-        }
-        let (open, last) = (swarm.round().map(|round| round.number), swarm.last_round());
-        for (round, answer) in std::mem::take(&mut self.rounds) {
-            let end = match (round, last) {
-                // A round that closed before this node was started is told of as the last one.
-                (Some(round), Some(last)) if round <= last.number => {
-                    RoundEnd::Closed(self.closed.get(&round).copied().unwrap_or(last))
-                }
-                (None, last) if open.is_none() => RoundEnd::Empty(last),
-                _ => {
-                    self.rounds.push((round, answer));
-                    continue;
-                }
-            };
-            let _gone = answer.send(Ok(end));
-        }
-    }
-
-    /// Tells those who wait for a round that nothing can close any more.
-    fn tell_stalled(&mut self) {
-        if self.rounds.is_empty() || self.node.has_undecided() || !self.node.is_member() {
-            return;
-        }
-        // A parent that waits for children which nobody can run waits for ever; any other body may still do something.
-        let waits = |body| self.waiting.get(body).is_some_and(|waiting| !waiting.is_closed());
-        if !self.bodies.keys().all(waits) || !self.node.swarm().is_stalled() {
-            return;
-        }
-        for (_, answer) in self.rounds.drain(..) {
-            let _gone = answer.send(Ok(RoundEnd::Stalled));
-        }
-    }
-
     fn forget_body(&mut self, event: &Event) {
         if let Some(body) = event.ends() {
             self.bodies.remove(&body);
@@ -672,22 +629,6 @@ impl Driver {
             let Some(event) = events.recv().await else { break };
             self.forget_body(&event);
         }
-    }
-}
-
-/// Where a test may end the program before and after an ask is done.
-fn points_of(ask: &Ask) -> (Point, Point) {
-    match ask {
-        Ask::Append(_) => (Point::Append, Point::Appended),
-        Ask::Start { .. } => (Point::Start, Point::Started),
-        Ask::Check { .. } => (Point::Check, Point::Checking),
-        Ask::Continue { .. } => (Point::Continue, Point::Continued),
-        Ask::Stop { .. } => (Point::StopBody, Point::Stopped),
-        Ask::Suspend { .. } => (Point::Suspend, Point::Suspended),
-        Ask::Sleep { .. } => (Point::Sleep, Point::Sleeping),
-        Ask::Answer { .. } => (Point::Answer, Point::Answered),
-        Ask::RoundClosed(_) => (Point::RoundClosed, Point::RoundTold),
-        Ask::Left => (Point::Left, Point::LeftNoted),
     }
 }
 
