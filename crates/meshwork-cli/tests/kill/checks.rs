@@ -22,8 +22,7 @@ pub(crate) fn closed_once(folder: &Path) -> BTreeSet<String> {
 /// The log replays to one state hash, and no process of the swarm is left.
 pub(crate) fn in_order(folder: &Path, swarm: &str) {
     assert_eq!(state_hash(folder, swarm), state_hash(folder, swarm));
-    let nonce = std::fs::read_to_string(folder.join(".meshwork").join(swarm).join("nonce")).unwrap();
-    assert_eq!(processes_of(nonce.trim()), Vec::new(), "no process is left");
+    assert_eq!(processes(folder, swarm), Vec::new(), "no process is left");
 }
 
 fn state_hash(folder: &Path, swarm: &str) -> String {
@@ -34,8 +33,10 @@ fn state_hash(folder: &Path, swarm: &str) -> String {
     line.trim().to_owned()
 }
 
-/// Processes whose environment carries this swarm's nonce.
-fn processes_of(nonce: &str) -> Vec<(u32, String)> {
+/// Processes whose environment carries the swarm's nonce: their ids and command lines.
+pub(crate) fn processes(folder: &Path, swarm: &str) -> Vec<(u32, String)> {
+    let nonce = std::fs::read_to_string(folder.join(".meshwork").join(swarm).join("nonce")).unwrap();
+    let nonce = nonce.trim();
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let ours = |pid: &u32| {

@@ -244,6 +244,20 @@ fn look_at_all(cases: &[Case]) -> Vec<String> {
     failed.into_inner().unwrap()
 }
 
+/// Two bodies of a task do not overlap on one machine: what a killed run left is ended before the node joins again.
+#[test]
+fn what_a_killed_run_left_is_gone_before_its_swarm_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let scenario = Scenario::Killed;
+    scenario.prepare(folder);
+    assert!(!checks::processes(folder, scenario.swarm()).is_empty(), "there is something to end");
+    let mut command = scenario.command(folder);
+    command.env("MESHWORK_FAILPOINT", "mailboxes:1:kill");
+    assert!(scenario.course(folder, command).was_killed());
+    assert_eq!(checks::processes(folder, scenario.swarm()), Vec::new());
+}
+
 /// A run that has told of its end, and is killed before it can put anything in order, remembers it all the same.
 #[test]
 fn a_completion_that_was_told_is_not_taken_back_by_an_older_log() {
