@@ -80,6 +80,22 @@ pub enum Refusal {
         /// What was given.
         id: String,
     },
+    /// An id of the form that only reviews have.
+    #[error(
+        "task id {id:?} ends as only the ids of reviews do, which the swarm makes itself: \"#review-\" and numbers"
+    )]
+    ReservedId {
+        /// What was given.
+        id: String,
+    },
+    /// `Leave` of a node that still has peers.
+    #[error("node {node:?} cannot leave while its peer {peer:?} is up")]
+    PeersUp {
+        /// The node.
+        node: String,
+        /// The first of its peers that is up.
+        peer: String,
+    },
     /// A number out of its range.
     #[error("{what} is {found}, expected {expected}")]
     OutOfRange {

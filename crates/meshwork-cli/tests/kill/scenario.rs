@@ -7,7 +7,7 @@ use std::process::Command;
 /// A situation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scenario {
-    /// A first run: shell tasks and a `command` peer, evidence, a parent that waits for its children, messages,
+    /// A first run: shell tasks and a `command` peer, evidence, a review, a parent that waits for its children, messages,
     /// artifacts, a large result, a retry, a peer that is paused and resumed.
     First,
     /// The same swarm after it was killed in the middle: processes are left, the log ends anywhere.
@@ -38,7 +38,7 @@ impl Scenario {
     /// Tasks that the swarm has in the end.
     pub(crate) fn tasks(self) -> usize {
         match self {
-            Self::First | Self::Killed | Self::Fresh => 18,
+            Self::First | Self::Killed | Self::Fresh => 20,
             Self::Interrupted | Self::Resumed => 6,
             Self::Large => LARGE + 1,
         }
@@ -172,6 +172,11 @@ required_capabilities = ["sh"]
 run = 'echo ran >> ran/verified; echo proof > proof'
 verify = { run = 'grep -q proof proof', artifacts = ["proof"] }
 [[tasks]]
+id = "judged"
+required_capabilities = ["sh"]
+run = 'echo ran >> ran/judged; echo right'
+review = { required_capabilities = ["sh"], approvals = 1, run = 'echo true' }
+[[tasks]]
 id = "flaky"
 required_capabilities = ["sh"]
 retries = 1
@@ -227,7 +232,7 @@ for what in pause resume; do "$MESHWORK_BIN" $what inbox > /dev/null 2>&1 || tru
 [[tasks]]
 id = "last"
 required_capabilities = ["sh"]
-dependencies = ["lingering", "agent-2", "verified", "flaky", "parent", "reader", "getter", "big", "pauser"]
+dependencies = ["lingering", "agent-2", "verified", "judged", "flaky", "parent", "reader", "getter", "big", "pauser"]
 run = 'echo ran >> ran/last'
 "#;
 

@@ -16,5 +16,6 @@ mod random_nodes;
 mod random_ops;
 mod scenarios_balance;
 mod scenarios_life;
+mod scenarios_review;
 mod scenarios_rounds;
 mod stream;
