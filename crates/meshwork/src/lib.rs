@@ -4,7 +4,10 @@ pub mod artifacts;
 pub mod broker;
 pub mod control;
 pub mod endpoint;
+#[doc(hidden)]
+pub mod failpoint;
 pub mod file;
+pub mod high_water;
 pub mod local;
 pub mod log;
 pub mod mail;

@@ -121,9 +121,11 @@ impl From<MeshError> for Failure {
             MeshError::NodeLost => Self::unavailable("NodeLost", text),
             // What was on its way may have been stored.
             MeshError::Stopped => Self::unavailable("Stopping", text).changed(),
-            MeshError::Log(_) | MeshError::Fault(_) | MeshError::Codec(_) | MeshError::OtherSwarm { .. } => {
-                Self::unavailable("LogUnusable", text).changed()
-            }
+            MeshError::Log(_)
+            | MeshError::Fault(_)
+            | MeshError::Codec(_)
+            | MeshError::Ledger(_)
+            | MeshError::OtherSwarm { .. } => Self::unavailable("LogUnusable", text).changed(),
             MeshError::Artifact(error) => Self::from(&*error),
             MeshError::Output { .. } => Self::unavailable("OutputUnreadable", text),
         }
