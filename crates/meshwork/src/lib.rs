@@ -5,6 +5,9 @@ pub mod broker;
 pub mod control;
 pub mod endpoint;
 pub mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod local;
 pub mod log;
 pub mod mail;

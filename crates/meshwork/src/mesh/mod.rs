@@ -374,6 +374,12 @@ impl Mesh {
     }
 }
 
+/// A result as the log holds it, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn output_as_json(output: &[u8]) -> String {
+    body::as_json(output)
+}
+
 /// Splits tasks so that each part fits an entry, in order.
 fn parts(tasks: Vec<TaskSpec>) -> Vec<Vec<TaskSpec>> {
     let mut parts = vec![Vec::new()];
