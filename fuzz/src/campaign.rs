@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 
 /// Memory that a worker may have: many times what any target needs, less than a bomb takes.
 const MEMORY_BYTES: u64 = 2 << 30;
-/// An execution that takes longer stands still.
-const HANG: Duration = Duration::from_secs(20);
+/// An execution that computes longer stands still. By its own time: a busy machine is not its fault.
+const HANG: Duration = Duration::from_secs(10);
+/// By the clock, for one that waits for something.
+const WAITS: Duration = Duration::from_secs(300);
 /// How often the worker is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// Exit code of a worker that found something and said what.
@@ -129,7 +131,7 @@ pub fn watch(program: &Path, name: &str, plan: Plan) -> io::Result<Outcome> {
         }
         Some(status) if status.code() == Some(FOUND) => "said above".to_owned(),
         Some(status) => format!("the worker ended: {status}"),
-        None => format!("one execution took longer than {} s", HANG.as_secs()),
+        None => format!("one execution computed longer than {} s", HANG.as_secs()),
     };
     let number = number_in(&mark)?;
     let input = mutate::input(&corpus::inputs(name)?, plan.seed, number);
@@ -144,21 +146,33 @@ fn number_in(mark: &Path) -> io::Result<u64> {
 
 /// How it ended; `None` when it stood and was killed.
 fn until_it_ends(worker: &mut Child, mark: &Path) -> io::Result<Option<ExitStatus>> {
-    let (mut last, mut since) = (None, Instant::now());
+    let (mut last, mut since, mut before) = (None, Instant::now(), Duration::ZERO);
     loop {
         if let Some(status) = worker.try_wait()? {
             return Ok(Some(status));
         }
         let now = number_in(mark)?;
+        let computed = computed_by(worker.id());
         if last != Some(now) {
-            (last, since) = (Some(now), Instant::now());
-        } else if since.elapsed() > HANG {
+            (last, since, before) = (Some(now), Instant::now(), computed);
+        } else if computed.saturating_sub(before) > HANG || since.elapsed() > WAITS {
             worker.kill()?;
             worker.wait()?;
             return Ok(None);
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// The processor time that a process has had; none when it has just ended.
+fn computed_by(pid: u32) -> Duration {
+    /// The unit of `/proc`: hundredths of a second on every Linux that Rust runs on.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name stands in brackets and may hold anything; user and system time are fields 14 and 15.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace();
+    let ticks: u32 = fields.skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+    TICK * ticks
 }
 
 #[cfg(test)]

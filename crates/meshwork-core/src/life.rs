@@ -1,7 +1,7 @@
 //! The life of a task after it was granted: returns, settling, evidence, further attempts, the end.
 
 use crate::class::Requirement;
-use crate::config::{AVOIDED_MAX, REJECTED_KEPT};
+use crate::config::{AVOIDED_MAX, REJECTED_KEPT, RESERVED_MAX};
 use crate::effect::Effect;
 use crate::ids::{Grant, NodeNo, PeerNo, TaskNo, WaitNo};
 use crate::mutant::Mutant;
@@ -196,7 +196,7 @@ impl Swarm {
         let record = &mut self.tasks[task.index()];
         let known = self.reported.entry(task).or_default();
         *known = known.at_least(tokens);
-        let more = known.total().saturating_sub(record.reserved);
+        let more = known.total().min(RESERVED_MAX).saturating_sub(record.reserved);
         record.reserved += more;
         self.reserved += more;
         self.peers[peer.index()].reserved += more;

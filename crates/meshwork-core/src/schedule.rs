@@ -1,6 +1,7 @@
 //! Scheduling: part of `apply`, so every node agrees and nothing is negotiated.
 
 use crate::config::MOVES_A_REBALANCE;
+use crate::config::{AGEING_MAX, RESERVED_MAX};
 use crate::effect::Effect;
 use crate::ids::{NodeNo, PeerNo, TaskNo};
 use crate::op::PauseReason;
@@ -33,7 +34,7 @@ impl Swarm {
         let peers = u32::try_from(self.eligible_bits(task).len()).unwrap_or(u32::MAX);
         let ready = self.next_ready;
         self.next_ready += 1;
-        let ageing = self.config.ageing.max(1);
+        let ageing = self.config.ageing.clamp(1, AGEING_MAX);
         let record = &mut self.tasks[task.index()];
         // (priority · K + (2^62 − ready number)) div K: linear ageing that never re-sorts.
         let level = (u64::from(record.priority) * ageing + (READY_BASE - ready)) / ageing;
@@ -165,7 +166,8 @@ impl Swarm {
             self.start_check(task, no);
         } else {
             self.set_phase(task, Phase::Running { peer: no, grant });
-            let tokens = self.kinds[self.tasks[task.index()].kind.index()].mean_tokens();
+            let mean = self.kinds[self.tasks[task.index()].kind.index()].mean_tokens();
+            let tokens = mean.min(RESERVED_MAX);
             let record = &mut self.tasks[task.index()];
             record.attempt += u32::from(!std::mem::take(&mut record.keeps_number));
             record.last_grant = grant;
