@@ -5,6 +5,7 @@ mod codec;
 mod determinism;
 mod dice;
 mod explain;
+mod hostile;
 mod mesh;
 mod node_bodies;
 mod node_leaving;
