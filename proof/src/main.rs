@@ -1,5 +1,30 @@
 //! Campaigns that are too long for the ordinary tests. `cargo xtask` calls them.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(2)
+mod command;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Campaigns over the production rules.
+
+Usage: proof <command>
+
+  model  explore every state of a model; `proof model --help` says which
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["model", rest @ ..] => command::model::run(rest),
+        ["help" | "--help" | "-h"] => {
+            let _closed = std::io::stdout().write_all(HELP.as_bytes());
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let _closed = std::io::stderr().write_all(HELP.as_bytes());
+            ExitCode::from(2)
+        }
+    }
 }

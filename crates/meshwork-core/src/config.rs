@@ -86,6 +86,8 @@ pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 pub const ENTRY_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of an id, at most.
 pub const ID_BYTES_MAX: usize = 256;
+/// Reviews of one result, at most: 64, a committee and not a crowd; each of them is a task.
+pub const REVIEWS_MAX: u32 = 64;
 /// Rejected results kept a task.
 pub(crate) const REJECTED_KEPT: usize = 16;
 /// Peers that a task avoids because they failed it, at most; the oldest is forgiven first.

@@ -4,6 +4,7 @@ use crate::config::MOVES_A_REBALANCE;
 use crate::config::{AGEING_MAX, RESERVED_MAX};
 use crate::effect::Effect;
 use crate::ids::{NodeNo, PeerNo, TaskNo};
+use crate::mutant::Mutant;
 use crate::op::PauseReason;
 use crate::peer::LOAD_SCALE;
 use crate::swarm::Swarm;
@@ -79,7 +80,8 @@ impl Swarm {
     /// A free slot takes what is first in line, then the highest-ranked task that its peer can take.
     pub(crate) fn fill(&mut self, no: PeerNo) {
         let mut starves = false;
-        while !starves && self.peers[no.index()].busy < self.peers[no.index()].slots {
+        let slots = self.peers[no.index()].slots + u32::from(self.switch.breaks(Mutant::SlotsExceeded));
+        while !starves && self.peers[no.index()].busy < slots {
             let peer = &self.peers[no.index()];
             if let Some(task) = peer.line.front().copied()
                 && peer.serves_line()
@@ -108,7 +110,8 @@ impl Swarm {
     /// Its own first among equals, else one that waits elsewhere: work stealing that cannot race.
     fn next_for(&self, no: PeerNo) -> Option<TaskNo> {
         let peer = &self.peers[no.index()];
-        if !peer.is_open() {
+        let paused = peer.up && self.switch.breaks(Mutant::PausedGetsWork);
+        if !peer.is_open() && !paused {
             return None;
         }
         let own = peer.assigned.first().copied();

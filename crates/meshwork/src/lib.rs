@@ -13,5 +13,6 @@ pub mod log;
 pub mod mail;
 pub mod mesh;
 pub mod process;
+mod review;
 pub mod state;
 pub mod view;

@@ -4,7 +4,7 @@ use crate::reader::Reader;
 use meshwork::view::{NoEntries, View};
 use meshwork_core::{
     AttemptOutcome, Author, Batch, Config, DependencyPolicy, DownReason, Grant, Limits, Op, PauseReason, Payload,
-    PeerSpec, Position, Returned, Seen, Submission, Swarm, TaskNo, TaskSpec, Tokens, VERSION, Verify, WaitNo,
+    PeerSpec, Position, Returned, Review, Seen, Submission, Swarm, TaskNo, TaskSpec, Tokens, VERSION, Verify, WaitNo,
     decode_batch, encode_batch,
 };
 use std::collections::BTreeSet;
@@ -220,8 +220,9 @@ impl World<'_> {
                 let version = if self.reader.chance(5) { self.reader.short() } else { VERSION };
                 Op::Join { replaces, version, sessions: self.reader.short() }
             }
-            _ => match self.reader.below(3) {
+            _ => match self.reader.below(4) {
                 0 => Op::Alive,
+                3 => Op::Leave,
                 1 => Op::Configure { config: self.config() },
                 _ => Op::Open {
                     log_id: String::new(),
@@ -267,6 +268,13 @@ impl World<'_> {
                 DependencyPolicy::Skip,
                 DependencyPolicy::Run,
             ]),
+            review: (odd % 3 == 2).then(|| {
+                let number = |reader: &mut Reader<'_>| {
+                    if reader.chance(90) { 1 + u32::from(reader.byte() % 3) } else { reader.short() }
+                };
+                let requires = CAPABILITIES.iter().skip(odd % 2).take(odd % 3).map(|name| (*name).to_owned()).collect();
+                Review { requires, approvals: number(reader), of: number(reader), run: None }
+            }),
             verify: (odd % 4 == 1).then(|| Verify { run: Some("true".to_owned()), artifacts: Vec::new() }),
         }
     }
@@ -282,10 +290,22 @@ impl World<'_> {
     }
 
     fn returned(&mut self, author: &Author) -> Returned {
-        use AttemptOutcome::{Cancelled, Failed, Interrupted, Lost, Ok, TimedOut, Unverified};
+        use AttemptOutcome::{Cancelled, Failed, Interrupted, Lost, Ok, Rejected, TimedOut, Unverified};
         let (task, grant) = self.grant(author);
-        let outcome =
-            self.reader.pick(&[Ok, Ok, Ok, Ok, Ok, Failed, TimedOut, Lost, Interrupted, Cancelled, Unverified]);
+        let outcome = self.reader.pick(&[
+            Ok,
+            Ok,
+            Ok,
+            Ok,
+            Ok,
+            Failed,
+            TimedOut,
+            Lost,
+            Interrupted,
+            Cancelled,
+            Unverified,
+            Rejected,
+        ]);
         Returned {
             task,
             grant,

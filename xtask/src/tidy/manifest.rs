@@ -5,6 +5,12 @@ use std::collections::BTreeSet;
 use super::Finding;
 use super::files::{File, Files};
 
+/// The one crate with lints of its own, since those of the workspace forbid `unsafe`: it lies below SQLite as a file
+/// system, which can't be written without. Only tests are built from it. Its manifest repeats all other lints.
+const OWN_LINTS: &str = "powerloss/Cargo.toml";
+/// The only lint that [`OWN_LINTS`] may relax.
+const UNSAFE: &str = "unsafe_code";
+
 /// A dependency as a manifest declares it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
@@ -17,6 +23,8 @@ pub(super) struct Entry<'a> {
 }
 
 /// Both rules, for every manifest of a crate.
+///
+/// The crate that has lints of its own must have all of the workspace's, each as strict, but for the one.
 pub(super) fn check(files: &Files) -> Vec<Finding> {
     let manifests: Vec<(&File, &str)> = files
         .iter()
@@ -27,7 +35,15 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
     let own: BTreeSet<&str> = manifests.iter().filter_map(|(_, text)| package_name(text)).collect();
     let mut findings = Vec::new();
     for (file, text) in manifests {
-        if !has_line(text, "lints", |line| line.split_whitespace().eq(["workspace", "=", "true"])) {
+        if file.path == OWN_LINTS {
+            findings.extend(missing_lints(files, text).map(|lint| {
+                Finding::new(
+                    &file.path,
+                    0,
+                    format!("no lint {lint}, which the workspace has: expected every one but {UNSAFE}"),
+                )
+            }));
+        } else if !has_line(text, "lints", |line| line.split_whitespace().eq(["workspace", "=", "true"])) {
             findings.push(Finding::new(&file.path, 0, "no [lints] with workspace = true"));
         }
         let silent = entries(text).into_iter().filter(|entry| entry.comment.is_empty() && !own.contains(entry.name));
@@ -36,6 +52,17 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
         }));
     }
     findings
+}
+
+/// The lints of the workspace that a crate's own do not repeat word for word.
+fn missing_lints<'a>(files: &'a Files, manifest: &'a str) -> impl Iterator<Item = &'a str> {
+    let workspace = files.iter().find(|file| file.path == "Cargo.toml").and_then(|file| file.text.as_deref());
+    let lints = lines(workspace.unwrap_or_default()).filter_map(|(section, _, line)| {
+        let section = section.strip_prefix("workspace.").filter(|section| section.starts_with("lints."))?;
+        let line = split_comment(line).0;
+        (!line.is_empty() && !line.starts_with('[') && !line.starts_with(UNSAFE)).then_some((section, line))
+    });
+    lints.filter(|(section, lint)| !has_line(manifest, section, |line| line == *lint)).map(|(_, lint)| lint)
 }
 
 /// The dependencies of a manifest, for any platform.
@@ -137,6 +164,28 @@ mod tests {
     fn a_crate_with_lints_of_its_own_is_found() {
         assert_eq!(found("[package]\nname = \"a\"\n"), ["a/Cargo.toml: no [lints] with workspace = true"]);
         assert_eq!(found("[package]\nname = \"a\"\n[lints.rust]\nworkspace = true\n").len(), 1);
+    }
+
+    #[test]
+    fn the_crate_below_sqlite_may_relax_one_lint_and_no_other() {
+        let workspace = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"warn\" # all\n\
+            [workspace.lints.clippy]\nall = { level = \"warn\", priority = -1 }\n";
+        let found = |path: &str, own: &str| {
+            let manifest = format!("[package]\nname = \"a\"\n{own}");
+            let files = Files::samples(&[("Cargo.toml", workspace), (path, &manifest)]);
+            check(&files).iter().map(Finding::to_string).collect::<Vec<_>>()
+        };
+        let strict = "[lints.rust]\nunsafe_code = \"allow\"\nmissing_docs = \"warn\"\n\
+            [lints.clippy]\nall = { level = \"warn\", priority = -1 }\n";
+        assert_eq!(found(OWN_LINTS, strict), [""; 0]);
+        assert_eq!(found("b/Cargo.toml", strict), ["b/Cargo.toml: no [lints] with workspace = true"]);
+        let lax = strict.replace("missing_docs = \"warn\"", "missing_docs = \"allow\"");
+        assert_eq!(
+            found(OWN_LINTS, &lax),
+            ["powerloss/Cargo.toml: no lint missing_docs = \"warn\", which the workspace has: expected every one but \
+                unsafe_code"]
+        );
+        assert_eq!(found(OWN_LINTS, "").len(), 2);
     }
 
     #[test]

@@ -6,5 +6,6 @@ mod bad_input;
 mod documents;
 mod endings;
 mod going_on;
+mod reviews;
 mod scene;
 mod zombies;

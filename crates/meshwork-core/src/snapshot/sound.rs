@@ -76,13 +76,16 @@ impl Swarm {
         let (KindNo(kind), ClassNo(class)) = (task.kind, task.class);
         require((kind as usize) < self.kinds.len(), || format!("is of the type {kind}, which is not there"))?;
         require((class as usize) < classes, || format!("is of the class {class}, which is not there"))?;
+        let terms = task.review.is_none_or(|terms| terms.class.index() < classes);
+        require(terms, || "is reviewed by a class that is not there".to_owned())?;
         let earlier = task.dependencies.iter().chain(&task.parent).all(|other| *other < no);
         require(earlier, || "rests on one that is not earlier".to_owned())?;
         let once: BTreeSet<&TaskNo> = task.dependencies.iter().collect();
         require(once.len() == task.dependencies.len(), || "depends on one twice".to_owned())?;
         require(task.because.is_none_or(|other| self.has(other)), || "failed by one that is not there".to_owned())?;
         let never = task.last_grant == Position::START && !task.messages_open && task.phase.grant().is_none();
-        require(never || self.has_peer(task.last_peer), || "ran at a peer that is not there".to_owned())?;
+        let ran = self.has_peer(task.last_peer) && self.has_peer(task.returned_by);
+        require(never || ran, || "ran at a peer that is not there".to_owned())?;
         let peer = match task.phase {
             Phase::Assigned { peer } | Phase::Settled { peer } => Some(peer),
             phase => phase.grant().map(|(peer, _)| peer),

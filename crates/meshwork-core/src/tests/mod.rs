@@ -17,5 +17,7 @@ mod random_nodes;
 mod random_ops;
 mod scenarios_balance;
 mod scenarios_life;
+mod scenarios_review;
 mod scenarios_rounds;
+mod scripts;
 mod stream;

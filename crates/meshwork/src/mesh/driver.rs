@@ -7,6 +7,7 @@ use super::tools::Tools;
 use super::{Mesh, MeshError, MeshOptions, RoundEnd, Status, Stop, body, evidence};
 use crate::broker::AttemptKey;
 use crate::log::{Log, LogError, Stored};
+use crate::review::Source;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -501,7 +502,7 @@ impl Driver {
     fn start_body(&mut self, task: TaskNo, grant: Grant, peer: PeerNo, number: u32, check: bool) {
         let swarm = self.node.swarm();
         let peer_id = swarm.peer(peer).expect("a grant names a peer").id.clone();
-        let at = swarm.task(task).expect("a grant names a task").spec;
+        let source = Source::of(swarm, task).expect("a grant names a task");
         let agent = self.agents.get(&peer_id).expect("a grant of this node names one of its peers").clone();
         let running = RunningBody { stop: CancellationToken::new(), kill: CancellationToken::new(), check };
         let still = self.still(peer).subscribe();
@@ -521,13 +522,13 @@ impl Driver {
                 body::run(agent, attempt, started_ms, events).await;
             }
         };
-        if let Some(spec) = self.specs.try_get(at) {
+        if let Some(spec) = self.specs.try_get(&source) {
             tokio::spawn(run(make(spec)));
             return;
         }
         let (specs, events) = (self.specs.clone(), self.mesh.events.clone());
         tokio::spawn(async move {
-            match specs.get(at).await {
+            match specs.get(&source).await {
                 Ok(spec) => run(make(spec)).await,
                 Err(error) => {
                     let _gone = events.send(Event::SpecMissing { task, grant, error });

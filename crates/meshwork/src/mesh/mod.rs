@@ -433,6 +433,9 @@ fn task_bytes(task: &TaskSpec) -> usize {
     let verify = task.verify.as_ref().map_or(0, |verify| {
         verify.run.as_ref().map_or(0, String::len) + verify.artifacts.iter().map(|name| name.len() + 3).sum::<usize>()
     });
+    let review = task.review.as_ref().map_or(0, |review| {
+        review.run.as_ref().map_or(0, String::len) + review.requires.iter().map(|name| name.len() + 3).sum::<usize>()
+    });
     let texts = task.id.len() + task.kind.len() + task.description.len() + task.run.as_ref().map_or(0, String::len);
-    64 + texts + lists + input + verify
+    64 + texts + lists + input + verify + review
 }

@@ -10,6 +10,8 @@ use meshwork_core::{
 };
 use std::sync::Arc;
 
+mod reviews;
+
 /// Folds one applied batch into the ledger. `wanted`: whether to tell it in rows too.
 ///
 /// The swarm is already past the whole batch: only what never changes about its records is read from it here.
@@ -193,6 +195,7 @@ impl Fold<'_> {
     fn happened(&mut self, op: &Op, effect: Effect) {
         match effect {
             Effect::Joined { .. }
+            | Effect::NodeLeft { .. }
             | Effect::NodeLost { .. }
             | Effect::PeerUp { .. }
             | Effect::PeerDown { .. }
@@ -224,6 +227,10 @@ impl Fold<'_> {
                 self.tell(EventKind::RetryScheduled, || Said { task: Some(task), detail, ..Said::default() });
             }
             Effect::Await { .. } => {}
+            Effect::ReviewOpened { .. }
+            | Effect::ReviewsOverLimit { .. }
+            | Effect::Voted { .. }
+            | Effect::ReviewEnded { .. } => self.happened_to_review(effect),
             _ => self.happened_to_attempt(op, effect),
         }
     }
@@ -329,9 +336,12 @@ impl Fold<'_> {
         if let Some(returned) = returned {
             self.mark_return();
             let result = self.product(returned);
+            // A review that does not approve has done its work.
+            let is_review = self.swarm.task(task).is_some_and(|task| task.reviews.is_some());
+            let done = outcome == AttemptOutcome::Ok || is_review && outcome == AttemptOutcome::Rejected;
             let record = self.ledger.task_mut(task);
-            record.messages_open = returned.messages_open && outcome == AttemptOutcome::Ok;
-            if outcome == AttemptOutcome::Ok {
+            record.messages_open = returned.messages_open && done;
+            if done {
                 record.result = result;
             }
         }
@@ -466,6 +476,7 @@ impl Fold<'_> {
                 self.ledger.incarnations.insert(self.at, node);
                 self.tell_node(EventKind::NodeJoined, node);
             }
+            Effect::NodeLeft { node } => self.tell_node(EventKind::NodeLeft, node),
             Effect::NodeLost { node } => self.tell_node(EventKind::NodeLost, node),
             Effect::PeerUp { peer } => self.peer_up(op, peer),
             Effect::PeerDown { peer, why } => {
@@ -573,5 +584,6 @@ fn op_word(op: &Op) -> &'static str {
         Op::Rebalance => "rebalance",
         Op::Usage { .. } => "usage",
         Op::Progress { .. } => "progress",
+        Op::Leave => "leave",
     }
 }

@@ -141,6 +141,9 @@ pub struct TaskReport {
     /// The task that submitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// The task that it reviews; absent for a task that is no review.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_of: Option<String>,
     /// Generations of one id are numbered from 1.
     pub generation: u32,
     /// The round that it belongs to.
@@ -497,7 +500,8 @@ pub enum OutcomeWord {
     Skipped,
     /// Its evidence did not hold.
     Unverified,
-    /// It came from a grant that no longer counted.
+    /// Its reviewers did not approve it; of a review: it does not approve. Of an entry that was refused: it came from a
+    /// grant that no longer counted.
     Rejected,
 }
 
@@ -529,6 +533,7 @@ impl From<Outcome> for OutcomeWord {
             Outcome::Cancelled => Self::Cancelled,
             Outcome::Skipped => Self::Skipped,
             Outcome::Unverified => Self::Unverified,
+            Outcome::Rejected => Self::Rejected,
         }
     }
 }
@@ -543,6 +548,7 @@ impl From<AttemptOutcome> for OutcomeWord {
             AttemptOutcome::Interrupted => Self::Interrupted,
             AttemptOutcome::Cancelled => Self::Cancelled,
             AttemptOutcome::Unverified => Self::Unverified,
+            AttemptOutcome::Rejected => Self::Rejected,
         }
     }
 }

@@ -109,7 +109,8 @@ pub(super) fn counted(number: u64, what: &str) -> String {
 }
 
 fn has_failed(task: &Task) -> bool {
-    matches!(task.phase, Phase::Closed { outcome } if outcome != Outcome::Ok)
+    // A review counts by its vote alone.
+    task.reviews.is_none() && matches!(task.phase, Phase::Closed { outcome } if outcome != Outcome::Ok)
 }
 
 /// Why the first of these tasks are where they are.
