@@ -7,6 +7,9 @@ pub mod endpoint;
 #[doc(hidden)]
 pub mod failpoint;
 pub mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod high_water;
 pub mod local;
 pub mod log;

@@ -9,3 +9,4 @@ mod going_on;
 mod ledger;
 mod reviews;
 mod scene;
+mod zombies;

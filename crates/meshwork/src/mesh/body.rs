@@ -113,7 +113,7 @@ fn unreadable(path: &std::path::Path, error: std::io::Error) -> MeshError {
 }
 
 /// Output that is JSON as JSON, anything else as a string; nothing but white space is nothing said.
-fn as_json(bytes: &[u8]) -> String {
+pub(super) fn as_json(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let trimmed = text.trim();
     match serde_json::from_str::<&serde_json::value::RawValue>(trimmed) {
