@@ -63,6 +63,21 @@ impl Swarm {
         Ok(())
     }
 
+    /// It has stopped: nothing of it runs, so nothing is interrupted. A Join replaces it as any other.
+    pub(crate) fn node_leaves(&mut self, no: NodeNo) -> Result<(), Refusal> {
+        let node = self.nodes[no.index()].name.to_string();
+        if let Some(peer) = self.peers.iter().find(|peer| peer.up && peer.node == no)
+            && !self.switch.breaks(Mutant::LeavesWithPeers)
+        {
+            return Err(Refusal::PeersUp { node, peer: peer.id.to_string() });
+        }
+        self.nodes[no.index()].present = false;
+        self.touch_node(no);
+        self.emit(Effect::NodeLeft { node: no });
+        self.end_submission(no);
+        Ok(())
+    }
+
     /// All its peers at once, so that nothing of the one is handed to the other.
     fn lose_node(&mut self, no: NodeNo) {
         if !self.nodes[no.index()].present {
@@ -219,7 +234,7 @@ impl Swarm {
         self.peers[no.index()].paused = Some(reason);
         self.pause_changed(no, reason);
         self.emit(Effect::Paused { peer: no, reason });
-        if reason != PauseReason::Idle {
+        if reason != PauseReason::Idle && !self.switch.breaks(Mutant::PausedGetsWork) {
             self.hand_on(no);
         }
         self.agenda.fill.push_back(no);

@@ -118,6 +118,12 @@ pub enum Mutant {
     CheckedWithoutGrant,
     /// Evidence that did not hold passes.
     FailedEvidencePasses,
+    /// A task closes without the approvals that it needs.
+    ClosesUnreviewed,
+    /// One approval is enough, however many are needed.
+    OneVoteDecides,
+    /// A node leaves while its peers are up.
+    LeavesWithPeers,
     /// A task that is lost again and again is tried for ever.
     CrashLimitIgnored,
     /// A task that fails is tried for ever.
@@ -231,6 +237,9 @@ impl Mutant {
         (Self::AgentRunsForCheck, "agent-runs-for-check", "A check that is lost runs the agent again."),
         (Self::CheckedWithoutGrant, "checked-without-grant", "A verdict of an earlier check is taken."),
         (Self::FailedEvidencePasses, "failed-evidence-passes", "Evidence that did not hold passes."),
+        (Self::ClosesUnreviewed, "closes-unreviewed", "A task closes without the approvals that it needs."),
+        (Self::OneVoteDecides, "one-vote-decides", "One approval is enough, however many are needed."),
+        (Self::LeavesWithPeers, "leaves-with-peers", "A node leaves while its peers are up."),
         (Self::CrashLimitIgnored, "crash-limit-ignored", "A task that is lost again and again is tried for ever."),
         (Self::RetryLimitIgnored, "retry-limit-ignored", "A task that fails is tried for ever."),
         (Self::InterruptionCosts, "interruption-costs", "An interruption counts as an attempt."),

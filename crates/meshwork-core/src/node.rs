@@ -341,6 +341,7 @@ impl Node {
             }
             Effect::Await { wait, ms } => self.sleep_for(wait, ms),
             Effect::NodeLost { node } if node == me && !self.breaks(Mutant::OwnLossIgnored) => self.on_own_loss(),
+            Effect::NodeLeft { node } if node == me => self.leave(&Answer::NodeLost),
             _ => {}
         }
     }
@@ -493,7 +494,7 @@ impl Node {
         }
     }
 
-    /// Pause, stop the bodies, report their ends, take the peers down. The next step follows from what is
+    /// Pause, stop the bodies, report their ends, take the peers down, leave. The next step follows from what is
     /// the case, not from what was done: a peer may have come or been resumed, a check begun meanwhile.
     fn go_on_leaving(&mut self, me: NodeNo) {
         let up = self.swarm.peers().filter(|(_, peer)| peer.up && peer.node == me);
@@ -514,7 +515,7 @@ impl Node {
         self.closing = true;
         self.wish_unless_undecided(paused, |peer| Op::PeerDown { peer, why: DownReason::Shutdown });
         if !self.has_undecided() {
-            self.leave(&Answer::NodeLost);
+            self.wish(Op::Leave);
         }
     }
 

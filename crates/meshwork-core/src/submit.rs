@@ -8,6 +8,7 @@ use crate::mutant::Mutant;
 use crate::op::{DependencyPolicy, Submission, TaskSpec};
 use crate::peer::Kind;
 use crate::refusal::{Difference, LimitKind, Refusal};
+use crate::review::is_reserved_id;
 use crate::swarm::Swarm;
 use crate::task::{Outcome, Phase, Rank, Task};
 use std::collections::BTreeMap;
@@ -64,7 +65,8 @@ impl Swarm {
                 }
                 Plan::New { dependencies, content, generation } => {
                     let task = self.record(spec, index, parent, dependencies, content, generation);
-                    self.add_task(task, hold);
+                    let task = self.add_task(task, hold);
+                    self.emit(Effect::Submitted { task, index });
                 }
             }
         }
@@ -254,6 +256,12 @@ impl Swarm {
 
     fn judge_spec(&self, spec: &TaskSpec) -> Result<(), Refusal> {
         judge_id(&spec.id)?;
+        if is_reserved_id(&spec.id) {
+            return Err(Refusal::ReservedId { id: spec.id.clone() });
+        }
+        if let Some(review) = &spec.review {
+            self.judge_review(&spec.id, review)?;
+        }
         if !(1..=10).contains(&spec.priority) {
             return Err(Refusal::OutOfRange {
                 what: format!("the priority of task {:?}", spec.id),
@@ -284,6 +292,7 @@ impl Swarm {
         let open = self.open_among(&dependencies);
         let kind = self.intern_kind(&spec.kind);
         let class = self.class_of(spec);
+        let review = self.terms_of(spec);
         let at = self.at;
         let task = &mut self.tasks[no.index()];
         task.content = content;
@@ -296,6 +305,7 @@ impl Swarm {
         task.retries = spec.retries;
         task.policy = spec.on_dependency_failure;
         task.verify = spec.verify.is_some();
+        task.review = review;
         self.touch(no);
         self.emit(Effect::Amended { task: no, index });
     }
@@ -309,7 +319,7 @@ impl Swarm {
         self.emit(Effect::Kept { task, index });
     }
 
-    fn record(
+    pub(crate) fn record(
         &mut self,
         spec: &TaskSpec,
         index: u32,
@@ -337,6 +347,8 @@ impl Swarm {
             retries: spec.retries,
             policy: spec.on_dependency_failure,
             verify: spec.verify.is_some(),
+            review: self.terms_of(spec),
+            reviews: None,
             phase: Phase::Blocked,
             attempt: 0,
             keeps_number: false,
@@ -354,6 +366,7 @@ impl Swarm {
             last_grant: Position::START,
             last_peer: PeerNo::default(),
             returned_at: Position::START,
+            returned_by: PeerNo::default(),
             rank: Rank::default(),
             upward: 0,
             reserved: 0,
@@ -361,7 +374,7 @@ impl Swarm {
         }
     }
 
-    fn add_task(&mut self, mut task: Task, hold: bool) {
+    pub(crate) fn add_task(&mut self, mut task: Task, hold: bool) -> TaskNo {
         let no = TaskNo::from_index(self.tasks.len());
         let open = self.open_among(&task.dependencies);
         task.held = hold;
@@ -374,13 +387,12 @@ impl Swarm {
             parent_task.children += 1;
             self.touch(parent);
         }
-        let index = task.spec.1;
         self.tasks.push(task);
         self.touch(no);
         if let Some(round) = &mut self.round {
             round.open += 1;
         }
-        self.emit(Effect::Submitted { task: no, index });
+        no
     }
 
     /// How many of these are not closed.
@@ -448,6 +460,9 @@ pub fn content_hash(spec: &TaskSpec) -> [u64; 2] {
     plain.priority = 0;
     plain.requires.sort_unstable();
     plain.dependencies.sort_unstable();
+    if let Some(review) = &mut plain.review {
+        review.requires.sort_unstable();
+    }
     let bytes = postcard::to_allocvec(&plain).expect("plain data in memory always encodes");
     let hash = blake3::hash(&bytes);
     let (low, high) = hash.as_bytes()[..16].split_at(8);
