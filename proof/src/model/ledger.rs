@@ -121,7 +121,7 @@ impl Ledger {
                 self.present.insert(at, name);
                 self.heard.insert(at, at);
             }
-            Effect::NodeLost { node } => {
+            Effect::NodeLost { node } | Effect::NodeLeft { node } => {
                 if let Some(node) = swarm.node(node) {
                     self.present.remove(&node.incarnation);
                     self.heard.remove(&node.incarnation);

@@ -315,7 +315,8 @@ impl World {
 
     fn body_moves(&mut self, scope: &Scope, name: usize, key: Key, what: Move) -> Check {
         let (task, grant) = key;
-        let failure = matches!(what, Move::Ends(AttemptOutcome::Failed) | Move::Checked(false));
+        let failure =
+            matches!(what, Move::Ends(AttemptOutcome::Failed | AttemptOutcome::Rejected) | Move::Checked(false));
         let body = self.process(name).bodies.get_mut(&key).expect("only a body moves");
         let refused = body.does == Does::Fails || body.stopped;
         match what {
