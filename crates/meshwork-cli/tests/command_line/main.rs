@@ -7,3 +7,4 @@ mod documents;
 mod endings;
 mod going_on;
 mod scene;
+mod simulate;
