@@ -18,7 +18,8 @@
 //! | ready numbers | order among waiting tasks | rank |
 //! | waits | whether it is open | its task |
 //! | attempt number | 0, or whether it is the first | up to 2, and whether a first one keeps its number |
-//! | a closed task | its content, parent, outcome, generation, round | these |
+//! | a review's attempt | equality with that of the task that it reviews | whether it is that one |
+//! | a closed task | its vote, content, parent, outcome, generation, round | these |
 //! | `last_grant`, `last_peer`, `rank`, `reserved` | in some phases | in those |
 //! | learned numbers | by `load_balancing` and mean durations | when these can read them |
 //! | `time_ms`, `seen`, `spec`, `returned_at`, `opened`, `because`, rejected results, completion's position | for display, or against a damaged log | nothing |
@@ -292,6 +293,7 @@ impl<'a> Canon<'a> {
                 self.word(tokens.input);
                 self.word(tokens.output);
             }
+            Op::Leave => self.word(20),
             other => unreachable!("{other:?} changes settings, and all states of a model share theirs"),
         }
     }
@@ -400,6 +402,7 @@ impl<'a> Canon<'a> {
         self.word(u64::from(task.generation) << 32 | u64::from(task.round) << 8 | u64::from(task.priority));
         self.word(task.parent.map_or(u64::MAX, |parent| u64::from(parent.0)));
         self.flag(task.parent.is_some_and(|parent| self.counts(parent) == Some(task.adopted_by)));
+        self.reviews(task);
         if let Phase::Closed { outcome } = task.phase {
             self.word(1 << 63 | outcome_word(outcome));
             return;
@@ -424,6 +427,17 @@ impl<'a> Canon<'a> {
         self.list(requirement.capabilities.iter().map(|cap| u64::from(cap.0)));
         self.list(requirement.avoids.iter().map(|peer| u64::from(peer.0)));
         self.phase(no, task, ready);
+    }
+
+    /// Votes are read from reviews that are closed, of the attempt that is reviewed. What a task needs is
+    /// part of its content; who did the work decides who may not vote on it.
+    fn reviews(&mut self, task: &Task) {
+        let of = task.parent.map_or(0, |parent| self.base.tasks[parent.index()].attempt);
+        let vote =
+            task.reviews.map_or(0, |vote| 1 | u64::from(vote.attempt == of) << 1 | u64::from(vote.approves) << 2);
+        self.word(vote);
+        let by = task.review.filter(|_| !task.phase.is_closed() && task.attempt > 0).map(|_| task.returned_by);
+        self.word(by.map_or(0, |peer| 1 + u64::from(peer.0)));
     }
 
     fn phase(&mut self, no: TaskNo, task: &Task, ready: &[u64]) {

@@ -97,3 +97,6 @@ pub(crate) const REJECTED_KEPT: usize = 16;
 pub(crate) const AVOIDED_MAX: usize = 8;
 /// Moves of one `Rebalance` entry, at most; another entry goes on.
 pub(crate) const MOVES_A_REBALANCE: usize = 1_024;
+/// Tasks becoming ready that weigh as much as one step of priority, at most: beyond the number of tasks it means that
+/// nothing ages, and ten times it still leaves room beside the ready number.
+pub(crate) const AGEING_MAX: u64 = u32::MAX as u64;

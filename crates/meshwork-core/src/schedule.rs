@@ -1,6 +1,6 @@
 //! Scheduling: part of `apply`, so every node agrees and nothing is negotiated.
 
-use crate::config::MOVES_A_REBALANCE;
+use crate::config::{AGEING_MAX, MOVES_A_REBALANCE};
 use crate::effect::Effect;
 use crate::ids::{NodeNo, PeerNo, TaskNo};
 use crate::mutant::Mutant;
@@ -34,7 +34,7 @@ impl Swarm {
         let peers = u32::try_from(self.eligible_bits(task).len()).unwrap_or(u32::MAX);
         let ready = self.next_ready;
         self.next_ready += 1;
-        let ageing = self.config.ageing.max(1);
+        let ageing = self.config.ageing.clamp(1, AGEING_MAX);
         let record = &mut self.tasks[task.index()];
         // (priority · K + (2^62 − ready number)) div K: linear ageing that never re-sorts.
         let level = (u64::from(record.priority) * ageing + (READY_BASE - ready)) / ageing;

@@ -4,6 +4,7 @@
 mod codec;
 mod determinism;
 mod explain;
+mod hostile;
 mod mesh;
 mod node_bodies;
 mod node_leaving;

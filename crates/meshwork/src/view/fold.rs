@@ -1,7 +1,7 @@
 //! The fold itself: an entry and what it brought about go in, records and rows come out.
 
 use super::events::{EventKind, EventRow, TraceId};
-use super::record::{Ledger, Product, RoundRecord, TEXT_BYTES_KEPT, Text};
+use super::record::{Ledger, Product, Rejection, RoundRecord, TEXT_BYTES_KEPT, Text};
 use super::report::OutcomeWord;
 use super::text::cut;
 use meshwork_core::{
@@ -120,6 +120,11 @@ impl Fold<'_> {
             Said { detail: Some(format!("{} of node {:?}: {refusal}", op_word(op), self.author)), ..Said::default() };
         match op {
             Op::Return(returned) => {
+                if self.swarm.task(returned.task).is_some() {
+                    let error = returned.error.as_deref().map_or(Text::Absent, |text| self.ledger.keep(text, self.at));
+                    let (node, refusal) = (self.author.into(), refusal.to_string().into());
+                    self.ledger.reject(returned.task, Rejection { at: self.at, node, error, refusal });
+                }
                 // The work is not silently thrown away: its tokens were spent.
                 if let Some(attempt) = self.ledger.attempt_mut(returned.task, returned.grant) {
                     attempt.tokens = attempt.tokens.max(returned.usage.total());

@@ -76,6 +76,17 @@ impl View {
             .collect()
     }
 
+    /// The report of one task, as its explanation has it.
+    pub(super) fn task_report_of(&self, no: TaskNo, source: &dyn EntrySource) -> Option<TaskReport> {
+        let task = self.swarm.task(no)?;
+        let empty = TaskRecord::default();
+        let mut report = self.task_report(no, task, self.ledger.tasks.get(no.index()).unwrap_or(&empty), source);
+        if !report.closed {
+            report.reason = self.swarm.explain(no).map(|why| why.reason.to_string());
+        }
+        Some(report)
+    }
+
     fn task_report(&self, no: TaskNo, task: &Task, record: &TaskRecord, source: &dyn EntrySource) -> TaskReport {
         let outcome = closed_outcome(task.phase);
         let [returned, settled] = returned_and_settled(task);
@@ -110,13 +121,28 @@ impl View {
             round: task.round,
             trace_id: record.trace.to_string(),
             attempts,
-            rejected: self.rejected_reports(no),
+            rejected: self.rejected_reports(no, source),
         }
     }
 
-    fn rejected_reports(&self, no: TaskNo) -> Vec<RejectedReport> {
+    fn rejected_reports(&self, no: TaskNo, source: &dyn EntrySource) -> Vec<RejectedReport> {
         let rejected = self.swarm.rejected(no);
-        rejected.map(|one| RejectedReport { position: one.at.to_string(), outcome: one.outcome.into() }).collect()
+        rejected
+            .map(|one| {
+                let attempt = self.ledger.attempts_of(no).find(|attempt| attempt.grant == one.grant);
+                let kept = self.ledger.rejected_at(no, one.at);
+                RejectedReport {
+                    position: one.at.to_string(),
+                    outcome: one.outcome.into(),
+                    grant: Some(one.grant.to_string()),
+                    attempt: attempt.map(|attempt| attempt.number),
+                    peer_id: attempt.map(|attempt| self.peer_id(attempt.peer)),
+                    node: kept.map(|kept| kept.node.to_string()),
+                    error: kept.and_then(|kept| read(&kept.error, source, said_of_failure)),
+                    refusal: kept.map(|kept| kept.refusal.to_string()),
+                }
+            })
+            .collect()
     }
 
     /// What the last attempt said, where that is why; else what `explain` says.

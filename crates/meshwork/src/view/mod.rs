@@ -9,6 +9,7 @@
 //! go back along the log.
 
 mod events;
+mod explain;
 mod fold;
 mod human;
 mod measure;
@@ -20,6 +21,7 @@ mod tests;
 mod text;
 
 pub use events::{EventKind, EventRow, TraceId};
+pub use explain::ExplainDocument;
 pub use report::{
     AttemptReport, CompletionReport, DiscoveryReport, LoadBalancerReport, MetricsReport, OutcomeWord, PeerMetrics,
     PeerReport, PeerState, RejectedReport, RunReport, RuntimeFacts, SCHEMA_VERSION, TaskReport, TaskState,

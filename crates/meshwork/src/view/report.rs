@@ -190,6 +190,24 @@ pub struct RejectedReport {
     pub position: String,
     /// What it said.
     pub outcome: OutcomeWord,
+    /// The grant under which it ran: the fencing token that no longer counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// Number of the attempt; another one may have the same. Absent where the grant was never this task's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Who ran it; absent where the grant was never this task's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_id: Option<String>,
+    /// The node that handed it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Why it did not end ok, by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
 }
 
 /// The seed's `PeerAgent` without its session.

@@ -1,16 +1,15 @@
 //! Why a task is where it is, for people and programs.
 
-use super::SCHEMA_VERSION;
-use meshwork::view::{TaskReport, table, visible};
-use meshwork_core::{Explanation, PeerVerdict};
+use super::{AttemptReport, EntrySource, RejectedReport, SCHEMA_VERSION, TaskReport, View, duration, table, visible};
+use meshwork_core::{Explanation, PeerVerdict, TaskNo};
 use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Peers that are listed; the JSON has all of them.
 const LISTED: usize = 20;
 
-/// The answer of `explain`.
-#[derive(Serialize)]
+/// The answer of `explain`: the same for every front end.
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainDocument {
     schema_version: u32,
@@ -27,7 +26,7 @@ pub struct ExplainDocument {
 }
 
 /// Why one peer does not run a waiting task.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PeerAnswer {
     peer_id: String,
@@ -54,9 +53,23 @@ impl From<PeerVerdict> for PeerAnswer {
     }
 }
 
+impl View {
+    /// Why a task is where it is, and all that became of it. `live`: whether the swarm runs. `None` for an unknown
+    /// number.
+    pub fn explain(&self, task: TaskNo, live: bool, source: &dyn EntrySource) -> Option<ExplainDocument> {
+        let explanation = self.swarm().explain(task)?;
+        let report = self.task_report_of(task, source)?;
+        Some(ExplainDocument::new(self.swarm().swarm_id(), live, explanation, report))
+    }
+}
+
 impl ExplainDocument {
-    /// The explanation of a task, with its record. `live`: whether the swarm runs.
-    pub fn new(swarm_id: &str, live: bool, explanation: Explanation, task: TaskReport) -> Self {
+    /// The task as in the run report: state, the four facts, attempts, rejected results.
+    pub fn task(&self) -> &TaskReport {
+        &self.task
+    }
+
+    fn new(swarm_id: &str, live: bool, explanation: Explanation, task: TaskReport) -> Self {
         let mut sentence = format!("task {:?} {}", explanation.task, explanation.reason);
         if !live && !explanation.closed {
             // The log ends where the run did, perhaps in the middle of an attempt.
@@ -96,13 +109,13 @@ impl ExplainDocument {
         if self.task.attempts.is_empty() {
             return;
         }
-        let row = |attempt: &meshwork::view::AttemptReport| {
+        let row = |attempt: &AttemptReport| {
             let took = attempt.started_at.zip(attempt.ended_at).map(|(from, to)| to.saturating_sub(from));
             vec![
                 attempt.number.to_string(),
                 attempt.peer_id.clone(),
                 attempt.outcome.map_or("running", |outcome| outcome.word()).to_owned(),
-                took.map_or_else(|| "-".to_owned(), meshwork::view::duration),
+                took.map_or_else(|| "-".to_owned(), duration),
                 attempt.error.as_deref().unwrap_or("").trim_end().to_owned(),
             ]
         };
@@ -114,12 +127,24 @@ impl ExplainDocument {
         if self.task.rejected.is_empty() {
             return;
         }
-        let row = |one: &meshwork::view::RejectedReport| vec![one.position.clone(), one.outcome.word().to_owned()];
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        let row = |one: &RejectedReport| {
+            vec![
+                one.position.clone(),
+                one.attempt.map_or_else(|| "-".to_owned(), |number| number.to_string()),
+                text(&one.peer_id),
+                text(&one.node),
+                one.outcome.word().to_owned(),
+                one.error.as_deref().unwrap_or("").trim_end().to_owned(),
+                text(&one.refusal),
+            ]
+        };
         let rows: Vec<_> = self.task.rejected.iter().map(row).collect();
+        let columns = [">POSITION", ">ATTEMPT", "PEER", "NODE", "SAID", "ERROR", "REFUSED BECAUSE"];
         let _ = write!(
             out,
-            "\nResults that came after their attempt was given up on:\n{}",
-            table(&["POSITION", "SAID"], &rows)
+            "\nResults that came after their attempt was given up on; none of them counts:\n{}",
+            table(&columns, &rows)
         );
     }
 
