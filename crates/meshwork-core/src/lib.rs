@@ -11,6 +11,7 @@ mod bits;
 mod class;
 mod codec;
 mod config;
+pub mod detector;
 mod effect;
 mod explain;
 mod graph;
