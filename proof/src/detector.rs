@@ -1,0 +1,141 @@
+//! The stand-alone detector: every order of everything that may happen to a few peers, and mutants that must be found.
+//!
+//! `proof detector` runs the larger sizes; the tests run the smaller ones and every mutant.
+
+pub mod reach;
+pub mod world;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use meshwork_core::detector::DetectorMutant;
+use stateright::{Checker, HasDiscoveries, Model};
+
+use world::{NEVER_EARLY, Setup};
+
+const NOTHING: Setup = Setup {
+    name: "",
+    peers: 2,
+    second_side: 2,
+    named: true,
+    messages: 2,
+    starts: 1,
+    duplicates: 0,
+    crashes: 0,
+    hasty: false,
+    joins: false,
+    mutant: None,
+};
+
+/// Sizes that are exhausted in the tests.
+pub const SMALL: &[Setup] = &[
+    Setup { name: "hasty", messages: 1, hasty: true, ..NOTHING },
+    Setup { name: "a", messages: 1, ..NOTHING },
+    Setup { name: "b", messages: 2, ..NOTHING },
+    Setup { name: "b dup", messages: 2, duplicates: 1, ..NOTHING },
+    Setup { name: "b crash", messages: 2, crashes: 1, ..NOTHING },
+    Setup { name: "c", second_side: 1, messages: 1, ..NOTHING },
+    Setup { name: "c counts", second_side: 1, named: false, messages: 2, ..NOTHING },
+    Setup { name: "b 3m", messages: 3, ..NOTHING },
+    Setup { name: "b3", peers: 3, second_side: 3, messages: 2, ..NOTHING },
+    Setup { name: "c2", second_side: 1, messages: 2, ..NOTHING },
+];
+
+/// Sizes that take longer.
+pub const LARGE: &[Setup] = &[
+    Setup { name: "one detector", peers: 3, second_side: 3, messages: 4, starts: 1, ..NOTHING },
+    Setup { name: "one detector, faults", peers: 3, second_side: 3, messages: 3, duplicates: 1, crashes: 1, ..NOTHING },
+    Setup { name: "two detectors", peers: 3, second_side: 1, messages: 3, ..NOTHING },
+    Setup {
+        name: "two detectors, faults",
+        peers: 2,
+        second_side: 1,
+        messages: 3,
+        duplicates: 1,
+        crashes: 1,
+        ..NOTHING
+    },
+    Setup { name: "two detectors, counts alone", peers: 3, second_side: 1, named: false, messages: 3, ..NOTHING },
+    Setup { name: "two detectors, one joins", peers: 3, second_side: 1, messages: 2, joins: true, ..NOTHING },
+];
+
+/// A mutant and what found it.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    /// States that were looked at until then.
+    pub states: usize,
+    /// The steps that end with an early announcement.
+    pub way: Vec<world::Action>,
+}
+
+/// Looks for an early announcement, with the model checker; `None`: there is none in the whole graph.
+#[must_use]
+pub fn early(setup: &Setup) -> (usize, Option<Caught>) {
+    let finish = HasDiscoveries::AnyFailures;
+    let checker = setup.clone().checker().finish_when(finish).spawn_bfs().join();
+    let states = checker.unique_state_count();
+    let caught = checker.discovery(NEVER_EARLY).map(|path| Caught { states, way: path.into_actions() });
+    (states, caught)
+}
+
+/// The world in which that mutant is looked for.
+#[must_use]
+pub fn hunting_ground(mutant: DetectorMutant) -> Setup {
+    let one = Setup { name: "one detector", ..NOTHING };
+    let two = Setup { name: "two detectors", second_side: 1, ..NOTHING };
+    let ground = match mutant {
+        DetectorMutant::SignalWithDeficit | DetectorMutant::SignalEngagingAtOnce => {
+            Setup { peers: 3, second_side: 3, messages: 4, ..one }
+        }
+        DetectorMutant::CountDuplicates => Setup { messages: 3, duplicates: 1, ..one },
+        DetectorMutant::OneWave | DetectorMutant::UnequalWaves => Setup { messages: 4, ..two },
+        DetectorMutant::IgnoreMembership => Setup { peers: 3, messages: 1, starts: 2, joins: true, ..two },
+        DetectorMutant::IgnoreRunning | DetectorMutant::IgnoreStart => one,
+        DetectorMutant::TakeLateAnswer => Setup { messages: 3, starts: 2, ..two },
+        DetectorMutant::IgnoreDeficitInWave => Setup { messages: 2, ..two },
+        DetectorMutant::ForgetLost | DetectorMutant::CountRuns => Setup { crashes: 1, starts: 2, ..one },
+    };
+    Setup { mutant: Some(mutant), ..ground }
+}
+
+/// `proof detector`: exhausts every size, then hunts every mutant. Exit 1 when something is not as it must be.
+pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
+    let small = arguments.into_iter().any(|argument| argument == "small");
+    let mut out = std::io::stdout().lock();
+    match report(&mut out, if small { SMALL } else { LARGE }) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn report(out: &mut impl Write, sizes: &[Setup]) -> std::io::Result<bool> {
+    let mut good = true;
+    for size in sizes {
+        let began = Instant::now();
+        let (_, early) = early(size);
+        let reach = reach::walk(size);
+        good &= early.is_none() && reach.stuck.is_none();
+        let Setup { name, peers, messages, starts, duplicates, crashes, .. } = size;
+        writeln!(
+            out,
+            "{name}: {peers} peers, {messages} messages, {starts} starts, {duplicates} duplicates, {crashes} crashes: \
+             {} states, {} steps, {} announcements, early {}, stuck {}, {:.1} s",
+            reach.states,
+            reach.steps,
+            reach.announced,
+            early.map_or("never".to_owned(), |caught| format!("after {:?}", caught.way)),
+            reach.stuck.map_or("never".to_owned(), |way| format!("after {way:?}")),
+            began.elapsed().as_secs_f64(),
+        )?;
+    }
+    for (mutant, name) in DetectorMutant::ALL {
+        let (states, caught) = early(&hunting_ground(*mutant));
+        good &= caught.is_some();
+        match caught {
+            Some(caught) => writeln!(out, "{name}: caught after {states} states by {} steps", caught.way.len())?,
+            None => writeln!(out, "{name}: NOT caught in {states} states")?,
+        }
+    }
+    Ok(good)
+}
