@@ -20,7 +20,11 @@ const NOTHING: Setup = Setup {
     second_side: 2,
     named: true,
     messages: 2,
+    fan_out: u32::MAX,
+    routes: &[],
     starts: 1,
+    starters: u32::MAX,
+    stale: 1,
     duplicates: 0,
     crashes: 0,
     hasty: false,
@@ -28,36 +32,35 @@ const NOTHING: Setup = Setup {
     mutant: None,
 };
 
+const THREE: Setup = Setup { peers: 3, second_side: 3, ..NOTHING };
+const RING: Setup = Setup { routes: &[(0, 1), (1, 2), (2, 0)], ..THREE };
+
 /// Sizes that are exhausted in the tests.
 pub const SMALL: &[Setup] = &[
-    Setup { name: "hasty", messages: 1, hasty: true, ..NOTHING },
-    Setup { name: "a", messages: 1, ..NOTHING },
-    Setup { name: "b", messages: 2, ..NOTHING },
-    Setup { name: "b dup", messages: 2, duplicates: 1, ..NOTHING },
-    Setup { name: "b crash", messages: 2, crashes: 1, ..NOTHING },
-    Setup { name: "c", second_side: 1, messages: 1, ..NOTHING },
-    Setup { name: "c counts", second_side: 1, named: false, messages: 2, ..NOTHING },
-    Setup { name: "b 3m", messages: 3, ..NOTHING },
-    Setup { name: "b3", peers: 3, second_side: 3, messages: 2, ..NOTHING },
-    Setup { name: "c2", second_side: 1, messages: 2, ..NOTHING },
+    Setup { name: "one detector", messages: 3, ..NOTHING },
+    Setup { name: "one detector, any timer", messages: 1, hasty: true, ..NOTHING },
+    Setup { name: "one detector, told twice", duplicates: 1, ..NOTHING },
+    Setup { name: "one detector, a crash", messages: 1, starts: 2, crashes: 1, ..NOTHING },
+    Setup { name: "one detector, a chain", messages: 4, fan_out: 1, stale: 0, ..RING },
+    Setup { name: "two detectors", second_side: 1, ..NOTHING },
+    Setup { name: "two detectors, a crash", second_side: 1, messages: 1, crashes: 1, ..NOTHING },
+    Setup { name: "two detectors, one joins", second_side: 1, messages: 1, joins: true, ..THREE },
+    Setup { name: "counts alone", named: false, messages: 3, ..NOTHING },
+    Setup { name: "counts alone, two detectors", second_side: 1, named: false, ..THREE },
 ];
 
 /// Sizes that take longer.
 pub const LARGE: &[Setup] = &[
-    Setup { name: "one detector", peers: 3, second_side: 3, messages: 4, starts: 1, ..NOTHING },
-    Setup { name: "one detector, faults", peers: 3, second_side: 3, messages: 3, duplicates: 1, crashes: 1, ..NOTHING },
-    Setup { name: "two detectors", peers: 3, second_side: 1, messages: 3, ..NOTHING },
-    Setup {
-        name: "two detectors, faults",
-        peers: 2,
-        second_side: 1,
-        messages: 3,
-        duplicates: 1,
-        crashes: 1,
-        ..NOTHING
-    },
-    Setup { name: "two detectors, counts alone", peers: 3, second_side: 1, named: false, messages: 3, ..NOTHING },
-    Setup { name: "two detectors, one joins", peers: 3, second_side: 1, messages: 2, joins: true, ..NOTHING },
+    Setup { name: "one detector", messages: 4, ..NOTHING },
+    Setup { name: "one detector", messages: 3, ..THREE },
+    Setup { name: "one detector, told twice", messages: 3, duplicates: 1, ..NOTHING },
+    Setup { name: "one detector, a crash", messages: 2, crashes: 1, ..THREE },
+    Setup { name: "one detector, any timer", messages: 2, hasty: true, ..NOTHING },
+    Setup { name: "two detectors", second_side: 1, messages: 3, stale: 0, ..NOTHING },
+    Setup { name: "two detectors", second_side: 1, messages: 2, stale: 0, ..THREE },
+    Setup { name: "two detectors, a crash", second_side: 1, messages: 2, crashes: 1, ..NOTHING },
+    Setup { name: "two detectors, one joins", second_side: 1, messages: 1, joins: true, ..THREE },
+    Setup { name: "counts alone, two detectors", second_side: 1, named: false, messages: 3, ..THREE },
 ];
 
 /// A mutant and what found it.
@@ -82,24 +85,27 @@ pub fn early(setup: &Setup) -> (usize, Option<Caught>) {
 /// The world in which that mutant is looked for.
 #[must_use]
 pub fn hunting_ground(mutant: DetectorMutant) -> Setup {
-    let one = Setup { name: "one detector", ..NOTHING };
-    let two = Setup { name: "two detectors", second_side: 1, ..NOTHING };
+    let one = NOTHING;
+    let two = Setup { second_side: 1, ..NOTHING };
+    let back_and_forth = &[(1, 2), (2, 1)];
+    let counts = Setup { named: false, second_side: 1, ..THREE };
     let ground = match mutant {
-        DetectorMutant::SignalWithDeficit | DetectorMutant::SignalEngagingAtOnce => {
-            Setup { peers: 3, second_side: 3, messages: 4, ..one }
-        }
-        DetectorMutant::CountDuplicates => Setup { messages: 3, duplicates: 1, ..one },
-        DetectorMutant::OneWave | DetectorMutant::UnequalWaves => Setup { messages: 4, ..two },
-        DetectorMutant::IgnoreMembership => Setup { peers: 3, messages: 1, starts: 2, joins: true, ..two },
+        DetectorMutant::SignalWithDeficit => Setup { messages: 3, fan_out: 1, stale: 0, ..RING },
+        DetectorMutant::SignalEngagingAtOnce => Setup { messages: 4, fan_out: 1, stale: 0, ..RING },
+        DetectorMutant::CountDuplicates => Setup { duplicates: 1, ..one },
+        DetectorMutant::OneWave => Setup { routes: back_and_forth, ..counts },
+        DetectorMutant::UnequalWaves => Setup { messages: 3, routes: back_and_forth, ..counts },
+        DetectorMutant::IgnoreMembership => Setup { messages: 1, second_side: 1, joins: true, ..THREE },
         DetectorMutant::IgnoreRunning | DetectorMutant::IgnoreStart => one,
-        DetectorMutant::TakeLateAnswer => Setup { messages: 3, starts: 2, ..two },
-        DetectorMutant::IgnoreDeficitInWave => Setup { messages: 2, ..two },
-        DetectorMutant::ForgetLost | DetectorMutant::CountRuns => Setup { crashes: 1, starts: 2, ..one },
+        DetectorMutant::TakeLateAnswer => Setup { starts: 2, starters: 1, fan_out: 1, stale: 2, ..two },
+        DetectorMutant::IgnoreDeficitInWave => two,
+        DetectorMutant::ForgetLost => Setup { messages: 1, crashes: 1, ..two },
+        DetectorMutant::CountRuns => Setup { messages: 1, crashes: 1, starts: 2, ..one },
     };
     Setup { mutant: Some(mutant), ..ground }
 }
 
-/// `proof detector`: exhausts every size, then hunts every mutant. Exit 1 when something is not as it must be.
+/// `proof detector [small]`: exhausts every size, then hunts every mutant. Exit 1 when something is not as it must be.
 pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
     let small = arguments.into_iter().any(|argument| argument == "small");
     let mut out = std::io::stdout().lock();

@@ -93,23 +93,20 @@ pub fn walk(setup: &Setup) -> Reach {
     let mut graph = Graph::default();
     let start = setup.start();
     let (number, _) = graph.add(&start, None);
-    let mut layer = vec![(number, start)];
-    while !layer.is_empty() {
-        let mut next_layer = Vec::new();
-        for (from, world) in layer {
-            for action in setup.possible(&world) {
-                let after = setup.after(&world, action);
-                let (to, is_new) = graph.add(&after, Some((from, action)));
-                graph.steps += 1;
-                if !action.is_new() {
-                    graph.backwards.push((to, from));
-                }
-                if is_new {
-                    next_layer.push((to, after));
-                }
+    // Depth first: what waits is one way long, not one layer wide.
+    let mut open = vec![(number, start)];
+    while let Some((from, world)) = open.pop() {
+        for action in setup.possible(&world) {
+            let after = setup.after(&world, action);
+            let (to, is_new) = graph.add(&after, Some((from, action)));
+            graph.steps += 1;
+            if !action.is_new() {
+                graph.backwards.push((to, from));
+            }
+            if is_new {
+                open.push((to, after));
             }
         }
-        layer = next_layer;
     }
     let stuck = graph.stuck().map(|state| graph.way_to(state));
     Reach { states: graph.first.len(), steps: graph.steps, announced: graph.announced.len(), stuck }

@@ -25,8 +25,16 @@ pub struct Setup {
     pub named: bool,
     /// How many messages are sent at most.
     pub messages: u32,
+    /// How many messages one run of a handler sends at most.
+    pub fan_out: u32,
+    /// Who may send to whom; empty: everybody to everybody else.
+    pub routes: &'static [(u32, u32)],
     /// How often a peer starts something by itself: those of the first side at any time, others before the question.
     pub starts: u32,
+    /// How many peers, from the first on, do that.
+    pub starters: u32,
+    /// How many probes or answers that nobody waits for any more may still be on their way.
+    pub stale: usize,
     /// How many deliveries are repeated, each with its acknowledgement.
     pub duplicates: u32,
     /// How many crashes, each with a restart.
@@ -50,6 +58,8 @@ struct Running {
     message: Option<Message>,
     /// The message was handled before: the peer knows it and sends nothing.
     again: bool,
+    /// Messages that it has sent.
+    sent: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,8 +86,8 @@ pub struct World {
     outside: Option<Peer>,
     probes: BTreeSet<(ProbeNo, Peer)>,
     answers: BTreeMap<ProbeNo, (Peer, Report)>,
-    /// The last probe that nobody waits for any more, on its way there or back.
-    stale: Option<ProbeNo>,
+    /// Probes that nobody waits for any more, on their way there or back.
+    stale: BTreeSet<ProbeNo>,
     timers: BTreeSet<Timer>,
     asking: bool,
     announced: bool,
@@ -135,6 +145,12 @@ impl World {
         self.announced
     }
 
+    /// Whether it was announced although a handler ran or a message was on its way.
+    #[must_use]
+    pub fn is_early(&self) -> bool {
+        self.early
+    }
+
     fn side_of(&self, peer: Peer, setup: &Setup) -> usize {
         usize::from(peer.0 >= setup.second_side).min(self.sides.len() - 1)
     }
@@ -171,7 +187,7 @@ impl World {
         letter.deliveries += 1;
         let peer = letter.recipient;
         let run = Run(message.0 * 8 + letter.deliveries);
-        self.running.insert(Running { run, peer, message: Some(message), again });
+        self.running.insert(Running { run, peer, message: Some(message), again, sent: 0 });
         self.tell_run(peer, Input::Started { peer, run }, setup);
     }
 
@@ -224,11 +240,21 @@ impl World {
         match action {
             Action::Start(peer) => {
                 self.starts += 1;
+                if !setup.named {
+                    // Nobody is told what a peer does, only what it sends.
+                    return self.send(peer, Peer((peer.0 + 1) % setup.peers), setup);
+                }
                 let run = Run(1_000 + u64::from(self.starts));
-                self.running.insert(Running { run, peer, message: None, again: false });
+                self.running.insert(Running { run, peer, message: None, again: false, sent: 0 });
                 self.tell_run(peer, Input::Started { peer, run }, setup);
             }
-            Action::Send(_, sender, recipient) => self.send(sender, recipient, setup),
+            Action::Send(run, sender, recipient) => {
+                let by = |running: &Running| (running.run, running.peer) == (run, sender);
+                if let Some(running) = self.running.extract_if(.., |running| by(running)).next() {
+                    self.running.insert(Running { sent: running.sent + 1, ..running });
+                }
+                self.send(sender, recipient, setup);
+            }
             Action::Deliver(message) => {
                 self.flight.remove(&message);
                 self.deliver(message, false, setup);
@@ -283,27 +309,29 @@ impl World {
         }
     }
 
-    /// Of the probes and answers that nobody waits for any more, the last one is kept: it may still arrive.
-    fn forget_old(&mut self, awaited: &BTreeSet<u64>) {
+    /// Of the probes and answers that nobody waits for any more, the last ones are kept: they may still arrive.
+    fn forget_old(&mut self, awaited: &BTreeSet<u64>, limit: usize) {
         let old = |probe: &ProbeNo| !awaited.contains(&probe.0);
-        let probes = self.probes.iter().map(|(probe, _)| *probe).filter(old).max();
-        let answers = self.answers.keys().copied().filter(old).max();
-        let kept = probes.max(answers);
-        self.probes.retain(|(probe, _)| !old(probe) || Some(*probe) == kept);
-        self.answers.retain(|probe, _| !old(probe) || Some(*probe) == kept);
-        self.stale = kept;
+        let probes = self.probes.iter().map(|(probe, _)| *probe);
+        let mut stale: BTreeSet<ProbeNo> = probes.chain(self.answers.keys().copied()).filter(old).collect();
+        while stale.len() > limit {
+            stale.pop_first();
+        }
+        self.probes.retain(|(probe, _)| !old(probe) || stale.contains(probe));
+        self.answers.retain(|probe, _| !old(probe) || stale.contains(probe));
+        self.stale = stale;
     }
 
     /// The same world by other numbers, so that a state that comes again is recognised. Timers that nobody waits for
     /// are left out: that a stale one changes nothing is a comparison of two numbers.
-    fn canonical(&mut self) {
+    fn canonical(&mut self, limit: usize) {
         let mut awaited = BTreeSet::new();
         self.sides[0].clone().renumber(0, |number| {
             awaited.insert(number);
             number
         });
         self.timers.retain(|timer| awaited.contains(&token(*timer)));
-        self.forget_old(&awaited);
+        self.forget_old(&awaited, limit);
         awaited.extend(self.probes.iter().map(|(probe, _)| probe.0));
         awaited.extend(self.answers.keys().map(|probe| probe.0));
         let names: BTreeMap<u64, u64> = awaited.into_iter().zip(1..).collect();
@@ -312,7 +340,7 @@ impl World {
         self.probes = std::mem::take(&mut self.probes).into_iter().map(|(no, to)| (ProbeNo(name(no.0)), to)).collect();
         self.answers =
             std::mem::take(&mut self.answers).into_iter().map(|(no, said)| (ProbeNo(name(no.0)), said)).collect();
-        self.stale = self.stale.map(|no| ProbeNo(name(no.0)));
+        self.stale = std::mem::take(&mut self.stale).into_iter().map(|no| ProbeNo(name(no.0))).collect();
         self.timers = std::mem::take(&mut self.timers).into_iter().map(|timer| renamed(timer, name)).collect();
     }
 }
@@ -368,7 +396,7 @@ impl Setup {
             outside,
             probes: BTreeSet::new(),
             answers: BTreeMap::new(),
-            stale: None,
+            stale: BTreeSet::new(),
             timers: BTreeSet::new(),
             asking: false,
             announced: false,
@@ -392,20 +420,23 @@ impl Setup {
     }
 
     fn work(&self, world: &World, actions: &mut Vec<Action>) {
-        // Work that nobody was told of can't be waited for: of a broker that says nothing about handlers, a peer
-        // starts before anybody asks.
-        let may_start = |peer: &Peer| match self.named && world.side_of(*peer, self) == 0 {
-            true => true,
-            false => !world.asking,
-        };
+        // Work that begins somewhere else while one asks here is new work: whoever asks can't wait for it.
+        let may_start = |peer: &Peer| world.side_of(*peer, self) == 0 || !world.asking;
+        // With one detector all peers are alike: whoever is the first is called 0.
+        let is_first = |peer: &Peer| world.sides.len() > 1 || world.starts > 0 || peer.0 == 0;
         if world.starts < self.starts {
-            let peers = range(0, self.peers, None);
-            let free = peers.into_iter().filter(|peer| !world.lost.contains(peer) && may_start(peer));
+            let peers = range(0, self.starters.min(self.peers), None);
+            let free = peers.into_iter().filter(|peer| !world.lost.contains(peer) && may_start(peer) && is_first(peer));
             actions.extend(free.map(Action::Start));
         }
-        let senders = world.running.iter().filter(|running| !running.again && Some(running.peer) != world.outside);
+        let may_send =
+            |running: &&Running| !running.again && Some(running.peer) != world.outside && running.sent < self.fan_out;
+        let senders = world.running.iter().filter(may_send);
         if (world.letters.len() as u32) < self.messages {
-            let others = |peer: Peer| range(0, self.peers, world.outside).into_iter().filter(move |to| *to != peer);
+            let may = |from: Peer, to: Peer| self.routes.is_empty() || self.routes.contains(&(from.0, to.0));
+            let others = |peer: Peer| {
+                range(0, self.peers, world.outside).into_iter().filter(move |to| *to != peer && may(peer, *to))
+            };
             actions.extend(
                 senders.flat_map(|running| others(running.peer).map(|to| Action::Send(running.run, running.peer, to))),
             );
@@ -432,7 +463,7 @@ impl Setup {
     fn questions(&self, world: &World, actions: &mut Vec<Action>) {
         actions.extend(world.outside.map(|_| Action::Join));
         if world.asking {
-            let asked = |probe: &ProbeNo| Some(*probe) != world.stale;
+            let asked = |probe: &ProbeNo| !world.stale.contains(probe);
             let waits = world.probes.iter().any(|(probe, _)| asked(probe)) || world.answers.keys().any(asked);
             let may = |timer: &Timer| self.hasty || (!waits && matches!(timer, Timer::Retry { .. }));
             actions.extend(world.timers.iter().copied().filter(may).map(Action::Fire));
@@ -448,7 +479,7 @@ impl Setup {
     pub fn after(&self, world: &World, action: Action) -> World {
         let mut next = world.clone();
         next.perform(action, self);
-        next.canonical();
+        next.canonical(self.stale);
         if self.mutant.is_none() {
             next.sides.iter().for_each(Detector::check_invariants);
         }

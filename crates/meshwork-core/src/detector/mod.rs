@@ -323,9 +323,9 @@ impl Detector {
     /// A named message was handled. Of a closed one, and of one whose recipient has handled it already, nothing follows.
     fn acknowledge(&mut self, sender: Peer, message: Message, steps: &mut Vec<Step>) {
         let Some(letter) = self.open.get(&message).filter(|letter| letter.sender == sender) else {
-            if self.switch.breaks(DetectorMutant::CountDuplicates) {
-                let another = self.open.iter().find(|(_, letter)| letter.sender == sender).map(|(message, _)| *message);
-                steps.extend(another.map(Step::Close));
+            let another = self.open.iter().find(|(_, letter)| letter.sender == sender).map(|(message, _)| *message);
+            if let Some(another) = another.filter(|_| self.switch.breaks(DetectorMutant::CountDuplicates)) {
+                self.acknowledge(sender, another, steps);
             }
             return;
         };
