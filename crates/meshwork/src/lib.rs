@@ -9,6 +9,7 @@ pub mod local;
 pub mod log;
 pub mod mail;
 pub mod mesh;
+pub mod messaging;
 pub mod process;
 pub mod state;
 pub mod view;

@@ -1,0 +1,1 @@
+//! What every [`MessageBroker`](super::MessageBroker) must do.
