@@ -14,7 +14,7 @@ use super::errors::{BroadcastError, DeadReason, Fate, HandlerError, RegisterErro
 use super::letter::{Delivery, Sent};
 use super::mailbox::{Handler, Recipient};
 use super::message::{MessageId, PeerId};
-use super::sender::Moment;
+use super::sender::{Moment, Sender};
 use super::{Context, Shared};
 use crate::messaging::{Message, MessageBrokerError, MessageHandler, Pattern, RoutingType, Topic};
 
@@ -63,7 +63,7 @@ impl Publication {
         match self.0.wait_for(Option::is_some).await.map(|fate| fate.clone()) {
             Ok(Some(fate)) => fate,
             // Whoever would have said so is gone, because the broker is.
-            Ok(None) | Err(_) => Fate::DeadLettered(DeadReason::RecipientGone),
+            Ok(None) | Err(_) => GONE,
         }
     }
 }
@@ -192,52 +192,11 @@ impl Shared {
         if let Some(first) = self.known_or_remember(&topic, &message, &publication) {
             return Ok(first);
         }
-        let subscribers: Vec<Arc<Subscription>> = {
-            let subscriptions = self.listeners.subscriptions.read().unwrap_or_else(PoisonError::into_inner);
-            subscriptions.all.iter().filter(|one| one.pattern.matches(&topic)).cloned().collect()
-        };
-        let hooked = message.sender_id.as_deref().map(|sender| self.sender(&sender.into()));
-        let id = match (&message.message_id, &hooked) {
-            (Some(id), _) => MessageId::Name(id.as_str().into()),
-            (None, Some(sender)) => sender.next_id(),
-            (None, None) => self.sender(&PeerId::from(format!("{OWN}publisher"))).next_id(),
-        };
-        let place = PeerId::from(format!("{OWN}topic.{topic}"));
-        if let Some(sender) = &hooked {
-            sender.tell(Moment::Publish, &id, &place);
-        }
-        let publisher = format!("{OWN}publisher.{}", message.sender_id.as_deref().unwrap_or_default());
-        let publisher = Context::outside(self.sender(&publisher.into()));
-        let sends = subscribers.iter().map(|subscriber| publisher.send_unnamed(&subscriber.name, message.clone()));
-        let (mut reached, mut receipts, mut missed) = (Vec::new(), Vec::new(), Vec::new());
-        for (subscriber, sent) in subscribers.iter().zip(join_all(sends).await) {
-            match sent {
-                Ok(receipt) => {
-                    reached.push(subscriber.name.clone());
-                    receipts.push(receipt);
-                }
-                Err(error) => missed.push((subscriber.name.clone(), error)),
-            }
-        }
-        let all_have_it = missed.is_empty();
-        let end = move |fate: Fate| {
-            if let Some(sender) = hooked {
-                let moment = if fate == Fate::Acknowledged { Moment::Acknowledge } else { Moment::GiveUp };
-                sender.tell(moment, &id, &place);
-            }
-            ended.send_replace(Some(fate));
-        };
-        if receipts.is_empty() && all_have_it {
-            end(Fate::Acknowledged);
-        } else {
-            self.runtime.spawn(async move {
-                let fate = fate_of(&receipts, all_have_it).await;
-                // Only now may those go that have unsubscribed meanwhile.
-                drop(subscribers);
-                end(fate);
-            });
-        }
-        if all_have_it { Ok(publication) } else { Err(BroadcastError { reached, missed }.into()) }
+        // A task of its own: a caller that gives up half-way would leave the message open for ever.
+        let post = Post { shared: Arc::clone(self), topic, message, ended };
+        let posted = self.runtime.spawn(post.deliver()).await;
+        posted.map_err(|failed| MessageBrokerError::Foreign(failed.to_string()))??;
+        Ok(publication)
     }
 
     fn known_or_remember(&self, topic: &Topic, message: &Message, publication: &Publication) -> Option<Publication> {
@@ -258,14 +217,90 @@ impl Shared {
     }
 }
 
+/// A message that is being published.
+struct Post {
+    shared: Arc<Shared>,
+    topic: Topic,
+    message: Message,
+    ended: watch::Sender<Option<Fate>>,
+}
+
+impl Post {
+    /// Ends when every subscriber has the message; that all have finished is told later.
+    async fn deliver(self) -> Result<(), BroadcastError> {
+        let Self { shared, topic, message, ended } = self;
+        let subscribers: Vec<Arc<Subscription>> = {
+            let subscriptions = shared.listeners.subscriptions.read().unwrap_or_else(PoisonError::into_inner);
+            subscriptions.all.iter().filter(|one| one.pattern.matches(&topic)).cloned().collect()
+        };
+        let sender = message.sender_id.as_deref().map(|sender| shared.sender(&sender.into()));
+        let id = match (&message.message_id, &sender) {
+            (Some(id), _) => MessageId::Name(id.as_str().into()),
+            (None, Some(sender)) => sender.next_id(),
+            (None, None) => shared.sender(&PeerId::from(format!("{OWN}publisher"))).next_id(),
+        };
+        let watched = Watched { sender, id, place: PeerId::from(format!("{OWN}topic.{topic}")) };
+        watched.tell(Moment::Publish);
+        let publisher = format!("{OWN}publisher.{}", message.sender_id.as_deref().unwrap_or_default());
+        let publisher = Context::outside(shared.sender(&publisher.into()));
+        let sends = subscribers.iter().map(|subscriber| {
+            let message = Message { message_id: Some(watched.id.to_string()), ..message.clone() };
+            publisher.send_unnamed(&subscriber.name, message)
+        });
+        let (mut reached, mut receipts, mut missed) = (Vec::new(), Vec::new(), Vec::new());
+        for (subscriber, sent) in subscribers.iter().zip(join_all(sends).await) {
+            match sent {
+                Ok(receipt) => {
+                    reached.push(subscriber.name.clone());
+                    receipts.push(receipt);
+                }
+                Err(error) => missed.push((subscriber.name.clone(), error)),
+            }
+        }
+        let all_have_it = missed.is_empty();
+        if receipts.is_empty() {
+            watched.end(&ended, if all_have_it { Fate::Acknowledged } else { GONE });
+        } else {
+            shared.runtime.spawn(async move {
+                let fate = fate_of(&receipts, all_have_it).await;
+                // Only now may those go that have unsubscribed meanwhile.
+                drop(subscribers);
+                watched.end(&ended, fate);
+            });
+        }
+        if all_have_it { Ok(()) } else { Err(BroadcastError { reached, missed }) }
+    }
+}
+
+/// A published message as the hooks of its sender see it.
+struct Watched {
+    sender: Option<Arc<Sender>>,
+    id: MessageId,
+    place: PeerId,
+}
+
+impl Watched {
+    fn tell(&self, moment: Moment) {
+        if let Some(sender) = &self.sender {
+            sender.tell(moment, &self.id, &self.place);
+        }
+    }
+
+    fn end(&self, ended: &watch::Sender<Option<Fate>>, fate: Fate) {
+        self.tell(if fate == Fate::Acknowledged { Moment::Acknowledge } else { Moment::GiveUp });
+        ended.send_replace(Some(fate));
+    }
+}
+
+const GONE: Fate = Fate::DeadLettered(DeadReason::RecipientGone);
+
 /// Acknowledged when all have finished well. Whoever has left meanwhile has finished.
 async fn fate_of(receipts: &[Sent], all_have_it: bool) -> Fate {
     let fates = join_all(receipts.iter().map(Sent::acknowledged)).await;
-    let gone = Fate::DeadLettered(DeadReason::RecipientGone);
-    let failed = fates.into_iter().find(|fate| *fate != Fate::Acknowledged && *fate != gone);
+    let failed = fates.into_iter().find(|fate| *fate != Fate::Acknowledged && *fate != GONE);
     match failed {
         Some(fate) => fate,
         None if all_have_it => Fate::Acknowledged,
-        None => gone,
+        None => GONE,
     }
 }
