@@ -5,10 +5,6 @@
 pub mod reach;
 pub mod world;
 
-use std::io::Write;
-use std::process::ExitCode;
-use std::time::Instant;
-
 use meshwork_core::detector::DetectorMutant;
 use stateright::{Checker, HasDiscoveries, Model};
 
@@ -103,45 +99,4 @@ pub fn hunting_ground(mutant: DetectorMutant) -> Setup {
         DetectorMutant::CountRuns => Setup { messages: 1, crashes: 1, starts: 2, ..one },
     };
     Setup { mutant: Some(mutant), ..ground }
-}
-
-/// `proof detector [small]`: exhausts every size, then hunts every mutant. Exit 1 when something is not as it must be.
-pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
-    let small = arguments.into_iter().any(|argument| argument == "small");
-    let mut out = std::io::stdout().lock();
-    match report(&mut out, if small { SMALL } else { LARGE }) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) | Err(_) => ExitCode::FAILURE,
-    }
-}
-
-fn report(out: &mut impl Write, sizes: &[Setup]) -> std::io::Result<bool> {
-    let mut good = true;
-    for size in sizes {
-        let began = Instant::now();
-        let (_, early) = early(size);
-        let reach = reach::walk(size);
-        good &= early.is_none() && reach.stuck.is_none();
-        let Setup { name, peers, messages, starts, duplicates, crashes, .. } = size;
-        writeln!(
-            out,
-            "{name}: {peers} peers, {messages} messages, {starts} starts, {duplicates} duplicates, {crashes} crashes: \
-             {} states, {} steps, {} announcements, early {}, stuck {}, {:.1} s",
-            reach.states,
-            reach.steps,
-            reach.announced,
-            early.map_or("never".to_owned(), |caught| format!("after {:?}", caught.way)),
-            reach.stuck.map_or("never".to_owned(), |way| format!("after {way:?}")),
-            began.elapsed().as_secs_f64(),
-        )?;
-    }
-    for (mutant, name) in DetectorMutant::ALL {
-        let (states, caught) = early(&hunting_ground(*mutant));
-        good &= caught.is_some();
-        match caught {
-            Some(caught) => writeln!(out, "{name}: caught after {states} states by {} steps", caught.way.len())?,
-            None => writeln!(out, "{name}: NOT caught in {states} states")?,
-        }
-    }
-    Ok(good)
 }

@@ -3,3 +3,4 @@
 //! Nothing here is a copy of a rule: `apply`, the node's rules and the detector are the ones that production runs.
 
 pub mod detector;
+pub mod model;

@@ -5,7 +5,8 @@ use crate::op::{Batch, Op};
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: u8 = 0xB7;
-const FORMAT: u8 = 1;
+/// 2: tasks have a review.
+const FORMAT: u8 = 2;
 const HEADER: usize = 10;
 
 /// Bytes that are not a batch. Nothing was applied.
@@ -20,6 +21,12 @@ pub enum CodecError {
     /// Written by a newer version.
     #[error("batch format {found} is newer than {FORMAT}, the newest that this version reads")]
     NewerFormat {
+        /// Its format.
+        found: u8,
+    },
+    /// Written by an older version: its entries have other fields, and this version has no reader for them.
+    #[error("batch format {found} is older than {FORMAT}, the only one that this version reads")]
+    OlderFormat {
         /// Its format.
         found: u8,
     },
@@ -77,6 +84,9 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, CodecError> {
     }
     if bytes[1] > FORMAT {
         return Err(CodecError::NewerFormat { found: bytes[1] });
+    }
+    if bytes[1] < FORMAT {
+        return Err(CodecError::OlderFormat { found: bytes[1] });
     }
     let expected = u64::from_le_bytes(bytes[2..HEADER].try_into().expect("eight bytes"));
     let found = xxh3_64(&bytes[HEADER..]);

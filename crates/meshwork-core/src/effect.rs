@@ -2,7 +2,7 @@
 
 use crate::ids::{Grant, NodeNo, PeerNo, Position, TaskNo, WaitNo};
 use crate::op::{AttemptOutcome, DownReason, PauseReason};
-use crate::refusal::Refusal;
+use crate::refusal::{LimitKind, Refusal};
 use crate::task::Outcome;
 
 /// What one entry brought about, in order.
@@ -85,7 +85,12 @@ pub enum Effect {
         /// It.
         node: NodeNo,
     },
-    /// A node is no longer present.
+    /// A node stopped, and is no longer present.
+    NodeLeft {
+        /// It.
+        node: NodeNo,
+    },
+    /// A node was given up on, or replaced while it was present.
     NodeLost {
         /// It.
         node: NodeNo,
@@ -118,7 +123,7 @@ pub enum Effect {
         round: u32,
         /// The completion.
         at: Position,
-        /// Tasks that closed ok in it.
+        /// Tasks that closed ok in it; reviews count in neither.
         ok: u32,
         /// Tasks that closed otherwise.
         failed: u32,
@@ -196,6 +201,38 @@ pub enum Effect {
         attempt: u32,
         /// Whether it held.
         passed: bool,
+    },
+    /// A review was made: a task like any other, which nobody submitted.
+    ReviewOpened {
+        /// The review.
+        review: TaskNo,
+        /// What it reviews.
+        of: TaskNo,
+    },
+    /// There is no room for the reviews of a task within the limits, so that it ends.
+    ReviewsOverLimit {
+        /// The task.
+        task: TaskNo,
+        /// Which limit they would exceed.
+        limit: LimitKind,
+    },
+    /// A review ended with a vote. One that ends otherwise is no approval.
+    Voted {
+        /// The review.
+        review: TaskNo,
+        /// What it reviewed.
+        of: TaskNo,
+        /// Whether it approves.
+        approves: bool,
+    },
+    /// The votes on a task are decided, and its reviews have ended.
+    ReviewEnded {
+        /// The task.
+        task: TaskNo,
+        /// The attempt that was reviewed.
+        attempt: u32,
+        /// Whether it was approved.
+        approved: bool,
     },
     /// A further attempt comes after a back-off.
     Retry {

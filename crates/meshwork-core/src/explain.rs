@@ -23,7 +23,7 @@ pub struct Explanation {
     pub returned: bool,
     /// Its children and messages too.
     pub settled: bool,
-    /// Its evidence held; `None` when it has to show none.
+    /// Its evidence held and its reviewers approved; `None` when it has to show none.
     pub verified: Option<bool>,
     /// It is closed.
     pub closed: bool,
@@ -164,6 +164,19 @@ pub enum Reason {
         /// Where.
         peer: String,
     },
+    /// Its evidence held; its reviewers vote.
+    Reviewing {
+        /// Approvals so far.
+        approvals: u32,
+        /// Approvals that it needs.
+        needed: u32,
+        /// Reviews that are open.
+        open: Vec<String>,
+        /// Why the first of these is where it is.
+        first: Option<Box<Reason>>,
+    },
+    /// It ended unreviewed, because there was no room for its reviews within the limits of the swarm.
+    ReviewsOverLimit,
     /// Completed.
     Completed,
     /// A dependency did not close ok.
@@ -200,8 +213,10 @@ impl Swarm {
             _ => None,
         };
         let closed_ok = outcome == Some(Outcome::Ok);
-        let after_return = matches!(task.phase, Phase::Returned | Phase::Settled { .. } | Phase::Checking { .. });
-        let unverified = outcome == Some(Outcome::Unverified);
+        let reviewing = task.phase == Phase::Reviewing;
+        let after_return =
+            matches!(task.phase, Phase::Returned | Phase::Settled { .. } | Phase::Checking { .. }) || reviewing;
+        let unverified = matches!(outcome, Some(Outcome::Unverified | Outcome::Rejected));
         let returned = closed_ok || unverified || after_return && task.ending.is_none() || task.check;
         let waits = matches!(task.phase, Phase::Ready | Phase::Assigned { .. });
         Some(Explanation {
@@ -210,8 +225,8 @@ impl Swarm {
             outcome,
             reason: self.reason(no),
             returned,
-            settled: returned && task.deficit == 0,
-            verified: task.verify.then_some(closed_ok),
+            settled: returned && (task.deficit == 0 || reviewing),
+            verified: (task.verify || task.review.is_some()).then_some(closed_ok),
             closed: outcome.is_some(),
             attempt: task.attempt,
             ended_badly: [task.failures, task.crashes, task.interruptions],
@@ -243,6 +258,7 @@ impl Swarm {
             }
             Phase::Settled { peer } => Reason::EvidenceWaits { peer: self.peer_id(peer) },
             Phase::Checking { peer, .. } => Reason::Checking { peer: self.peer_id(peer) },
+            Phase::Reviewing => self.reviewing_reason(no),
             Phase::Closed { outcome } => self.closed_reason(no, outcome),
         }
     }
@@ -278,6 +294,18 @@ impl Swarm {
         Reason::NoFreeSlot { peers: open.map(|peer| peer.id.to_string()).collect() }
     }
 
+    fn reviewing_reason(&self, no: TaskNo) -> Reason {
+        let mut open: Vec<TaskNo> =
+            self.reviews(no).filter(|review| !self.tasks[review.index()].phase.is_closed()).collect();
+        open.reverse();
+        Reason::Reviewing {
+            approvals: self.votes(no).approvals,
+            needed: self.tasks[no.index()].review.map_or(0, |terms| terms.approvals),
+            first: open.first().map(|review| Box::new(self.reason(*review))),
+            open: open.into_iter().map(|review| self.tasks[review.index()].id.to_string()).collect(),
+        }
+    }
+
     fn closed_reason(&self, no: TaskNo, outcome: Outcome) -> Reason {
         let task = &self.tasks[no.index()];
         if let Some(failed) = task.because {
@@ -294,7 +322,9 @@ impl Swarm {
             Outcome::Cancelled | Outcome::Skipped => Reason::Cancelled,
             Outcome::Lost => Reason::Quarantined { crashes: task.crashes },
             Outcome::Interrupted => Reason::OutOfRetries { outcome, failures: task.interruptions },
-            Outcome::Failed | Outcome::TimedOut | Outcome::Unverified => {
+            // Who is not approved ends when no retry is left; no room ends it at once.
+            Outcome::Rejected if task.failures <= task.retries => Reason::ReviewsOverLimit,
+            Outcome::Failed | Outcome::TimedOut | Outcome::Unverified | Outcome::Rejected => {
                 Reason::OutOfRetries { outcome, failures: task.failures }
             }
         }
@@ -352,6 +382,24 @@ fn some(names: &[String]) -> String {
     }
 }
 
+/// How many approvals are missing, from whom, and why the first of these has not voted yet.
+fn write_reviewing(
+    f: &mut fmt::Formatter<'_>,
+    more: u32,
+    needed: u32,
+    open: &[String],
+    first: Option<&Reason>,
+) -> fmt::Result {
+    if more == 0 {
+        return write!(f, "is approved, and its other reviews {} are being ended", some(open));
+    }
+    write!(f, "waits for {} of {needed} from {}", times(more, "more approval"), some(open))?;
+    match (first, open.first()) {
+        (Some(first), Some(review)) => write!(f, "; {review:?} {first}"),
+        _ => Ok(()),
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -397,6 +445,12 @@ impl fmt::Display for Reason {
                 write!(f, "returned; its evidence waits for a slot of {peer:?}")
             }
             Self::Checking { peer } => write!(f, "returned; its evidence is looked at on {peer:?}"),
+            Self::Reviewing { approvals, needed, open, first } => {
+                write_reviewing(f, needed.saturating_sub(*approvals), *needed, open, first.as_deref())
+            }
+            Self::ReviewsOverLimit => {
+                write!(f, "ended as rejected: its reviews would be over a limit on tasks, on depth or on children")
+            }
             Self::Completed => write!(f, "completed"),
             Self::DependencyFailed { dependency, outcome, skipped } => {
                 let how = outcome.map_or("open", Outcome::word);

@@ -3,6 +3,7 @@
 //! A sum does not depend on the order of changes, and a change costs one record, not the whole state.
 
 use crate::ids::{KindNo, NodeNo, PeerNo, TaskNo, WaitNo};
+use crate::mutant::Mutant;
 use crate::op::PauseReason;
 use crate::peer::{Kind, Node, Peer};
 use crate::swarm::{Swarm, Wait};
@@ -23,6 +24,9 @@ impl Swarm {
     }
 
     pub(crate) fn touch(&mut self, no: TaskNo) {
+        if self.switch.breaks(Mutant::HashForgotten) {
+            return;
+        }
         self.agenda.touched.tasks.push(no);
     }
 
@@ -158,6 +162,7 @@ fn phase_words(phase: Phase) -> [u64; 3] {
         Phase::Settled { peer } => [8, u64::from(peer.0), 0],
         Phase::Checking { peer, grant } => [9, u64::from(peer.0), grant.as_u64()],
         Phase::Closed { outcome } => [10, outcome_word(outcome), 0],
+        Phase::Reviewing => [11, 0, 0],
     }
 }
 
@@ -190,6 +195,9 @@ fn task_hash(no: TaskNo, task: &Task) -> u64 {
             pair(task.deficit, task.children),
             task.last_grant.as_u64(),
             task.returned_at.as_u64(),
+            pair(task.returned_by.0, task.review.map_or(0, |terms| terms.of)),
+            task.review.map_or(0, |terms| pair(terms.class.0, terms.approvals)),
+            task.reviews.map_or(0, |vote| pair(vote.attempt, 1 + u32::from(vote.approves))),
             pair(task.last_peer.0, task.upward),
             task.rank.level,
             pair(task.rank.peers, task.rank.upward),

@@ -68,6 +68,7 @@ impl Swarm {
         if task.phase == Phase::Returned {
             assert!(task.deficit > 0, "{no:?} returned, settled, and stands still");
         }
+        self.check_review(no, task);
         if let Some((peer, _)) = task.phase.grant() {
             assert!(self.peers[peer.index()].up, "{no:?} is held by {peer:?}, which is gone");
         }

@@ -8,6 +8,8 @@
 //! Nothing here knows a clock, a random source, I/O, threads or `async`.
 
 mod bits;
+#[cfg(any(test, feature = "sim"))]
+pub mod canonical;
 mod class;
 mod codec;
 mod config;
@@ -26,28 +28,33 @@ mod op;
 mod peer;
 mod queue;
 mod refusal;
+mod review;
 mod round;
 mod schedule;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod snapshot;
 mod submit;
 mod swarm;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use codec::{CodecError, decode_batch, encode_batch, encoded_len};
-pub use config::{BATCH_BYTES_MAX, Config, ENTRY_BYTES_MAX, ID_BYTES_MAX, Limits};
+pub use config::{BATCH_BYTES_MAX, Config, ENTRY_BYTES_MAX, ID_BYTES_MAX, Limits, REVIEWS_MAX};
 pub use effect::{Effect, Effects};
 pub use explain::{Explanation, PeerVerdict, Reason};
 pub use ids::{CapNo, ClassNo, ENTRIES_A_BATCH_MAX, Grant, KindNo, NodeNo, PeerNo, Position, TaskNo, WaitNo};
 #[cfg(any(test, feature = "mutants"))]
 pub use mutant::Mutant;
 pub use op::{
-    AttemptOutcome, Author, Batch, DependencyPolicy, DownReason, Op, PauseReason, Payload, PeerSpec, Returned, Seen,
-    Submission, TaskSpec, Tokens, VERSION, Verify,
+    AttemptOutcome, Author, Batch, DependencyPolicy, DownReason, Op, PauseReason, Payload, PeerSpec, Returned, Review,
+    Seen, Submission, TaskSpec, Tokens, VERSION, Verify,
 };
 pub use peer::{Kind, Node, Peer};
 pub use refusal::{Difference, LimitKind, LogFault, Refusal};
+pub use review::{ReviewOf, Terms, Votes, is_reserved_id};
 pub use snapshot::SnapshotError;
 pub use submit::content_hash;
 pub use swarm::{Applied, ClosedRound, Rejected, Round, Swarm, Wait};

@@ -1,7 +1,7 @@
 //! The life of a task after it was granted: returns, settling, evidence, further attempts, the end.
 
 use crate::class::Requirement;
-use crate::config::{AVOIDED_MAX, REJECTED_KEPT};
+use crate::config::{AVOIDED_MAX, REJECTED_KEPT, TOKENS_AN_ATTEMPT_MAX};
 use crate::effect::Effect;
 use crate::ids::{Grant, NodeNo, PeerNo, TaskNo, WaitNo};
 use crate::mutant::Mutant;
@@ -37,7 +37,7 @@ impl Swarm {
 
     /// Keeps a refused result where people can look at it. Not part of what entries are judged by.
     pub(crate) fn reject(&mut self, task: TaskNo, grant: Grant, outcome: AttemptOutcome) {
-        if self.task(task).is_none() {
+        if self.task(task).is_none() || self.switch.breaks(Mutant::RejectedForgotten) {
             return;
         }
         let kept = self.rejected.entry(task).or_default();
@@ -49,10 +49,12 @@ impl Swarm {
 
     pub(crate) fn returned(&mut self, node: NodeNo, returned: &Returned) -> Result<(), Refusal> {
         let Returned { task, mut grant, outcome, .. } = *returned;
-        if self.switch.breaks(Mutant::ReturnWithoutGrant) {
-            grant = self.task(task).and_then(|task| task.phase.grant()).map_or(grant, |(_, present)| present);
+        let mut held = self.holder(node, task, grant);
+        if let Some((peer, present)) = self.task(task).and_then(|task| task.phase.grant())
+            && self.switch.breaks(Mutant::ReturnWithoutGrant)
+        {
+            (grant, held) = (present, Ok(peer));
         }
-        let held = self.holder(node, task, grant);
         let checking = self.task(task).is_some_and(|t| matches!(t.phase, Phase::Checking { .. }));
         let peer = match held {
             Ok(peer) if !checking => peer,
@@ -67,9 +69,10 @@ impl Swarm {
         };
         self.learn(peer, returned);
         self.tasks[task.index()].returned_at = self.at;
+        self.tasks[task.index()].returned_by = peer;
         let attempt = self.tasks[task.index()].attempt;
         self.emit(Effect::AttemptEnded { task, attempt, grant, peer, outcome });
-        if outcome == AttemptOutcome::Ok {
+        if self.vote(task, outcome) {
             self.returned_ok(returned, peer);
         } else {
             self.release_grant(task);
@@ -80,11 +83,14 @@ impl Swarm {
 
     fn returned_ok(&mut self, returned: &Returned, peer: PeerNo) {
         let task = returned.task;
-        self.cancel_children_but(task, Some(returned.grant));
+        if !self.switch.breaks(Mutant::OrphansKept) {
+            self.cancel_children_but(task, Some(returned.grant));
+        }
         let record = &self.tasks[task.index()];
         let settled = record.deficit == 0 && !returned.messages_open;
         let slot = matches!(record.phase, Phase::Running { .. });
-        if record.verify && settled && slot && !record.cancelled {
+        let at_once = !self.switch.breaks(Mutant::ClosesBeforeEvidence);
+        if record.verify && settled && slot && !record.cancelled && at_once {
             // The slot is kept: evidence is looked at where the files are, and nobody overtakes.
             self.emit(Effect::SettledTask { task });
             self.settle_reservation(task);
@@ -94,13 +100,13 @@ impl Swarm {
         self.release_grant(task);
         let record = &mut self.tasks[task.index()];
         record.ending = record.cancelled.then_some(Outcome::Cancelled);
-        record.check = record.verify;
+        record.check = record.verify && !self.switch.breaks(Mutant::ClosesBeforeEvidence);
         if record.cancelled && returned.messages_open {
             // Messages of a cancelled attempt hold nothing.
             self.emit(Effect::Stop { task, grant: returned.grant, peer, awaited: false });
         } else if returned.messages_open {
             record.messages_open = true;
-            record.deficit += 1;
+            record.deficit += u32::from(!self.switch.breaks(Mutant::MessagesNotCounted));
             self.index.messages_open += 1;
             self.peers[peer.index()].held.insert(task);
         }
@@ -110,24 +116,29 @@ impl Swarm {
 
     /// Takes in what a `Return` says of time and tokens: integer sums, so that every node learns alike.
     fn learn(&mut self, peer: PeerNo, returned: &Returned) {
+        let outcome = self.work_done(returned.task, returned.outcome);
         let kind_no = self.tasks[returned.task.index()].kind;
         let kind = &mut self.kinds[kind_no.index()];
         let record = &mut self.peers[peer.index()];
-        match returned.outcome {
+        match outcome {
             AttemptOutcome::Ok => {
                 kind.runs += 1;
                 kind.ran_ms = kind.ran_ms.saturating_add(returned.ran_ms);
                 record.completed += 1;
                 record.ran_ms = record.ran_ms.saturating_add(returned.ran_ms);
             }
-            AttemptOutcome::Failed | AttemptOutcome::TimedOut | AttemptOutcome::Lost | AttemptOutcome::Unverified => {
+            AttemptOutcome::Failed
+            | AttemptOutcome::TimedOut
+            | AttemptOutcome::Lost
+            | AttemptOutcome::Unverified
+            | AttemptOutcome::Rejected => {
                 record.failed += 1;
                 record.ran_ms = record.ran_ms.saturating_add(returned.ran_ms);
             }
             AttemptOutcome::Interrupted | AttemptOutcome::Cancelled => {}
         }
         let reported = self.reported.remove(&returned.task).unwrap_or_default();
-        let usage = returned.usage.at_least(reported);
+        let usage = returned.usage.at_most(TOKENS_AN_ATTEMPT_MAX).at_least(reported);
         if usage.total() > 0 {
             kind.tokens = kind.tokens.saturating_add(usage.total());
             kind.reports += 1;
@@ -166,15 +177,6 @@ impl Swarm {
         self.replace(peer);
     }
 
-    /// Its attempt is over, and so is its wait: a later one may wait for the same children anew.
-    fn await_no_child(&mut self, task: TaskNo) {
-        for child in self.index.graph.children(task).collect::<Vec<_>>() {
-            if std::mem::take(&mut self.tasks[child.index()].awaited) {
-                self.touch(child);
-            }
-        }
-    }
-
     fn settle_reservation(&mut self, task: TaskNo) {
         let reserved = std::mem::take(&mut self.tasks[task.index()].reserved);
         let peer = self.tasks[task.index()].last_peer;
@@ -195,7 +197,7 @@ impl Swarm {
         let peer = self.holder(node, task, grant)?;
         let record = &mut self.tasks[task.index()];
         let known = self.reported.entry(task).or_default();
-        *known = known.at_least(tokens);
+        *known = known.at_least(tokens.at_most(TOKENS_AN_ATTEMPT_MAX));
         let more = known.total().saturating_sub(record.reserved);
         record.reserved += more;
         self.reserved += more;
@@ -210,7 +212,7 @@ impl Swarm {
         if !record.messages_open {
             return Err(Refusal::NoMessagesOpen { task: record.id.to_string() });
         }
-        if record.last_grant != grant {
+        if record.last_grant != grant && !self.switch.breaks(Mutant::SettledWithoutGrant) {
             return Err(self.stale(task, grant));
         }
         self.drop_messages(task);
@@ -224,7 +226,7 @@ impl Swarm {
         if !std::mem::take(&mut record.messages_open) {
             return;
         }
-        record.deficit -= 1;
+        record.deficit -= u32::from(!self.switch.breaks(Mutant::MessagesNotCounted));
         let peer = record.last_peer;
         self.index.messages_open -= 1;
         self.peers[peer.index()].held.remove(&task);
@@ -233,7 +235,7 @@ impl Swarm {
     }
 
     /// Messages of a lost or cancelled attempt hold nothing; their handlers are told to stop.
-    fn stop_messages(&mut self, task: TaskNo) {
+    pub(crate) fn stop_messages(&mut self, task: TaskNo) {
         let record = &self.tasks[task.index()];
         if record.messages_open {
             let (grant, peer) = (record.last_grant, record.last_peer);
@@ -245,7 +247,12 @@ impl Swarm {
     /// A returned task whose deficit is 0 goes on: to its end, or to its evidence.
     pub(crate) fn settle(&mut self, task: TaskNo) {
         let record = &self.tasks[task.index()];
-        if record.phase != Phase::Returned || record.deficit > 0 {
+        if record.phase == Phase::Reviewing {
+            self.count_votes(task);
+            return;
+        }
+        let open = record.deficit > 0 && !self.switch.breaks(Mutant::ClosesWithOpenChildren);
+        if record.phase != Phase::Returned || open {
             return;
         }
         if let Some(outcome) = record.ending {
@@ -255,7 +262,7 @@ impl Swarm {
         let (check, peer) = (record.check, record.last_peer);
         self.emit(Effect::SettledTask { task });
         if !check {
-            self.close(task, Outcome::Ok);
+            self.pass(task);
         } else if self.peers[peer.index()].up {
             self.set_phase(task, Phase::Settled { peer });
             self.peers[peer.index()].line.push_back(task);
@@ -268,6 +275,10 @@ impl Swarm {
     }
 
     pub(crate) fn checked(&mut self, node: NodeNo, task: TaskNo, grant: Grant, passed: bool) -> Result<(), Refusal> {
+        let mut grant = grant;
+        if self.switch.breaks(Mutant::CheckedWithoutGrant) {
+            grant = self.task(task).and_then(|task| task.phase.grant()).map_or(grant, |(_, present)| present);
+        }
         let peer = self.holder(node, task, grant)?;
         let record = &self.tasks[task.index()];
         if !matches!(record.phase, Phase::Checking { .. }) {
@@ -280,46 +291,47 @@ impl Swarm {
         record.check = false;
         if record.cancelled {
             self.end(task, Outcome::Cancelled);
-        } else if passed {
+        } else if passed || self.switch.breaks(Mutant::FailedEvidencePasses) {
             self.set_phase(task, Phase::Returned);
-            self.close(task, Outcome::Ok);
+            self.pass(task);
         } else {
-            // The attempt ended ok by its own word only.
-            let record = &mut self.peers[peer.index()];
-            record.completed = record.completed.saturating_sub(1);
-            record.failed += 1;
-            self.touch_peer(peer);
-            self.replace(peer);
+            self.ended_ok_by_its_own_word(peer);
             self.attempt_failed(task, AttemptOutcome::Unverified, false);
         }
         Ok(())
     }
 
     /// A further attempt, or the end. The grant is released already.
-    fn attempt_failed(&mut self, task: TaskNo, outcome: AttemptOutcome, node_died: bool) {
+    pub(crate) fn attempt_failed(&mut self, task: TaskNo, outcome: AttemptOutcome, node_died: bool) {
         self.drop_messages(task);
         let limits = (self.config.limits.crashes, self.config.limits.interruptions);
         let record = &mut self.tasks[task.index()];
         record.check = false;
-        record.keeps_number = outcome == AttemptOutcome::Interrupted;
+        record.keeps_number = outcome == AttemptOutcome::Interrupted && !self.switch.breaks(Mutant::InterruptionCosts);
         let (end, times) = match outcome {
             AttemptOutcome::Lost => {
                 record.crashes += 1;
-                ((record.crashes >= limits.0).then_some(Outcome::Lost), record.crashes)
+                let spent = record.crashes >= limits.0 && !self.switch.breaks(Mutant::CrashLimitIgnored);
+                (spent.then_some(Outcome::Lost), record.crashes)
             }
             AttemptOutcome::Interrupted => {
                 record.interruptions += u32::from(node_died);
                 ((record.interruptions >= limits.1).then_some(Outcome::Interrupted), 0)
             }
             AttemptOutcome::Ok | AttemptOutcome::Cancelled => (Some(Outcome::Cancelled), 0),
-            AttemptOutcome::Failed | AttemptOutcome::TimedOut | AttemptOutcome::Unverified => {
+            AttemptOutcome::Failed
+            | AttemptOutcome::TimedOut
+            | AttemptOutcome::Unverified
+            | AttemptOutcome::Rejected => {
                 record.failures += 1;
                 let last = match outcome {
                     AttemptOutcome::TimedOut => Outcome::TimedOut,
                     AttemptOutcome::Unverified => Outcome::Unverified,
+                    AttemptOutcome::Rejected => Outcome::Rejected,
                     _ => Outcome::Failed,
                 };
-                ((record.failures > record.retries).then_some(last), record.failures)
+                let spent = record.failures > record.retries && !self.switch.breaks(Mutant::RetryLimitIgnored);
+                (spent.then_some(last), record.failures)
             }
         };
         let end = if record.cancelled { Some(Outcome::Cancelled) } else { end };
@@ -391,7 +403,7 @@ impl Swarm {
             self.end(task, Outcome::Cancelled);
         } else {
             // The agent is not run again for it; the check is.
-            self.tasks[task.index()].check = true;
+            self.tasks[task.index()].check = !self.switch.breaks(Mutant::AgentRunsForCheck);
             self.make_ready(task);
         }
     }
@@ -417,16 +429,18 @@ impl Swarm {
     }
 
     /// Closed. Signals its parent last, as in Dijkstra–Scholten, then releases who depends on it.
-    fn close(&mut self, task: TaskNo, outcome: Outcome) {
+    pub(crate) fn close(&mut self, task: TaskNo, outcome: Outcome) {
         self.set_phase(task, Phase::Closed { outcome });
         let (parent, because) = (self.tasks[task.index()].parent, self.tasks[task.index()].because);
         self.emit(Effect::Closed { task, outcome, because });
         if let Some(round) = &mut self.round {
             round.open -= 1;
+            // A review counts by its vote alone: that it was not needed in the end is no failure.
+            let counts = u32::from(self.tasks[task.index()].reviews.is_none());
             if outcome == Outcome::Ok {
-                round.ok += 1;
+                round.ok += counts;
             } else {
-                round.failed += 1;
+                round.failed += counts;
             }
         }
         if let Some(parent) = parent {
@@ -438,29 +452,6 @@ impl Swarm {
         }
     }
 
-    fn child_closed(&mut self, parent: TaskNo, child: TaskNo) {
-        let awaited = std::mem::take(&mut self.tasks[child.index()].awaited);
-        let record = &mut self.tasks[parent.index()];
-        record.deficit -= 1;
-        let done = record.deficit == 0 && record.phase == Phase::Returned;
-        let phase = record.phase;
-        self.touch(parent);
-        if done {
-            self.agenda.settle.push_back(parent);
-        }
-        if let (true, Phase::Waiting { peer, grant, open }) = (awaited, phase) {
-            if open > 1 {
-                self.tasks[parent.index()].phase = Phase::Waiting { peer, grant, open: open - 1 };
-            } else {
-                self.set_phase(parent, Phase::InLine { peer, grant });
-                self.peers[peer.index()].line.push_back(parent);
-                self.touch_peer(peer);
-                self.replace(peer);
-                self.agenda.fill.push_back(peer);
-            }
-        }
-    }
-
     fn dependency_closed(&mut self, task: TaskNo, dependency: TaskNo, outcome: Outcome) {
         let record = &mut self.tasks[task.index()];
         if record.phase != Phase::Blocked {
@@ -469,100 +460,11 @@ impl Swarm {
         record.open_dependencies -= 1;
         let (open, policy) = (record.open_dependencies, record.policy);
         self.touch(task);
-        if outcome != Outcome::Ok && policy != DependencyPolicy::Run {
+        let released = self.switch.breaks(Mutant::FailureReleases) && open == 0;
+        if outcome != Outcome::Ok && policy != DependencyPolicy::Run && !released {
             self.end_for_dependency(task, dependency);
         } else if open == 0 {
             self.make_ready(task);
-        }
-    }
-
-    pub(crate) fn wait(
-        &mut self,
-        node: NodeNo,
-        task: TaskNo,
-        grant: Grant,
-        children: &[TaskNo],
-    ) -> Result<(), Refusal> {
-        let peer = self.holder(node, task, grant)?;
-        let record = &self.tasks[task.index()];
-        match record.phase {
-            Phase::Running { .. } => {}
-            Phase::Checking { .. } => return Err(self.stale(task, grant)),
-            _ => return Err(Refusal::WaitsAlready { task: record.id.to_string() }),
-        }
-        for child in children {
-            let other = self.task(*child).ok_or(Refusal::NoSuchTask { task: *child })?;
-            if other.parent != Some(task) {
-                return Err(Refusal::NotAChild { task: record.id.to_string(), child: other.id.to_string() });
-            }
-        }
-        let own: Vec<TaskNo>;
-        let children = if children.is_empty() {
-            own = self.index.graph.children(task).collect();
-            &own
-        } else {
-            children
-        };
-        let mut open = 0;
-        for child in children {
-            let record = &mut self.tasks[child.index()];
-            if !record.phase.is_closed() && !std::mem::replace(&mut record.awaited, true) {
-                open += 1;
-                self.touch(*child);
-            }
-        }
-        if open == 0 {
-            self.emit(Effect::Continue { task, grant, peer });
-            return Ok(());
-        }
-        self.set_phase(task, Phase::Waiting { peer, grant, open });
-        self.free_slot(peer);
-        self.touch_peer(peer);
-        self.replace(peer);
-        self.emit(Effect::Waiting { task, children: open });
-        Ok(())
-    }
-
-    pub(crate) fn cancel(&mut self, task: TaskNo) -> Result<(), Refusal> {
-        let record = self.task(task).ok_or(Refusal::NoSuchTask { task })?;
-        if record.phase.is_closed() {
-            return Err(Refusal::Closed { task: record.id.to_string() });
-        }
-        self.cancel_one(task);
-        Ok(())
-    }
-
-    /// Open children end: those that this grant did not submit or adopt, or all of them.
-    fn cancel_children_but(&mut self, parent: TaskNo, grant: Option<Grant>) {
-        let children: Vec<TaskNo> = self.index.graph.children(parent).collect();
-        for child in children {
-            if grant.is_none_or(|grant| self.tasks[child.index()].adopted_by != grant) {
-                self.cancel_one(child);
-            }
-        }
-    }
-
-    /// Marks a task and its open descendants. Depth is limited, so this may recurse.
-    fn cancel_one(&mut self, task: TaskNo) {
-        let record = &mut self.tasks[task.index()];
-        if record.phase.is_closed() || record.cancelled {
-            return;
-        }
-        record.cancelled = true;
-        let phase = record.phase;
-        self.touch(task);
-        self.emit(Effect::CancelMarked { task });
-        if let Some((peer, grant)) = phase.grant() {
-            self.cancel_children_but(task, None);
-            self.emit(Effect::Stop { task, grant, peer, awaited: true });
-        } else if phase == Phase::Returned {
-            let record = &mut self.tasks[task.index()];
-            record.ending.get_or_insert(Outcome::Cancelled);
-            self.stop_messages(task);
-            self.cancel_children_but(task, None);
-            self.agenda.settle.push_back(task);
-        } else {
-            self.end(task, Outcome::Cancelled);
         }
     }
 }

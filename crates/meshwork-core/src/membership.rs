@@ -3,6 +3,7 @@
 use crate::class::Shift;
 use crate::effect::Effect;
 use crate::ids::{NodeNo, PeerNo, Position, TaskNo};
+use crate::mutant::Mutant;
 use crate::op::{AttemptOutcome, DownReason, PauseReason, PeerSpec, Tokens, VERSION};
 use crate::peer::{Node, Peer};
 use crate::refusal::{LimitKind, Refusal};
@@ -19,10 +20,12 @@ impl Swarm {
             return Err(Refusal::Version { found: version, expected: self.version });
         }
         let expected = self.last_incarnation(name);
-        if replaces != expected {
+        if replaces != expected && !self.switch.breaks(Mutant::JoinWithoutReplaces) {
             return Err(Refusal::NotLastIncarnation { node: name.to_owned(), found: replaces, expected });
         }
-        if let Some(old) = self.index.nodes.get(name) {
+        if let Some(old) = self.index.nodes.get(name)
+            && !self.switch.breaks(Mutant::ReplacedNotLost)
+        {
             self.lose_node(NodeNo(old));
         }
         let no = NodeNo::from_index(self.nodes.len());
@@ -53,10 +56,25 @@ impl Swarm {
         };
         let last = self.nodes[no.index()].heard;
         // The author may give up on itself: its own entry is the one that lies after `heard`.
-        if last > heard && last != self.at {
+        if last > heard && last != self.at && !self.switch.breaks(Mutant::HeardIgnored) {
             return Err(Refusal::HeardSince { heard, last });
         }
         self.lose_node(no);
+        Ok(())
+    }
+
+    /// It has stopped: nothing of it runs, so nothing is interrupted. A Join replaces it as any other.
+    pub(crate) fn node_leaves(&mut self, no: NodeNo) -> Result<(), Refusal> {
+        let node = self.nodes[no.index()].name.to_string();
+        if let Some(peer) = self.peers.iter().find(|peer| peer.up && peer.node == no)
+            && !self.switch.breaks(Mutant::LeavesWithPeers)
+        {
+            return Err(Refusal::PeersUp { node, peer: peer.id.to_string() });
+        }
+        self.nodes[no.index()].present = false;
+        self.touch_node(no);
+        self.emit(Effect::NodeLeft { node: no });
+        self.end_submission(no);
         Ok(())
     }
 
@@ -69,17 +87,29 @@ impl Swarm {
         self.nodes[no.index()].starved.clear();
         self.touch_node(no);
         self.emit(Effect::NodeLost { node: no });
-        let peers: Vec<PeerNo> = self.peers().filter(|(_, peer)| peer.node == no && peer.up).map(|(p, _)| p).collect();
+        let mut peers: Vec<PeerNo> =
+            self.peers().filter(|(_, peer)| peer.node == no && peer.up).map(|(p, _)| p).collect();
+        if self.switch.breaks(Mutant::UnorderedMap) && self.switch.process() % 2 == 1 {
+            peers.reverse();
+        }
+        let one_by_one = self.switch.breaks(Mutant::PeersOneByOne);
         for peer in &peers {
             self.peers[peer.index()].up = false;
             self.changed(*peer);
             self.emit(Effect::PeerDown { peer: *peer, why: None });
+            if one_by_one {
+                self.hand_on(*peer);
+                self.revoke_all(*peer, AttemptOutcome::Interrupted, true);
+                self.bring_to_rest();
+            }
         }
-        for peer in peers {
+        for peer in peers.into_iter().filter(|_| !one_by_one) {
             self.hand_on(peer);
             self.revoke_all(peer, AttemptOutcome::Interrupted, true);
         }
-        self.end_submission(no);
+        if !self.switch.breaks(Mutant::SubmissionOfLostNodeOpen) {
+            self.end_submission(no);
+        }
     }
 
     pub(crate) fn peer_up(&mut self, node: NodeNo, spec: &PeerSpec) -> Result<(), Refusal> {
@@ -187,7 +217,7 @@ impl Swarm {
     pub(crate) fn pause(&mut self, id: &str, reason: PauseReason) -> Result<(), Refusal> {
         let no = self.up(id)?;
         let load = self.peers[no.index()].load();
-        if reason == PauseReason::Idle && load > 0 {
+        if reason == PauseReason::Idle && load > 0 && !self.switch.breaks(Mutant::IdlePauseAtWork) {
             return Err(Refusal::NotIdle { peer: id.to_owned(), load });
         }
         // An idle pause never lifts a stronger one, and pausing a paused peer is no error.
@@ -204,7 +234,7 @@ impl Swarm {
         self.peers[no.index()].paused = Some(reason);
         self.pause_changed(no, reason);
         self.emit(Effect::Paused { peer: no, reason });
-        if reason != PauseReason::Idle {
+        if reason != PauseReason::Idle && !self.switch.breaks(Mutant::PausedGetsWork) {
             self.hand_on(no);
         }
         self.agenda.fill.push_back(no);

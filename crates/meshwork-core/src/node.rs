@@ -11,6 +11,9 @@
 //! - a wait is measured from the moment its beginning was applied here, and the lowest present node
 //!   appends its end first.
 
+mod broken;
+#[cfg(any(test, feature = "sim"))]
+mod canonical;
 mod contract;
 
 pub use contract::{Answer, Ask, BodyEnd, Input, Setup, Ticket, Timer};
@@ -19,6 +22,7 @@ use crate::codec::encoded_len;
 use crate::config::{BATCH_BYTES_MAX, ENTRY_BYTES_MAX};
 use crate::effect::{Effect, Effects};
 use crate::ids::{ENTRIES_A_BATCH_MAX, Grant, NodeNo, PeerNo, Position, TaskNo, WaitNo};
+use crate::mutant::Mutant;
 use crate::op::{AttemptOutcome, Author, Batch, DownReason, Op, PauseReason, PeerSpec, Returned, VERSION};
 use crate::peer::Peer;
 use crate::refusal::{LogFault, Refusal};
@@ -144,7 +148,9 @@ impl Node {
             Input::Stored { seq, batch } => self.on_stored(seq, &batch)?,
             Input::CaughtUp => self.on_caught_up(),
             Input::AppendFailed => {
-                if let Some((batch, _)) = &self.in_flight {
+                if self.breaks(Mutant::ResendAsNew) {
+                    self.unsay();
+                } else if let Some((batch, _)) = &self.in_flight {
                     self.asks.push(Ask::Append(batch.clone()));
                 }
             }
@@ -161,7 +167,7 @@ impl Node {
             Input::Fired(timer) => self.on_fired(timer),
             Input::Silent { incarnation } => self.on_silent(incarnation),
             // Who is not a member has a Join to say instead.
-            Input::Suspected if self.is_member() => self.wish(Op::Alive),
+            Input::Suspected if self.is_member() && !self.breaks(Mutant::SuspectedSilent) => self.wish(Op::Alive),
             Input::Suspected => {}
             Input::Shutdown => self.on_shutdown(),
         }
@@ -286,7 +292,10 @@ impl Node {
             self.pending.push_front((Op::PeerUp(peer), None));
         }
         // After a restart waits are counted anew: late, never early.
-        let waits: Vec<(WaitNo, u64)> = self.swarm.open_waits().map(|(no, wait)| (no, wait.ms)).collect();
+        let mut waits: Vec<(WaitNo, u64)> = self.swarm.open_waits().map(|(no, wait)| (no, wait.ms)).collect();
+        if self.breaks(Mutant::WaitsForgotten) {
+            waits.clear();
+        }
         for (wait, ms) in waits {
             self.sleep_for(wait, ms);
         }
@@ -299,8 +308,13 @@ impl Node {
         {
             self.asks.push(Ask::RoundClosed(ClosedRound { number, at, ok, failed }));
         }
-        let Stage::Member(me) = self.stage else { return };
-        let mine = |node: &Self, peer: PeerNo| node.swarm.peer(peer).is_some_and(|peer| peer.node == me);
+        let me = match self.stage {
+            Stage::Member(me) => me,
+            Stage::CatchingUp if self.breaks(Mutant::ActsWhileCatchingUp) => NodeNo(u32::MAX),
+            _ => return,
+        };
+        let all = self.breaks(Mutant::ActsForOthers) || self.stage == Stage::CatchingUp;
+        let mine = |node: &Self, peer: PeerNo| all || node.swarm.peer(peer).is_some_and(|peer| peer.node == me);
         match effect {
             Effect::Start { task, grant, peer, attempt } if mine(self, peer) && self.is_present(task, grant) => {
                 self.bodies.insert((task, grant), Body::Runs);
@@ -326,7 +340,8 @@ impl Node {
                 self.asks.push(Ask::Suspend { peer, still: false });
             }
             Effect::Await { wait, ms } => self.sleep_for(wait, ms),
-            Effect::NodeLost { node } if node == me => self.on_own_loss(),
+            Effect::NodeLost { node } if node == me && !self.breaks(Mutant::OwnLossIgnored) => self.on_own_loss(),
+            Effect::NodeLeft { node } if node == me => self.leave(&Answer::NodeLost),
             _ => {}
         }
     }
@@ -334,7 +349,7 @@ impl Node {
     /// A later entry of the same batch may have taken the grant back: then its body never starts.
     fn is_present(&self, task: TaskNo, grant: Grant) -> bool {
         let present = self.swarm.task(task).and_then(|task| task.phase.grant());
-        present.is_some_and(|(_, present)| present == grant)
+        present.is_some_and(|(_, present)| present == grant) || self.breaks(Mutant::StartsStaleGrant)
     }
 
     /// Ends the bodies, forgets what can no longer be said, and joins anew when they are gone.
@@ -351,7 +366,7 @@ impl Node {
             self.in_flight.take().map_or_else(Default::default, |(batch, tickets)| (batch.entries.clone(), tickets));
         for (op, ticket) in batch.into_iter().zip(tickets).chain(std::mem::take(&mut self.pending)) {
             // A result is not thrown away: it will be refused, and kept where people can look at it.
-            if is_result(&op) {
+            if is_result(&op) && !self.breaks(Mutant::ResultDropped) {
                 self.pending.push_back((op, ticket));
             } else {
                 self.answer(ticket, Answer::NodeLost);
@@ -366,6 +381,9 @@ impl Node {
             let told = std::mem::replace(body, why) != Body::Runs;
             if !told {
                 self.asks.push(Ask::Stop { task, grant });
+            }
+            if why == Body::Cancelled && self.breaks(Mutant::SlotFreedEarly) {
+                self.return_early(task, grant);
             }
         }
     }
@@ -392,7 +410,8 @@ impl Node {
             (None, Body::Abandoned) => return,
         };
         let BodyEnd { task, grant, result, error, usage, started_ms, ran_ms, messages_open, .. } = end;
-        let messages_open = messages_open && outcome == AttemptOutcome::Ok && body != Body::Abandoned;
+        let counted = !self.breaks(Mutant::MessagesForgotten);
+        let messages_open = counted && messages_open && outcome == AttemptOutcome::Ok && body != Body::Abandoned;
         if messages_open {
             self.messages.insert((task, grant));
         }
@@ -420,6 +439,10 @@ impl Node {
     fn sleep_for(&mut self, wait: WaitNo, ms: u64) {
         let Stage::Member(me) = self.stage else { return };
         let rank = self.swarm.present_nodes().take_while(|(no, _)| *no != me).count() as u64;
+        if rank > 0 && self.breaks(Mutant::DueByFirstAlone) {
+            return;
+        }
+        let ms = if self.breaks(Mutant::DueEarly) { ms / 2 } else { ms };
         let ms = ms.saturating_add(rank.saturating_mul(DUE_STAGGER_MS));
         self.asks.push(Ask::Sleep { timer: Timer::Due(wait), ms });
     }
@@ -461,7 +484,8 @@ impl Node {
 
     /// What follows once earlier steps have come back: joining anew, and the steps of leaving.
     fn go_on(&mut self) {
-        if self.stage == Stage::Ending && self.bodies.is_empty() {
+        let ended = self.bodies.is_empty() || self.breaks(Mutant::JoinsWithBodies);
+        if self.stage == Stage::Ending && ended {
             // A result that is still to be handed in needs a place in the swarm.
             if self.leaving && self.pending.is_empty() { self.leave(&Answer::NodeLost) } else { self.join() }
         }
@@ -470,7 +494,7 @@ impl Node {
         }
     }
 
-    /// Pause, stop the bodies, report their ends, take the peers down. The next step follows from what is
+    /// Pause, stop the bodies, report their ends, take the peers down, leave. The next step follows from what is
     /// the case, not from what was done: a peer may have come or been resumed, a check begun meanwhile.
     fn go_on_leaving(&mut self, me: NodeNo) {
         let up = self.swarm.peers().filter(|(_, peer)| peer.up && peer.node == me);
@@ -491,7 +515,7 @@ impl Node {
         self.closing = true;
         self.wish_unless_undecided(paused, |peer| Op::PeerDown { peer, why: DownReason::Shutdown });
         if !self.has_undecided() {
-            self.leave(&Answer::NodeLost);
+            self.wish(Op::Leave);
         }
     }
 
@@ -541,6 +565,9 @@ impl Node {
         }
         let (incarnation, seq) = if joining { (Position::START, 0) } else { (self.incarnation, self.next_seq) };
         let author = Author { node: self.setup.name.clone(), incarnation };
+        if self.breaks(Mutant::ActsBeforeApplied) {
+            self.answer_early(&mut tickets);
+        }
         let batch = Arc::new(Batch { author, seq, seen: self.swarm.last(), time_ms: now_ms, entries });
         self.next_seq += u64::from(!joining);
         self.in_flight = Some((batch.clone(), tickets));

@@ -5,7 +5,7 @@ use crate::ids::{Grant, Position, TaskNo, WaitNo};
 use serde::{Deserialize, Serialize};
 
 /// The version of `apply` that this crate implements; `Open` and `Join` carry it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What one author appends at once: stored whole or not at all, its entries judged one by one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +167,9 @@ pub enum Op {
         /// The text.
         text: String,
     },
+    /// The author's node has stopped: its peers are down, and it is present no longer. Unlike a loss it
+    /// interrupts nothing. Refused while a peer of it is up.
+    Leave,
 }
 
 /// A peer as its node announces it.
@@ -223,6 +226,8 @@ pub struct TaskSpec {
     pub on_dependency_failure: DependencyPolicy,
     /// Evidence before it counts as completed.
     pub verify: Option<Verify>,
+    /// Votes before it counts as completed; asked for once its evidence, if it shows any, has held.
+    pub review: Option<Review>,
 }
 
 /// JSON text, or the artifact that holds it when it is too large for an entry.
@@ -246,6 +251,23 @@ pub struct Verify {
     pub run: Option<String>,
     /// Files, relative to the peer's folder, that must exist and not be empty.
     pub artifacts: Vec<String>,
+}
+
+/// Votes on a result, by other agents. `apply` makes a review task for each, as a child of the task; a
+/// review approves by ending [`AttemptOutcome::Ok`], and does not by ending [`AttemptOutcome::Rejected`].
+///
+/// Reviewers are not the peer that did the work, while anybody else can do it. A review that fails for
+/// good, is lost or cancelled is no approval.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Review {
+    /// Capabilities that a reviewer must have, all of them.
+    pub requires: Vec<String>,
+    /// Approvals that the result needs; 1 to `of`.
+    pub approvals: u32,
+    /// Reviews that are made; 1 to [`crate::REVIEWS_MAX`].
+    pub of: u32,
+    /// The line that a shell peer runs as its review.
+    pub run: Option<String>,
 }
 
 /// What becomes of a task when a dependency does not close ok.
@@ -298,6 +320,12 @@ impl Tokens {
         self.input.saturating_add(self.output)
     }
 
+    /// At most so many of each: what a peer says of itself may be anything.
+    #[must_use]
+    pub(crate) fn at_most(self, most: u64) -> Self {
+        Self { input: self.input.min(most), output: self.output.min(most) }
+    }
+
     /// The larger of both, each for itself: a total only ever grows.
     #[must_use]
     pub fn at_least(self, other: Self) -> Self {
@@ -322,6 +350,9 @@ pub enum AttemptOutcome {
     Cancelled,
     /// It returned, but its evidence did not hold.
     Unverified,
+    /// Of a task with a review: it returned, but was not approved. Of a review: it did its work, and does
+    /// not approve, so that the review itself closes ok.
+    Rejected,
 }
 
 /// Why a peer is gone.

@@ -80,6 +80,22 @@ pub enum Refusal {
         /// What was given.
         id: String,
     },
+    /// An id of the form that only reviews have.
+    #[error(
+        "task id {id:?} ends as only the ids of reviews do, which the swarm makes itself: \"#review-\" and numbers"
+    )]
+    ReservedId {
+        /// What was given.
+        id: String,
+    },
+    /// `Leave` of a node that still has peers.
+    #[error("node {node:?} cannot leave while its peer {peer:?} is up")]
+    PeersUp {
+        /// The node.
+        node: String,
+        /// The first of its peers that is up.
+        peer: String,
+    },
     /// A number out of its range.
     #[error("{what} is {found}, expected {expected}")]
     OutOfRange {
@@ -125,7 +141,7 @@ pub enum Refusal {
         dependency: String,
     },
     /// The grant is not the task's present one: the attempt was given up on, or has ended.
-    #[error("grant {found} of task {task:?} is stale: {}", present.map_or("the task has no present grant".into(), |g| format!("the present one is {g}")))]
+    #[error("grant {found} of task {task:?} {}", why_not(*found, *present))]
     StaleGrant {
         /// The task.
         task: String,
@@ -195,6 +211,17 @@ pub enum Refusal {
     /// An empty submission that ends nothing.
     #[error("the submission holds no task")]
     EmptySubmission,
+}
+
+/// Why a grant does not count. An attempt may be named where its check is meant, and the other way round.
+fn why_not(found: Grant, present: Option<Grant>) -> String {
+    match present {
+        None => "is stale: the task has no present grant".to_owned(),
+        Some(present) if present == found => {
+            "does not allow this: a running attempt and the check of its evidence have a grant each".to_owned()
+        }
+        Some(present) => format!("is stale: the present one is {present}"),
+    }
 }
 
 /// Which limit.

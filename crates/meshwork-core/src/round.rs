@@ -2,6 +2,7 @@
 
 use crate::effect::Effect;
 use crate::ids::WaitNo;
+use crate::mutant::Mutant;
 use crate::refusal::Refusal;
 use crate::swarm::{ClosedRound, Round, Swarm};
 use crate::task::Phase;
@@ -22,7 +23,7 @@ impl Swarm {
 
     pub(crate) fn seal(&mut self, number: u32) -> Result<(), Refusal> {
         match &mut self.round {
-            Some(round) if round.number == number => {
+            Some(round) if round.number == number || self.switch.breaks(Mutant::SealOfAnyRound) => {
                 if !round.sealed {
                     round.sealed = true;
                     self.emit(Effect::Sealed { round: number });
@@ -39,7 +40,9 @@ impl Swarm {
     /// **The completion**: sealed, nobody's submission pending, no open task.
     pub(crate) fn close_round_when_done(&mut self) {
         let Some(round) = &self.round else { return };
-        if !round.sealed || round.open > 0 || !round.submitters.is_empty() {
+        let sealed = round.sealed || self.switch.breaks(Mutant::ClosesUnsealed);
+        let submitted = round.submitters.is_empty() || self.switch.breaks(Mutant::MoreForgotten);
+        if !sealed || round.open > 0 || !submitted {
             return;
         }
         let closed = ClosedRound { number: round.number, at: self.at, ok: round.ok, failed: round.failed };
@@ -54,6 +57,10 @@ impl Swarm {
         let Some(over) = self.take_wait(wait) else {
             return Err(Refusal::NoSuchWait { wait });
         };
+        if self.switch.breaks(Mutant::ClockInApply) && self.switch.clock_went_back() {
+            self.add_wait(wait, over);
+            return Err(Refusal::NoSuchWait { wait });
+        }
         let task = over.task;
         assert_eq!(self.tasks[task.index()].phase, Phase::Backoff { wait }, "a wait belongs to a back-off");
         self.make_ready(task);

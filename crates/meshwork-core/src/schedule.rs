@@ -1,8 +1,9 @@
 //! Scheduling: part of `apply`, so every node agrees and nothing is negotiated.
 
-use crate::config::MOVES_A_REBALANCE;
+use crate::config::{AGEING_MAX, MOVES_A_REBALANCE};
 use crate::effect::Effect;
 use crate::ids::{NodeNo, PeerNo, TaskNo};
+use crate::mutant::Mutant;
 use crate::op::PauseReason;
 use crate::peer::LOAD_SCALE;
 use crate::swarm::Swarm;
@@ -33,7 +34,7 @@ impl Swarm {
         let peers = u32::try_from(self.eligible_bits(task).len()).unwrap_or(u32::MAX);
         let ready = self.next_ready;
         self.next_ready += 1;
-        let ageing = self.config.ageing.max(1);
+        let ageing = self.config.ageing.clamp(1, AGEING_MAX);
         let record = &mut self.tasks[task.index()];
         // (priority · K + (2^62 − ready number)) div K: linear ageing that never re-sorts.
         let level = (u64::from(record.priority) * ageing + (READY_BASE - ready)) / ageing;
@@ -78,7 +79,8 @@ impl Swarm {
     /// A free slot takes what is first in line, then the highest-ranked task that its peer can take.
     pub(crate) fn fill(&mut self, no: PeerNo) {
         let mut starves = false;
-        while !starves && self.peers[no.index()].busy < self.peers[no.index()].slots {
+        let slots = self.peers[no.index()].slots + u32::from(self.switch.breaks(Mutant::SlotsExceeded));
+        while !starves && self.peers[no.index()].busy < slots {
             let peer = &self.peers[no.index()];
             if let Some(task) = peer.line.front().copied()
                 && peer.serves_line()
@@ -107,7 +109,8 @@ impl Swarm {
     /// Its own first among equals, else one that waits elsewhere: work stealing that cannot race.
     fn next_for(&self, no: PeerNo) -> Option<TaskNo> {
         let peer = &self.peers[no.index()];
-        if !peer.is_open() {
+        let paused = peer.up && self.switch.breaks(Mutant::PausedGetsWork);
+        if !peer.is_open() && !paused {
             return None;
         }
         let own = peer.assigned.first().copied();

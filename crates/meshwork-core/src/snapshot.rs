@@ -11,8 +11,11 @@ use crate::swarm::{Index, Swarm};
 use crate::task::Phase;
 use xxhash_rust::xxh3::xxh3_64;
 
+mod sound;
+
 const MAGIC: u8 = 0x5A;
-const FORMAT: u8 = 1;
+/// 2: tasks have a review.
+const FORMAT: u8 = 2;
 const HEADER: usize = 10;
 
 /// Bytes that are not a snapshot of this version. The log can be replayed from its beginning instead.
@@ -56,7 +59,7 @@ impl Swarm {
     /// The swarm that a snapshot holds.
     ///
     /// # Errors
-    /// See [`SnapshotError`]; never panics on damaged bytes.
+    /// See [`SnapshotError`]; never panics, whatever the bytes are.
     pub fn restore(bytes: &[u8]) -> Result<Self, SnapshotError> {
         if bytes.len() < HEADER || bytes[0] != MAGIC || bytes[1] != FORMAT {
             return Err(SnapshotError::NotASnapshot);
@@ -66,6 +69,9 @@ impl Swarm {
         }
         let (requirements, mut swarm): (Vec<Requirement>, Self) =
             postcard::from_bytes(&bytes[HEADER..]).map_err(|e| SnapshotError::Malformed { what: e.to_string() })?;
+        if let Err(what) = swarm.is_sound(&requirements) {
+            return Err(SnapshotError::Malformed { what });
+        }
         swarm.derive(requirements);
         if swarm.last().hash != 0 && swarm.state_hash() != swarm.last().hash {
             return Err(SnapshotError::StateHash);

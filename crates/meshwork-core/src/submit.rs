@@ -4,9 +4,11 @@ use crate::class::Requirement;
 use crate::config::ID_BYTES_MAX;
 use crate::effect::Effect;
 use crate::ids::{CapNo, ClassNo, Grant, KindNo, NodeNo, PeerNo, Position, TaskNo};
+use crate::mutant::Mutant;
 use crate::op::{DependencyPolicy, Submission, TaskSpec};
 use crate::peer::Kind;
 use crate::refusal::{Difference, LimitKind, Refusal};
+use crate::review::is_reserved_id;
 use crate::swarm::Swarm;
 use crate::task::{Outcome, Phase, Rank, Task};
 use std::collections::BTreeMap;
@@ -63,7 +65,8 @@ impl Swarm {
                 }
                 Plan::New { dependencies, content, generation } => {
                     let task = self.record(spec, index, parent, dependencies, content, generation);
-                    self.add_task(task, hold);
+                    let task = self.add_task(task, hold);
+                    self.emit(Effect::Submitted { task, index });
                 }
             }
         }
@@ -149,6 +152,9 @@ impl Swarm {
         if record.phase == Phase::Returned && record.messages_open && record.last_grant == grant {
             return Ok(task);
         }
+        if self.switch.breaks(Mutant::ChildOfDeadAttempt) && !record.phase.is_closed() {
+            return Ok(task);
+        }
         self.holder(node, task, grant)?;
         if matches!(record.phase, Phase::Checking { .. }) {
             return Err(self.stale(task, grant));
@@ -200,7 +206,7 @@ impl Swarm {
         };
         let task = &self.tasks[old.index()];
         let ok = task.phase == Phase::Closed { outcome: Outcome::Ok };
-        let generation = task.generation + 1;
+        let generation = task.generation + u32::from(!self.switch.breaks(Mutant::GenerationNotRaised));
         if self.round.as_ref().is_none_or(|round| round.number != task.round) {
             let unchanged = task.content == content && task.dependencies == dependencies;
             let kept = ok && unchanged && task.parent == parent;
@@ -209,7 +215,7 @@ impl Swarm {
         if task.parent != parent {
             return Err(taken(Difference::Parent));
         }
-        if task.content != content {
+        if task.content != content && !self.switch.breaks(Mutant::OtherContentTaken) {
             let amend = parent.is_none() && may_be_amended(old, task, &dependencies);
             let amended = Plan::Amend { task: old, dependencies, content };
             return if amend { Ok(amended) } else { Err(taken(Difference::Content)) };
@@ -237,7 +243,8 @@ impl Swarm {
                 return Err(Refusal::UnknownDependency { task, dependency });
             };
             let record = &self.tasks[known.index()];
-            if parent.is_some() && record.parent != parent && !record.phase.is_closed() {
+            let foreign = parent.is_some() && record.parent != parent && !record.phase.is_closed();
+            if foreign && !self.switch.breaks(Mutant::SiblingRuleIgnored) {
                 return Err(Refusal::NotASibling { task, dependency });
             }
             resolved.push(known);
@@ -249,6 +256,12 @@ impl Swarm {
 
     fn judge_spec(&self, spec: &TaskSpec) -> Result<(), Refusal> {
         judge_id(&spec.id)?;
+        if is_reserved_id(&spec.id) {
+            return Err(Refusal::ReservedId { id: spec.id.clone() });
+        }
+        if let Some(review) = &spec.review {
+            self.judge_review(&spec.id, review)?;
+        }
         if !(1..=10).contains(&spec.priority) {
             return Err(Refusal::OutOfRange {
                 what: format!("the priority of task {:?}", spec.id),
@@ -279,6 +292,7 @@ impl Swarm {
         let open = self.open_among(&dependencies);
         let kind = self.intern_kind(&spec.kind);
         let class = self.class_of(spec);
+        let review = self.terms_of(spec);
         let at = self.at;
         let task = &mut self.tasks[no.index()];
         task.content = content;
@@ -291,20 +305,21 @@ impl Swarm {
         task.retries = spec.retries;
         task.policy = spec.on_dependency_failure;
         task.verify = spec.verify.is_some();
+        task.review = review;
         self.touch(no);
         self.emit(Effect::Amended { task: no, index });
     }
 
     /// A task that is there already: a later attempt of its parent adopts it.
     fn keep(&mut self, task: TaskNo, index: u32, by: Option<Grant>) {
-        if let Some(grant) = by {
+        if let Some(grant) = by.filter(|_| !self.switch.breaks(Mutant::AdoptionForgotten)) {
             self.tasks[task.index()].adopted_by = grant;
             self.touch(task);
         }
         self.emit(Effect::Kept { task, index });
     }
 
-    fn record(
+    pub(crate) fn record(
         &mut self,
         spec: &TaskSpec,
         index: u32,
@@ -332,6 +347,8 @@ impl Swarm {
             retries: spec.retries,
             policy: spec.on_dependency_failure,
             verify: spec.verify.is_some(),
+            review: self.terms_of(spec),
+            reviews: None,
             phase: Phase::Blocked,
             attempt: 0,
             keeps_number: false,
@@ -349,6 +366,7 @@ impl Swarm {
             last_grant: Position::START,
             last_peer: PeerNo::default(),
             returned_at: Position::START,
+            returned_by: PeerNo::default(),
             rank: Rank::default(),
             upward: 0,
             reserved: 0,
@@ -356,7 +374,7 @@ impl Swarm {
         }
     }
 
-    fn add_task(&mut self, mut task: Task, hold: bool) {
+    pub(crate) fn add_task(&mut self, mut task: Task, hold: bool) -> TaskNo {
         let no = TaskNo::from_index(self.tasks.len());
         let open = self.open_among(&task.dependencies);
         task.held = hold;
@@ -369,13 +387,12 @@ impl Swarm {
             parent_task.children += 1;
             self.touch(parent);
         }
-        let index = task.spec.1;
         self.tasks.push(task);
         self.touch(no);
         if let Some(round) = &mut self.round {
             round.open += 1;
         }
-        self.emit(Effect::Submitted { task: no, index });
+        no
     }
 
     /// How many of these are not closed.
@@ -443,6 +460,9 @@ pub fn content_hash(spec: &TaskSpec) -> [u64; 2] {
     plain.priority = 0;
     plain.requires.sort_unstable();
     plain.dependencies.sort_unstable();
+    if let Some(review) = &mut plain.review {
+        review.requires.sort_unstable();
+    }
     let bytes = postcard::to_allocvec(&plain).expect("plain data in memory always encodes");
     let hash = blake3::hash(&bytes);
     let (low, high) = hash.as_bytes()[..16].split_at(8);

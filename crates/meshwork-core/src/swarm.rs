@@ -5,7 +5,7 @@ use crate::class::Classes;
 use crate::config::Config;
 use crate::effect::{Effect, Effects};
 use crate::ids::{ENTRIES_A_BATCH_MAX, Grant, NodeNo, PeerNo, Position, TaskNo, WaitNo};
-use crate::mutant::Switch;
+use crate::mutant::{Mutant, Switch};
 use crate::op::{AttemptOutcome, Author, Batch, Op, Seen, Tokens};
 use crate::peer::{Kind, Names, Node, Peer, Placement};
 use crate::queue::Queue;
@@ -142,7 +142,7 @@ pub struct Round {
     pub sealed: bool,
     /// Its tasks that are not closed.
     pub open: u32,
-    /// Its tasks that closed ok.
+    /// Its tasks that closed ok; reviews count in neither.
     pub ok: u32,
     /// Its tasks that closed otherwise.
     pub failed: u32,
@@ -196,10 +196,11 @@ impl Swarm {
     /// [`LogFault`] when the log is not what it was; then nothing was applied, and the caller must stop.
     pub fn apply_batch(&mut self, seq: u64, batch: &Batch) -> Result<Applied, LogFault> {
         self.inspect(seq, batch)?;
+        self.switch.read_clock(batch.time_ms);
         let author = self.index.incarnations.get(&batch.author.incarnation).copied();
         if let Some(node) = author {
             let last = self.nodes[node.index()].last_seq;
-            if batch.seq <= last {
+            if batch.seq <= last && !self.switch.breaks(Mutant::DuplicateApplied) {
                 self.remember(seq);
                 return Ok(Applied { duplicate: true, effects: Vec::new() });
             }
@@ -242,17 +243,16 @@ impl Swarm {
             return Err(LogFault::TooManyEntries { at: seq, found: batch.entries.len() });
         }
         let seen = batch.seen;
-        // One is remembered a batch, the last one at the end.
-        let back = self.seq.checked_sub(seen.seq).and_then(|back| usize::try_from(back).ok());
-        let ours = back.and_then(|back| self.seen.iter().rev().nth(back)).map(|ours| ours.hash);
+        let ours = self.hash_at(seen.seq);
         let forgotten = seen.seq <= self.seq && ours.is_none();
-        if seen.seq > 0 && !forgotten && ours != Some(seen.hash) {
+        let other = ours != Some(seen.hash) && !self.switch.breaks(Mutant::RegressionIgnored);
+        if seen.seq > 0 && !forgotten && other {
             let (seen, theirs) = (seen.seq, seen.hash);
             return Err(LogFault::LedgerRegressed { at: seq, seen, theirs, ours });
         }
         if let Some(node) = self.index.incarnations.get(&batch.author.incarnation) {
             let node = &self.nodes[node.index()];
-            if batch.seq > node.last_seq + 1 {
+            if batch.seq > node.last_seq + 1 && !self.switch.breaks(Mutant::GapIgnored) {
                 let (node, last) = (node.name.to_string(), node.last_seq);
                 return Err(LogFault::AuthorGap { node, last, found: batch.seq });
             }
@@ -309,12 +309,16 @@ impl Swarm {
             }
             Op::Usage { task, grant, tokens } => self.usage(node, *task, *grant, *tokens),
             Op::Progress { task, grant, .. } => self.holder(node, *task, *grant).map(|_| ()),
+            Op::Leave => self.node_leaves(node),
         }
     }
 
     /// The author's node, if it is present. A stale `Return` is remembered as a rejected attempt.
     fn present(&mut self, author: &Author, op: &Op) -> Result<NodeNo, Refusal> {
         let node = self.index.incarnations.get(&author.incarnation).copied();
+        if let Some(node) = node.filter(|_| self.switch.breaks(Mutant::AbsentAuthor)) {
+            return Ok(node);
+        }
         match node {
             Some(node) if self.nodes[node.index()].present && *self.nodes[node.index()].name == *author.node => {
                 Ok(node)
@@ -361,6 +365,11 @@ impl Swarm {
     /// Free slots are filled before newly ready tasks are placed, from one ordered queue that holds
     /// both: so the best of all gets the slot, and a placed task never overtakes.
     pub(crate) fn drain(&mut self) {
+        self.bring_to_rest();
+        self.close_round_when_done();
+    }
+
+    pub(crate) fn bring_to_rest(&mut self) {
         loop {
             if let Some(task) = self.agenda.settle.pop_front() {
                 self.settle(task);
@@ -380,7 +389,6 @@ impl Swarm {
                 break;
             }
         }
-        self.close_round_when_done();
     }
 
     pub(crate) fn emit(&mut self, effect: Effect) {
@@ -413,6 +421,13 @@ impl Swarm {
     /// Sequence number and state hash of the last batch applied.
     pub fn last(&self) -> Seen {
         Seen { seq: self.seq, hash: self.seen.back().map_or(0, |seen| seen.hash) }
+    }
+
+    /// State hash after the batch `seq`; `None` where it was not applied yet, or too long ago to be remembered.
+    pub fn hash_at(&self, seq: u64) -> Option<u64> {
+        // One is remembered a batch, the last one at the end.
+        let back = usize::try_from(self.seq.checked_sub(seq)?).ok()?;
+        self.seen.iter().rev().nth(back).map(|seen| seen.hash)
     }
 
     /// The open round.

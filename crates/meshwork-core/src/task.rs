@@ -2,6 +2,7 @@
 
 use crate::ids::{ClassNo, Grant, KindNo, PeerNo, Position, TaskNo, WaitNo};
 use crate::op::DependencyPolicy;
+use crate::review::{ReviewOf, Terms};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -24,11 +25,13 @@ pub enum Outcome {
     Skipped,
     /// Its evidence did not hold.
     Unverified,
+    /// Its reviewers did not approve it, or there was no room for its reviews.
+    Rejected,
 }
 
 impl Outcome {
     /// Every outcome, for tables and tests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ok,
         Self::Failed,
         Self::TimedOut,
@@ -37,6 +40,7 @@ impl Outcome {
         Self::Cancelled,
         Self::Skipped,
         Self::Unverified,
+        Self::Rejected,
     ];
 
     /// The word of the contracts.
@@ -50,6 +54,7 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Skipped => "skipped",
             Self::Unverified => "unverified",
+            Self::Rejected => "rejected",
         }
     }
 }
@@ -108,6 +113,8 @@ pub enum Phase {
         /// The fencing token of the check.
         grant: Grant,
     },
+    /// Its evidence held; its reviews, which are children of it, are open. Holds no slot and no grant.
+    Reviewing,
     /// The end. Never changes.
     Closed {
         /// How.
@@ -138,13 +145,15 @@ pub enum Stage {
     Settled,
     /// See [`Phase::Checking`].
     Checking,
+    /// See [`Phase::Reviewing`].
+    Reviewing,
     /// See [`Phase::Closed`].
     Closed,
 }
 
 impl Stage {
     /// Every stage, for tests.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Blocked,
         Self::Ready,
         Self::Backoff,
@@ -155,6 +164,7 @@ impl Stage {
         Self::Returned,
         Self::Settled,
         Self::Checking,
+        Self::Reviewing,
         Self::Closed,
     ];
 
@@ -178,11 +188,14 @@ impl Stage {
                 Checking => self == Running,
                 _ => false,
             },
-            // Settled: closed, or its evidence waits; interrupted while messages were open, or its peer is gone.
-            Returned => matches!(next, Settled | Ready | Closed),
+            // Settled: closed, or its evidence waits, or its reviews; interrupted while messages were open, or its
+            // peer is gone.
+            Returned => matches!(next, Settled | Reviewing | Ready | Closed),
             Settled => matches!(next, Checking | Ready | Returned),
             // Passed or given up on; a further attempt; the check lost its peer.
             Checking => matches!(next, Returned | Ready | Backoff),
+            // Approved or given up on; a further attempt.
+            Reviewing => matches!(next, Returned | Ready | Backoff),
             Closed => false,
         }
     }
@@ -202,6 +215,7 @@ impl Phase {
             Self::Returned => Stage::Returned,
             Self::Settled { .. } => Stage::Settled,
             Self::Checking { .. } => Stage::Checking,
+            Self::Reviewing => Stage::Reviewing,
             Self::Closed { .. } => Stage::Closed,
         }
     }
@@ -216,7 +230,8 @@ impl Phase {
             | Self::InLine { .. }
             | Self::Returned
             | Self::Settled { .. }
-            | Self::Checking { .. } => "running",
+            | Self::Checking { .. }
+            | Self::Reviewing => "running",
             Self::Closed { outcome: Outcome::Ok } => "completed",
             Self::Closed { .. } => "failed",
         }
@@ -273,9 +288,10 @@ impl Rank {
 pub struct Task {
     /// Its id.
     pub id: Arc<str>,
-    /// Hash of all fields but `priority`.
+    /// Hash of all fields but `priority`. Of a review: that of the task that it reviews.
     pub content: [u64; 2],
-    /// Where it was submitted, and its index in that submission.
+    /// Where it was submitted, and its index in that submission. Of a review, which nobody submitted: where
+    /// the `Return` lies that it reviews, and its number among the reviews of it, from 0.
     pub spec: (Position, u32),
     /// Generations of one id are numbered from 1.
     pub generation: u32,
@@ -305,6 +321,10 @@ pub struct Task {
     pub policy: DependencyPolicy,
     /// It must show evidence.
     pub verify: bool,
+    /// It must be approved.
+    pub review: Option<Terms>,
+    /// It is a review of its parent.
+    pub reviews: Option<ReviewOf>,
     /// Where it is.
     pub phase: Phase,
     /// Number of the last attempt; 0 before the first.
@@ -339,6 +359,8 @@ pub struct Task {
     pub last_peer: PeerNo,
     /// Where the last accepted `Return` lies in the log: its result is read back from there.
     pub returned_at: Position,
+    /// Whose `Return` that was.
+    pub returned_by: PeerNo,
     /// Its place among those that wait.
     pub rank: Rank,
     /// Longest path that still depends on it, in ms of learned durations.

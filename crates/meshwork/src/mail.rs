@@ -168,6 +168,13 @@ fn to_stored(peer: &PeerId, letter: &Letter) -> Result<StoredMail, MailStoreErro
     Ok(StoredMail { key: letter.number, message })
 }
 
+/// A letter as a message, kept again, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn kept_again(letter: &Letter) -> Option<Vec<u8>> {
+    let stored = to_stored(&PeerId::from("reader"), letter).ok()?;
+    Some(serde_json::to_vec(&Kept::from(&stored.message)).expect("a message can be kept"))
+}
+
 /// Makes each of these peers one that reads its mail when it likes, as processes do. What was unread is still there.
 ///
 /// # Errors

@@ -192,3 +192,67 @@ async fn a_raised_budget_is_in_force_when_the_same_file_runs_again() {
     assert_eq!((round.number, round.ok, round.failed), (1, 2, 0));
     swarm.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn shell_reviewers_vote_on_what_they_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(
+        r##"
+[[tasks]]
+id = "second-try"
+description = "count your attempts"
+retries = 1
+run = 'echo "{\"try\": $MESHWORK_ATTEMPT}"'
+[tasks.review]
+approvals = 2
+run = """
+read -r task
+case $task in *'"result":{"try":2}'*) exit 0;; esac
+echo 'this is too early'
+echo '{"approve": false, "reason": "the first try is never good"}'
+"""
+[[tasks]]
+id = "never"
+run = 'true'
+review = { of = 2, run = 'echo false' }
+[[tasks]]
+id = "broken-reviewer"
+run = 'true'
+review = { run = 'exit 7' }
+[[tasks]]
+id = "unclear"
+run = 'true'
+review = { run = "echo '{\"approve\": \"maybe\"}'" }
+[[tasks]]
+id = "talkative"
+run = 'true'
+review = { run = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo '{\"approve\": false}'" }
+"##,
+    );
+    let swarm = start(&file, folder.path()).await;
+    swarm.submit(&file).await.unwrap();
+    assert_eq!(complete(&swarm).await, (1, 4), "reviews are not counted");
+    let rejected = Phase::Closed { outcome: Outcome::Rejected };
+    assert_eq!(phase(&swarm, "second-try").await, (OK, 2));
+    for id in ["never", "broken-reviewer", "unclear", "talkative"] {
+        assert_eq!(phase(&swarm, id).await.0, rejected, "{id}");
+    }
+    let error = async |id: &'static str| {
+        let no = swarm.mesh().look(move |swarm| swarm.find_task(id).unwrap()).await.unwrap();
+        swarm.mesh().result(no).await.unwrap().unwrap().error
+    };
+    let reason = "the first try is never good";
+    let first = [error("second-try#review-1.1").await, error("second-try#review-1.2").await];
+    assert!(first.iter().any(|said| said.as_deref() == Some(reason)), "{first:?}");
+    let unclear = error("unclear#review-1.1").await.unwrap();
+    assert_eq!(unclear, "the review's \"approve\" is \"maybe\", expected true or false");
+    assert_eq!(phase(&swarm, "talkative#review-1.1").await.0, OK, "it voted, at the end of a large output");
+    assert_eq!(phase(&swarm, "broken-reviewer#review-1.1").await.0, Phase::Closed { outcome: Outcome::Failed });
+    swarm.shutdown().await.unwrap();
+
+    // The same file again: what was approved is kept, what was not is done and reviewed anew.
+    let swarm = start(&file, folder.path()).await;
+    assert_eq!(swarm.submit(&file).await.unwrap(), Submitted { new: 4, kept: 1 });
+    assert_eq!(complete(&swarm).await, (0, 4));
+    swarm.shutdown().await.unwrap();
+}

@@ -1,9 +1,20 @@
-//! `Cargo.toml` files: every dependency says why it is there, every crate takes the workspace's lints.
+//! `Cargo.toml` files: every dependency says why it is there, every crate takes the workspace's lints, and what is for
+//! tests alone is in no release.
 
 use std::collections::BTreeSet;
 
 use super::Finding;
 use super::files::{File, Files};
+
+/// Features that break the program on purpose.
+const FOR_TESTS: [&str; 2] = ["failpoints", "mutants"];
+/// This crate is for tests as a whole, and nothing depends on it.
+const PROOF: &str = "proof/";
+/// The one crate with lints of its own, since those of the workspace forbid `unsafe`: it lies below SQLite as a file
+/// system, which can't be written without. Only tests are built from it. Its manifest repeats all other lints.
+const OWN_LINTS: &str = "powerloss/Cargo.toml";
+/// The only lint that [`OWN_LINTS`] may relax.
+const UNSAFE: &str = "unsafe_code";
 
 /// A dependency as a manifest declares it.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +28,8 @@ pub(super) struct Entry<'a> {
 }
 
 /// Both rules, for every manifest of a crate.
+///
+/// The crate that has lints of its own must have all of the workspace's, each as strict, but for the one.
 pub(super) fn check(files: &Files) -> Vec<Finding> {
     let manifests: Vec<(&File, &str)> = files
         .iter()
@@ -27,7 +40,15 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
     let own: BTreeSet<&str> = manifests.iter().filter_map(|(_, text)| package_name(text)).collect();
     let mut findings = Vec::new();
     for (file, text) in manifests {
-        if !has_line(text, "lints", |line| line.split_whitespace().eq(["workspace", "=", "true"])) {
+        if file.path == OWN_LINTS {
+            findings.extend(missing_lints(files, text).map(|lint| {
+                Finding::new(
+                    &file.path,
+                    0,
+                    format!("no lint {lint}, which the workspace has: expected every one but {UNSAFE}"),
+                )
+            }));
+        } else if !has_line(text, "lints", |line| line.split_whitespace().eq(["workspace", "=", "true"])) {
             findings.push(Finding::new(&file.path, 0, "no [lints] with workspace = true"));
         }
         let silent = entries(text).into_iter().filter(|entry| entry.comment.is_empty() && !own.contains(entry.name));
@@ -36,6 +57,38 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
         }));
     }
     findings
+}
+
+/// A feature that is for tests is asked for by tests: no manifest turns it on by default, by another feature, or for what
+/// a release is built of.
+pub(super) fn features_for_tests(files: &Files) -> Vec<Finding> {
+    let manifests = files.iter().filter(|file| file.name() == "Cargo.toml" && !file.path.starts_with(PROOF));
+    let mut findings = Vec::new();
+    for (file, text) in manifests.filter_map(|file| Some((file, file.text.as_deref()?))) {
+        for (section, line, text) in lines(text) {
+            if section.split('.').any(|part| part == "dev-dependencies") {
+                continue;
+            }
+            let text = split_comment(text).0;
+            // Named as a value: `"failpoints"` or `"meshwork/failpoints"`; its own line in `[features]` has no quotes.
+            for feature in FOR_TESTS.iter().filter(|feature| text.contains(&format!("{feature}\""))) {
+                let message = format!("turns on {feature}, which is for [dev-dependencies] alone");
+                findings.push(Finding::new(&file.path, line, message));
+            }
+        }
+    }
+    findings
+}
+
+/// The lints of the workspace that a crate's own do not repeat word for word.
+fn missing_lints<'a>(files: &'a Files, manifest: &'a str) -> impl Iterator<Item = &'a str> {
+    let workspace = files.iter().find(|file| file.path == "Cargo.toml").and_then(|file| file.text.as_deref());
+    let lints = lines(workspace.unwrap_or_default()).filter_map(|(section, _, line)| {
+        let section = section.strip_prefix("workspace.").filter(|section| section.starts_with("lints."))?;
+        let line = split_comment(line).0;
+        (!line.is_empty() && !line.starts_with('[') && !line.starts_with(UNSAFE)).then_some((section, line))
+    });
+    lints.filter(|(section, lint)| !has_line(manifest, section, |line| line == *lint)).map(|(_, lint)| lint)
 }
 
 /// The dependencies of a manifest, for any platform.
@@ -137,6 +190,39 @@ mod tests {
     fn a_crate_with_lints_of_its_own_is_found() {
         assert_eq!(found("[package]\nname = \"a\"\n"), ["a/Cargo.toml: no [lints] with workspace = true"]);
         assert_eq!(found("[package]\nname = \"a\"\n[lints.rust]\nworkspace = true\n").len(), 1);
+    }
+
+    #[test]
+    fn features_for_tests_are_turned_on_by_tests_alone() {
+        let manifest = "[features]\ndefault = [\"failpoints\"]\nfailpoints = []\nall = [\"core/mutants\"] # all\n\
+            [dependencies]\na = { path = \"a\", features = [\n    \"failpoints\",\n] } # why: \"mutants\"\n\
+            [dev-dependencies]\nb = { features = [\"failpoints\"] }\n[target.'cfg(unix)'.dev-dependencies.c]\n\
+            features = [\"mutants\"]\n";
+        let files = Files::samples(&[("a/Cargo.toml", manifest), ("proof/Cargo.toml", "x = [\"mutants\"]\n")]);
+        let places: Vec<usize> = features_for_tests(&files).iter().map(|found| found.line).collect();
+        assert_eq!(places, [2, 4, 7]);
+    }
+
+    #[test]
+    fn the_crate_below_sqlite_may_relax_one_lint_and_no_other() {
+        let workspace = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"warn\" # all\n\
+            [workspace.lints.clippy]\nall = { level = \"warn\", priority = -1 }\n";
+        let found = |path: &str, own: &str| {
+            let manifest = format!("[package]\nname = \"a\"\n{own}");
+            let files = Files::samples(&[("Cargo.toml", workspace), (path, &manifest)]);
+            check(&files).iter().map(Finding::to_string).collect::<Vec<_>>()
+        };
+        let strict = "[lints.rust]\nunsafe_code = \"allow\"\nmissing_docs = \"warn\"\n\
+            [lints.clippy]\nall = { level = \"warn\", priority = -1 }\n";
+        assert_eq!(found(OWN_LINTS, strict), [""; 0]);
+        assert_eq!(found("b/Cargo.toml", strict), ["b/Cargo.toml: no [lints] with workspace = true"]);
+        let lax = strict.replace("missing_docs = \"warn\"", "missing_docs = \"allow\"");
+        assert_eq!(
+            found(OWN_LINTS, &lax),
+            ["powerloss/Cargo.toml: no lint missing_docs = \"warn\", which the workspace has: expected every one but \
+                unsafe_code"]
+        );
+        assert_eq!(found(OWN_LINTS, "").len(), 2);
     }
 
     #[test]

@@ -131,6 +131,7 @@ impl Arguments {
                 "run" => OnDependencyFailure::Run,
                 _ => OnDependencyFailure::Fail,
             }),
+            review: None,
             verify: self.verify.map(|run| Verify { run: Some(run), artifacts: Vec::new() }),
         }])
     }

@@ -2,10 +2,9 @@
 
 use crate::ending::Ending;
 use crate::failure::CliFailure;
-use crate::output::{self, ExplainDocument, Format};
-use crate::state::{SwarmChoice, SwarmLog};
+use crate::output::{self, Format};
+use crate::state::SwarmChoice;
 use meshwork::view::View;
-use meshwork_core::TaskNo;
 
 /// Ids that are suggested for an unknown one.
 const SUGGESTED: usize = 3;
@@ -36,19 +35,11 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
     let Some(task) = view.swarm().find_task(&arguments.task) else {
         return Err(unknown(view, &arguments.task));
     };
-    let document = explanation(&log, log.folder().is_locked()?, task).ok_or_else(|| {
+    let document = view.explain(task, log.folder().is_locked()?, &log).ok_or_else(|| {
         CliFailure::unusable("Damaged", format!("task {:?} has no record in the log", arguments.task))
     })?;
     output::answer(arguments.format, &document, || document.human())?;
     Ok(Ending::Done)
-}
-
-fn explanation(log: &SwarmLog, live: bool, task: TaskNo) -> Option<ExplainDocument> {
-    let view = log.view();
-    let explanation = view.swarm().explain(task)?;
-    let mut tasks = view.tasks_from(log).tasks;
-    let at = tasks.iter().position(|report| report.id == explanation.task)?;
-    Some(ExplainDocument::new(view.swarm().swarm_id(), live, explanation, tasks.swap_remove(at)))
 }
 
 /// No such task, and which may have been meant.

@@ -3,10 +3,8 @@
 //! A reader of stdout that has gone away (`| head`) is nobody's error: what it would have read is dropped.
 
 mod check;
-mod explain;
 
 pub use check::CheckDocument;
-pub use explain::ExplainDocument;
 
 use crate::failure::CliFailure;
 use clap::ValueEnum;

@@ -6,4 +6,7 @@ mod bad_input;
 mod documents;
 mod endings;
 mod going_on;
+mod ledger;
+mod reviews;
 mod scene;
+mod zombies;

@@ -1,8 +1,11 @@
 //! Batches as bytes: what is written is read, what is damaged is refused, and nothing panics.
 
-use super::dice::Dice;
 use super::random::{for_each_seed, sequence};
-use crate::{BATCH_BYTES_MAX, CodecError, Op, decode_batch, encode_batch, encoded_len};
+use crate::sim::dice::Dice;
+use crate::{
+    Author, BATCH_BYTES_MAX, Batch, CodecError, Op, Position, Review, Seen, Submission, TaskSpec, decode_batch,
+    encode_batch, encoded_len,
+};
 use proptest::prelude::*;
 
 proptest! {
@@ -19,7 +22,7 @@ proptest! {
         if start > 0 && bytes.len() > 10 {
             // What looks like a batch from outside has to be refused by what is inside.
             bytes[0] = 0xB7;
-            bytes[1] = 1;
+            bytes[1] = 2;
             if start > 1 {
                 let sum = xxhash_rust::xxh3::xxh3_64(&bytes[10..]).to_le_bytes();
                 bytes[2..10].copy_from_slice(&sum);
@@ -52,9 +55,11 @@ fn an_error_says_what_was_found() {
     let (mut batch, _) = sequence(1, false).log[0].clone();
     let mut bytes = encode_batch(&batch).unwrap();
     assert_eq!(decode_batch(&bytes[..4]), Err(CodecError::NotABatch { found: 4 }));
-    bytes[1] = 2;
-    assert_eq!(decode_batch(&bytes), Err(CodecError::NewerFormat { found: 2 }));
+    bytes[1] = 3;
+    assert_eq!(decode_batch(&bytes), Err(CodecError::NewerFormat { found: 3 }));
     bytes[1] = 1;
+    assert_eq!(decode_batch(&bytes), Err(CodecError::OlderFormat { found: 1 }));
+    bytes[1] = 2;
     *bytes.last_mut().unwrap() ^= 1;
     assert!(matches!(decode_batch(&bytes), Err(CodecError::Checksum { .. })));
 
@@ -63,4 +68,20 @@ fn an_error_says_what_was_found() {
     assert!(encoded_len(&progress) > BATCH_BYTES_MAX);
     batch.entries = vec![progress.clone(), progress];
     assert!(matches!(encode_batch(&batch), Err(CodecError::TooLarge { .. })));
+}
+
+/// What is written today is read by every later version that calls its format the same. Whoever changes a
+/// field of an entry raises the format, and then this.
+#[test]
+fn the_bytes_of_a_format_do_not_change() {
+    let review = Review { requires: vec!["j".to_owned()], approvals: 1, of: 2, run: Some("r".to_owned()) };
+    let task = TaskSpec { id: "a".to_owned(), priority: 5, review: Some(review), ..TaskSpec::default() };
+    let entries = vec![Op::Submit(Submission { tasks: vec![task], parent: None, more: true }), Op::Leave];
+    let author = Author { node: "n".to_owned(), incarnation: Position::new(1, 1) };
+    let batch = Batch { author, seq: 3, seen: Seen { seq: 9, hash: 7 }, time_ms: 300, entries };
+    let bytes: String = encode_batch(&batch).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        bytes,
+        "b70291d0f48cafde761d016e818004030907ac02020901016100000005000000000000000101016a0102010172000114"
+    );
 }

@@ -61,7 +61,7 @@ fn every_stage_every_outcome_and_every_reason_is_explained() {
     assert_eq!(seen.stages, Stage::ALL.into_iter().collect());
     assert_eq!(seen.outcomes, Outcome::ALL.into_iter().collect());
     let reasons = "SubmissionOpen Dependencies NoCapablePeer CapableGone CapablePaused NoFreeSlot Backoff Assigned Running Stopping \
-        WaitsForChildren InLine Settling EvidenceWaits Checking Completed DependencyFailed Cancelled Quarantined \
+        WaitsForChildren InLine Settling EvidenceWaits Checking Reviewing ReviewsOverLimit Completed DependencyFailed Cancelled Quarantined \
         OutOfRetries";
     assert_eq!(seen.reasons, reasons.split_whitespace().map(str::to_owned).collect());
     let verdicts = "Lacks Paused Full Starved Avoided";
@@ -136,18 +136,26 @@ fn after_it_returned(seen: &mut Seen) {
     seen.says(&mesh, "a", r#"returned; its evidence is looked at on "p""#);
     mesh.checked("a", true);
     seen.says(&mesh, "a", "completed");
+    mesh.submit([task("r").reviewed(2, 3, &["judge"])]).ok("r");
+    let waits = r#"waits for 2 more approvals of 2 from "r#review-1.1", "r#review-1.2", "r#review-1.3"; "#;
+    seen.says(&mesh, "r", &format!(r#"{waits}"r#review-1.1" can never run here: no peer has the capability "judge""#));
+    mesh.peer("j", &["judge"], 3).ok("r#review-1.1").ok("r#review-1.2");
+    seen.says(&mesh, "r", r#"is approved, and its other reviews "r#review-1.3" are being ended"#);
+    mesh.returns("r#review-1.3", AttemptOutcome::Cancelled);
+    seen.says(&mesh, "r", "completed");
     mesh.spawn("c", [task("open")]).fails("c");
     seen.says(&mesh, "c", r#"will end as failed, and its children "open" are open"#);
 }
 
 fn how_it_ended(seen: &mut Seen) {
-    let limits = Limits { crashes: 1, interruptions: 1, ..Limits::default() };
+    let limits = Limits { crashes: 1, interruptions: 1, depth: 0, ..Limits::default() };
     let mut mesh = Mesh::with(Config { limits, ..Config::default() });
     mesh.peer("p", &[], 9).submit([
         task("failed"),
         task("late"),
         task("unproven").verified(),
         task("crashed"),
+        task("deep").reviewed(1, 1, &[]),
         task("after").after(&["failed"]),
         task("skipped").after(&["failed"]).or(DependencyPolicy::Skip),
     ]);
@@ -155,6 +163,9 @@ fn how_it_ended(seen: &mut Seen) {
     seen.says(&mesh, "failed", "ended as failed after 1 failed attempt; no retry is left");
     seen.says(&mesh, "late", "ended as timed-out after 1 failed attempt; no retry is left");
     seen.says(&mesh, "unproven", "ended as unverified after 1 failed attempt; no retry is left");
+    mesh.ok("deep");
+    let no_room = "ended as rejected: its reviews would be over a limit on tasks, on depth or on children";
+    seen.says(&mesh, "deep", no_room);
     seen.says(&mesh, "after", r#"failed without running, because "failed" is failed"#);
     seen.says(&mesh, "skipped", r#"was skipped, because "failed" is failed"#);
     mesh.does(Op::PeerDown { peer: "p".to_owned(), why: DownReason::Died });
@@ -177,6 +188,10 @@ fn the_four_facts_of_done_are_told_apart() {
     assert_eq!(facts(&seen.asks(&mesh, "a")), (true, true, Some(false), false));
     mesh.checked("a", true);
     assert_eq!(facts(&seen.asks(&mesh, "a")), (true, true, Some(true), true));
+    mesh.submit([task("r").reviewed(1, 1, &[])]).ok("r");
+    assert_eq!(facts(&seen.asks(&mesh, "r")), (true, true, Some(false), false));
+    mesh.rejects("r#review-1.1");
+    assert_eq!(facts(&seen.asks(&mesh, "r")), (true, true, Some(false), true));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     AttemptOutcome, Author, Batch, Config, DependencyPolicy, Effect, Grant, Op, Outcome, PauseReason, PeerNo, PeerSpec,
-    Phase, Position, Refusal, Returned, Submission, Swarm, Task, TaskNo, TaskSpec, Tokens, VERSION, Verify,
+    Phase, Position, Refusal, Returned, Review, Submission, Swarm, Task, TaskNo, TaskSpec, Tokens, VERSION, Verify,
 };
 use std::collections::BTreeMap;
 
@@ -117,6 +117,11 @@ impl Mesh {
 
     pub(super) fn fails(&mut self, id: &str) -> &mut Self {
         self.returns(id, AttemptOutcome::Failed)
+    }
+
+    /// A review that does not approve.
+    pub(super) fn rejects(&mut self, id: &str) -> &mut Self {
+        self.returns(id, AttemptOutcome::Rejected)
     }
 
     /// Returns ok, with messages on their way.
@@ -279,6 +284,12 @@ impl TaskSpec {
 
     pub(super) fn verified(mut self) -> Self {
         self.verify = Some(Verify { run: Some("true".to_owned()), artifacts: Vec::new() });
+        self
+    }
+
+    pub(super) fn reviewed(mut self, approvals: u32, of: u32, requires: &[&str]) -> Self {
+        let requires = requires.iter().map(|name| (*name).to_owned()).collect();
+        self.review = Some(Review { requires, approvals, of, run: None });
         self
     }
 

@@ -3,18 +3,19 @@
 
 mod codec;
 mod determinism;
-mod dice;
 mod explain;
+mod hostile;
 mod mesh;
 mod node_bodies;
 mod node_leaving;
 mod node_log;
-mod nodes_world;
 mod one_node;
 mod random;
 mod random_nodes;
 mod random_ops;
 mod scenarios_balance;
 mod scenarios_life;
+mod scenarios_review;
 mod scenarios_rounds;
+mod scripts;
 mod stream;

@@ -213,5 +213,5 @@ fn a_body_whose_peer_is_gone_reports_nothing() {
     n.wish(1, Op::PeerDown { peer: "p".to_owned(), why: crate::DownReason::Left }).settle();
     n.asks(&["append down p Left", "answer 1: accepted", "stop a"]);
     n.tell(Input::Shutdown).asks(&[]);
-    n.ended_by_stop(a).asks(&["left"]);
+    n.ended_by_stop(a).asks(&["append leave"]).stored().asks(&["left"]);
 }

@@ -1,4 +1,4 @@
-//! Shutdown: pause, stop the bodies, report them interrupted, take the peers down, leave.
+//! Shutdown: pause, stop the bodies, report them interrupted, take the peers down, say so, leave.
 
 use super::mesh::{peer, submission, task};
 use super::one_node::{OneNode, setup};
@@ -29,7 +29,7 @@ fn assert_unharmed(n: &OneNode, id: &str, attempts: u32) {
 fn a_node_with_nothing_to_do_leaves() {
     let mut n = OneNode::joined(&p());
     n.tell(Input::Shutdown).settle();
-    n.asks(&["append pause p Shutdown", "append down p Shutdown", "left"]);
+    n.asks(&["append pause p Shutdown", "append down p Shutdown", "append leave", "left"]);
 }
 
 #[test]
@@ -40,6 +40,7 @@ fn each_step_waits_for_the_one_before() {
     let (a, b) = (n.grant("a"), n.grant("b"));
     n.ended_by_stop(a).stored().asks(&["append return a Interrupted"]);
     n.ended_by_stop(b).asks(&["append return b Interrupted, down p Shutdown, down q Shutdown"]);
+    n.stored().asks(&["append leave"]);
     n.stored().asks(&["left"]);
     assert_unharmed(&n, "a", 1);
     assert_unharmed(&n, "b", 1);
@@ -61,7 +62,13 @@ fn asked_twice_it_says_nothing_twice() {
     let a = n.grant("a");
     n.tell(Input::Shutdown).tell(Input::Shutdown).stored().tell(Input::Shutdown).ended_by_stop(a);
     n.tell(Input::Shutdown).settle().tell(Input::Shutdown);
-    n.asks(&["append pause p Shutdown", "stop a", "append return a Interrupted, down p Shutdown", "left"]);
+    n.asks(&[
+        "append pause p Shutdown",
+        "stop a",
+        "append return a Interrupted, down p Shutdown",
+        "append leave",
+        "left",
+    ]);
 }
 
 #[test]
@@ -74,6 +81,7 @@ fn asked_before_it_has_caught_up_it_does_not_join() {
 fn asked_while_joining_it_announces_nobody() {
     let mut n = OneNode::new(setup(&p()));
     n.tell(Input::CaughtUp).tell(Input::Shutdown).asks(&["append open, join"]);
+    n.stored().asks(&["append leave"]);
     n.stored().asks(&["left"]);
 }
 
@@ -84,7 +92,7 @@ fn asked_while_its_peers_are_announced_it_takes_them_down_again() {
     n.stored().asks(&["answer 1: accepted a", "start a on p #1", "append pause p Shutdown"]);
     n.stored().asks(&["stop a"]);
     let a = n.grant("a");
-    n.ended_by_stop(a).settle().asks(&["append return a Interrupted, down p Shutdown", "left"]);
+    n.ended_by_stop(a).settle().asks(&["append return a Interrupted, down p Shutdown", "append leave", "left"]);
     assert_unharmed(&n, "a", 1);
 }
 
@@ -96,7 +104,7 @@ fn a_check_is_interrupted_and_done_again_later_without_its_agent() {
     n.ended(a, AttemptOutcome::Ok).settle().quiet();
     let check = n.grant("a");
     n.tell(Input::Shutdown).settle().asks(&["append pause p Shutdown", "stop a"]);
-    n.checked(check, false).settle().asks(&["append down p Shutdown", "left"]);
+    n.checked(check, false).settle().asks(&["append down p Shutdown", "append leave", "left"]);
     n.restarted(setup(&p())).tell(Input::CaughtUp).settle();
     n.asks(&["append join after 1.1", "append up p", "check a on p"]);
 }
@@ -111,7 +119,7 @@ fn a_check_that_begins_while_bodies_are_stopped_is_stopped_too() {
     n.ended(a, AttemptOutcome::Ok).stored().asks(&["append return a Ok", "check a on p", "stop a"]);
     let check = n.grant("a");
     n.checked(check, true).ended_by_stop(b).settle();
-    n.asks(&["append return b Interrupted, down p Shutdown", "left"]);
+    n.asks(&["append return b Interrupted, down p Shutdown", "append leave", "left"]);
 }
 
 #[test]
@@ -121,7 +129,7 @@ fn a_peer_that_is_resumed_meanwhile_is_paused_again() {
     let a = n.grant("a");
     n.tell(Input::Shutdown).stored().quiet();
     n.other(&m, Op::Resume { peer: "p".to_owned() }).asks(&["append pause p Shutdown"]);
-    n.ended_by_stop(a).settle().asks(&["append return a Interrupted, down p Shutdown", "left"]);
+    n.ended_by_stop(a).settle().asks(&["append return a Interrupted, down p Shutdown", "append leave", "left"]);
     assert_unharmed(&n, "a", 1);
 }
 
@@ -135,7 +143,7 @@ fn a_peer_that_comes_meanwhile_is_taken_down_too() {
     let b = n.grant("b");
     n.ended_by_stop(a).stored().asks(&["stop b", "append return a Interrupted"]);
     n.ended_by_stop(b).settle();
-    n.asks(&["append return b Interrupted, down p Shutdown, down q Shutdown", "left"]);
+    n.asks(&["append return b Interrupted, down p Shutdown, down q Shutdown", "append leave", "left"]);
     assert_unharmed(&n, "b", 1);
 }
 
@@ -150,7 +158,7 @@ fn work_that_arrives_meanwhile_is_decided_and_waits_for_others() {
         "answer 2: accepted c",
     ]);
     n.ended_by_stop(a).wish(3, submission(vec![task("d")])).settle();
-    n.asks(&["append return a Interrupted, down p Shutdown", "answer 3: node lost", "left"]);
+    n.asks(&["append return a Interrupted, down p Shutdown", "answer 3: node lost", "append leave", "left"]);
     assert_unharmed(&n, "a", 1);
     assert_unharmed(&n, "c", 0);
 }
@@ -160,7 +168,7 @@ fn a_result_that_comes_while_leaving_counts() {
     let mut n = running(&p(), &["a"]);
     let a = n.grant("a");
     n.tell(Input::Shutdown).stored().ended(a, AttemptOutcome::Ok).settle();
-    n.asks(&["append pause p Shutdown", "stop a", "append return a Ok, down p Shutdown", "left"]);
+    n.asks(&["append pause p Shutdown", "stop a", "append return a Ok, down p Shutdown", "append leave", "left"]);
     assert!(n.node.swarm().task(a.0).unwrap().phase.is_closed());
 }
 
@@ -180,6 +188,47 @@ fn a_result_of_a_lost_node_is_handed_in_before_it_leaves() {
     let m = n.other_joins("m");
     let a = n.grant("a");
     n.lost_by(&m).tell(Input::Shutdown).quiet();
-    n.ended(a, AttemptOutcome::Ok).settle().asks(&["append join after 1.1", "append return a Ok", "left"]);
+    n.ended(a, AttemptOutcome::Ok).settle().asks(&[
+        "append join after 1.1",
+        "append return a Ok",
+        "append leave",
+        "left",
+    ]);
     assert_eq!(n.node.swarm().rejected(a.0).count(), 1);
+}
+
+#[test]
+fn a_node_that_has_left_is_present_no_longer_and_its_successor_replaces_nobody_that_is() {
+    let mut n = running(&p(), &["a"]);
+    n.other_joins("m");
+    let a = n.grant("a");
+    n.tell(Input::Shutdown).stored().ended_by_stop(a).settle().quiet();
+    let swarm = n.node.swarm();
+    let present: Vec<&str> = swarm.present_nodes().map(|(_, node)| &*node.name).collect();
+    assert_eq!(present, ["m"]);
+    assert_unharmed(&n, "a", 1);
+    n.restarted(setup(&p())).tell(Input::CaughtUp).settle();
+    n.asks(&["append join after 1.1", "append up p", "start a on p #1"]);
+    let lost = n.node.swarm().tasks().map(|(_, task)| task.interruptions).sum::<u32>();
+    assert_eq!(lost, 0, "nothing was lost with it");
+}
+
+#[test]
+fn who_is_given_up_on_before_its_leave_is_stored_leaves_all_the_same() {
+    let mut n = OneNode::joined(&p());
+    let m = n.other_joins("m");
+    n.tell(Input::Shutdown).stored().stored().asks(&[
+        "append pause p Shutdown",
+        "append down p Shutdown",
+        "append leave",
+    ]);
+    n.lost_by(&m).asks(&["left"]);
+}
+
+#[test]
+fn a_leave_that_is_not_answered_is_said_again() {
+    let mut n = OneNode::joined(&p());
+    n.tell(Input::Shutdown).stored().stored().quiet();
+    n.tell(Input::AppendFailed).asks(&["append leave"]);
+    n.stored().asks(&["left"]);
 }

@@ -222,6 +222,7 @@ impl OneNode {
             Op::Join { replaces, .. } => format!("join after {replaces}"),
             Op::NodeLost { .. } => "node lost".to_owned(),
             Op::Alive => "alive".to_owned(),
+            Op::Leave => "leave".to_owned(),
             Op::PeerUp(peer) => format!("up {}", peer.id),
             Op::PeerDown { peer, why } => format!("down {peer} {why:?}"),
             Op::Pause { peer, reason } => format!("pause {peer} {reason:?}"),

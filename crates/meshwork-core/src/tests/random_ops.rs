@@ -3,7 +3,7 @@
 use super::random::World;
 use crate::{
     AttemptOutcome, Author, Config, DependencyPolicy, DownReason, Limits, Op, PauseReason, PeerSpec, Phase, Position,
-    Returned, Submission, TaskNo, TaskSpec, Tokens, VERSION, Verify, WaitNo,
+    Returned, Review, Submission, TaskNo, TaskSpec, Tokens, VERSION, Verify, WaitNo,
 };
 
 const CAPABILITIES: [&str; 3] = ["a", "b", "c"];
@@ -67,6 +67,7 @@ impl World {
                 let input = self.dice.below(60) as u64;
                 Op::Usage { task, grant, tokens: Tokens { input, output: 1 } }
             }
+            95 if self.dice.chance(50) => Op::Leave,
             95 => Op::Configure { config: self.random_config() },
             96 => Op::Alive,
             97 => {
@@ -115,9 +116,20 @@ impl World {
             dependencies,
             retries: u32::try_from(odd % 3).unwrap(),
             on_dependency_failure: policy,
+            review: self.random_review(odd),
             verify: (odd % 4 == 1).then(|| Verify { run: Some("true".to_owned()), artifacts: Vec::new() }),
             ..TaskSpec::default()
         }
+    }
+
+    /// A third of the tasks are reviewed; some ask for what is refused.
+    fn random_review(&mut self, odd: usize) -> Option<Review> {
+        let of = 1 + odd / 3 % 3;
+        let requires = CAPABILITIES.iter().skip(odd % 2).take(odd % 3).map(|name| (*name).to_owned()).collect();
+        let approvals = if self.dice.chance(3) { 0 } else { 1 + odd % of };
+        let number = |number: usize| u32::try_from(number).unwrap();
+        let review = Review { requires, approvals: number(approvals), of: number(of), run: None };
+        (odd % 3 == 2).then_some(review)
     }
 
     pub(super) fn random_submission(&mut self) -> Submission {
@@ -135,12 +147,13 @@ impl World {
     }
 
     fn random_return(&mut self, author: &Author) -> Returned {
-        use AttemptOutcome::{Cancelled, Failed, Interrupted, Lost, Ok, TimedOut, Unverified};
+        use AttemptOutcome::{Cancelled, Failed, Interrupted, Lost, Ok, Rejected, TimedOut, Unverified};
         let (task, grant) = self.some_grant(author);
+        let is_review = self.swarm.task(task).is_some_and(|task| task.reviews.is_some());
         let outcome = if self.dice.chance(60) {
-            Ok
+            if is_review && self.dice.chance(50) { Rejected } else { Ok }
         } else {
-            [Failed, Failed, TimedOut, Lost, Interrupted, Cancelled, Unverified][self.dice.below(7)]
+            [Failed, Failed, TimedOut, Lost, Interrupted, Cancelled, Unverified, Rejected][self.dice.below(8)]
         };
         let usage = Tokens { input: self.dice.below(3) as u64 * 20, output: 0 };
         let ran_ms = self.dice.below(5_000) as u64;

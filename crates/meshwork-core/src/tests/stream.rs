@@ -14,6 +14,7 @@ pub(super) struct Stream {
     /// Number of the last attempt, and whether the next one keeps it.
     attempts: BTreeMap<TaskNo, (u32, bool)>,
     closed: BTreeMap<TaskNo, Outcome>,
+    reviews: BTreeSet<TaskNo>,
     submitted: usize,
     round: Option<(u32, u32, u32)>,
     rounds: u32,
@@ -117,6 +118,10 @@ impl Stream {
 
     fn fact(&mut self, at: Position, effect: Effect) {
         match effect {
+            Effect::ReviewOpened { review, .. } => {
+                self.reviews.insert(review);
+                self.fact(at, Effect::Submitted { task: review, index: 0 });
+            }
             Effect::Submitted { task, .. } => {
                 assert_eq!(task.index(), self.submitted, "tasks are numbered in order");
                 self.submitted += 1;
@@ -126,7 +131,7 @@ impl Stream {
                 assert_eq!(self.closed.insert(task, outcome), None, "{task:?} closes twice");
                 assert!(!self.live.contains_key(&task), "{task:?} closes while it runs");
                 let (_, ok, failed) = self.round.as_mut().expect("a task closes in an open round");
-                *(if outcome == Outcome::Ok { ok } else { failed }) += 1;
+                *(if outcome == Outcome::Ok { ok } else { failed }) += u32::from(!self.reviews.contains(&task));
             }
             Effect::RoundOpened { round } => {
                 assert_eq!(self.round.replace((round, 0, 0)), None, "two rounds are open");

@@ -21,7 +21,7 @@ const REWRITE_LINES: usize = 1000;
 
 /// One change.
 #[derive(Debug, Serialize, Deserialize)]
-struct Line {
+pub(super) struct Line {
     key: String,
     /// Absent when the key was deleted.
     content: Option<Content>,
@@ -257,7 +257,7 @@ fn line_of(key: &str, info: Option<&ArtifactInfo>) -> Vec<u8> {
     format!("{} {json}\n", sum_of(json.as_bytes())).into_bytes()
 }
 
-fn parse(line: &[u8]) -> Option<Line> {
+pub(super) fn parse(line: &[u8]) -> Option<Line> {
     let (sum, json) = line.split_at_checked(SUM)?;
     let json = json.strip_prefix(b" ")?;
     if sum_of(json).as_bytes() != sum {
@@ -268,7 +268,7 @@ fn parse(line: &[u8]) -> Option<Line> {
     (known && super::check_key(&line.key).is_ok()).then_some(line)
 }
 
-fn sum_of(json: &[u8]) -> String {
+pub(super) fn sum_of(json: &[u8]) -> String {
     blake3::hash(json).to_hex()[..SUM].to_owned()
 }
 

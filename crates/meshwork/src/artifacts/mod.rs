@@ -11,6 +11,8 @@ mod blobs;
 pub mod contract;
 mod error;
 mod folder;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod key;
 mod manifest;
 mod reading;

@@ -15,3 +15,6 @@ mod wire;
 pub use client::{ControlClient, ControlError, Follow};
 pub use server::Control;
 pub use wire::{Answer, Request, Submitted};
+
+#[cfg(feature = "fuzzing")]
+pub(crate) use wire::line;

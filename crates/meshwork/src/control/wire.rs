@@ -82,7 +82,7 @@ pub(super) struct Grown {
 
 /// The value as one line. JSON that was handed over as it is may be spread over lines: outside of texts, where alone
 /// they can stand, line ends are spaces.
-pub(super) fn line(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn line(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(value)?;
     for byte in &mut line {
         if matches!(byte, b'\n' | b'\r') {

@@ -43,10 +43,10 @@ impl From<ArtifactInfo> for Stored {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Put {
-    key: String,
-    text: Option<String>,
-    base64: Option<String>,
+pub(super) struct Put {
+    pub(super) key: String,
+    pub(super) text: Option<String>,
+    pub(super) base64: Option<String>,
 }
 
 /// Stores an artifact: `{key, text | base64}`, or the bytes as they are with the key in the query.
@@ -72,7 +72,7 @@ pub(super) async fn put(session: &Session, parts: &Parts, body: Body) -> Result<
     Ok(verbs::done(Stored::from(info)))
 }
 
-fn content_of(text: Option<String>, base64: Option<String>) -> Result<Bytes, Failure> {
+pub(super) fn content_of(text: Option<String>, base64: Option<String>) -> Result<Bytes, Failure> {
     match (text, base64) {
         (Some(text), None) => Ok(text.into()),
         (None, Some(coded)) => base64::decode(&coded).map(Bytes::from).ok_or_else(|| {
@@ -96,7 +96,7 @@ fn is_raw(parts: &Parts, name: header::HeaderName) -> bool {
 }
 
 /// The key in a query that holds nothing else.
-fn key_of(query: &str) -> Result<String, Failure> {
+pub(super) fn key_of(query: &str) -> Result<String, Failure> {
     let coded = query.strip_prefix("key=").filter(|key| !key.contains('&'));
     coded.and_then(decode_percent).ok_or_else(|| {
         let message = format!("the query is {query:?}, expected `key=<the key, percent-encoded>`; nothing was changed");

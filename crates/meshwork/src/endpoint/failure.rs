@@ -119,11 +119,14 @@ impl From<MeshError> for Failure {
             MeshError::Refused(refusal) => refusal.into(),
             MeshError::TooLarge { .. } => Self::too_large("EntryTooLarge", text),
             MeshError::NodeLost => Self::unavailable("NodeLost", text),
+            MeshError::NodeNotPresent { .. } => Self::new(StatusCode::NOT_FOUND, "NodeNotPresent", text),
             // What was on its way may have been stored.
             MeshError::Stopped => Self::unavailable("Stopping", text).changed(),
-            MeshError::Log(_) | MeshError::Fault(_) | MeshError::Codec(_) | MeshError::OtherSwarm { .. } => {
-                Self::unavailable("LogUnusable", text).changed()
-            }
+            MeshError::Log(_)
+            | MeshError::Fault(_)
+            | MeshError::Codec(_)
+            | MeshError::Ledger(_)
+            | MeshError::OtherSwarm { .. } => Self::unavailable("LogUnusable", text).changed(),
             MeshError::Artifact(error) => Self::from(&*error),
             MeshError::Output { .. } => Self::unavailable("OutputUnreadable", text),
         }

@@ -10,6 +10,8 @@
 mod artifacts;
 mod base64;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod guard;
 mod messages;
 mod request;

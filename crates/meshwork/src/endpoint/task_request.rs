@@ -59,6 +59,9 @@ pub struct TaskRequest {
     /// Evidence before it counts as completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<crate::file::Verify>,
+    /// Votes before it counts as completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<crate::file::Review>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -103,6 +106,7 @@ impl TaskRequest {
                 OnDependencyFailure::Run => DependencyPolicy::Run,
             },
             verify,
+            review: self.review.as_ref().map(crate::file::Review::spec),
         })
     }
 }

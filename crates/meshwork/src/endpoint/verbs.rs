@@ -86,7 +86,7 @@ impl Session {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FindPeers {
+pub(super) struct FindPeers {
     #[serde(default)]
     capabilities: Vec<String>,
 }
@@ -132,7 +132,7 @@ async fn find_peers(session: &Session, asked: FindPeers) -> Result<Found, Failur
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Progress {
+pub(super) struct Progress {
     text: String,
 }
 
@@ -143,7 +143,7 @@ async fn report_progress(session: &Session, progress: Progress) -> Result<Empty,
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Usage {
+pub(super) struct Usage {
     #[serde(default)]
     input_tokens: u64,
     #[serde(default)]

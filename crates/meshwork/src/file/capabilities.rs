@@ -28,6 +28,8 @@ impl Candidates {
 pub(super) struct Requirements {
     /// By task: the number of its set.
     class: Vec<u32>,
+    /// By task: that of its reviewers.
+    reviewers: Vec<Option<u32>>,
     /// By set.
     candidates: Vec<Candidates>,
     /// By peer entry: some task can be given to it.
@@ -36,7 +38,7 @@ pub(super) struct Requirements {
 
 impl Requirements {
     /// Looks at all tasks and peers of a file.
-    pub(super) fn of(file: &SwarmFile) -> Self {
+    pub(super) fn of<'a>(file: &'a SwarmFile) -> Self {
         // Peers that are equal here are one column, so that thousands of equal entries cost one.
         let mut groups: BTreeMap<(Vec<&str>, bool), Vec<usize>> = BTreeMap::new();
         for (number, peer) in file.peers.iter().enumerate() {
@@ -56,11 +58,10 @@ impl Requirements {
         let mut classes: HashMap<Vec<&str>, u32> = HashMap::new();
         let mut candidates = Vec::new();
         let mut used = vec![false; groups.len()];
-        let mut class = Vec::with_capacity(file.tasks.len());
-        for task in &file.tasks {
-            let mut needs: Vec<&str> = task.required_capabilities.iter().map(String::as_str).collect();
+        let mut class_of = |needs: &'a [String]| {
+            let mut needs: Vec<&str> = needs.iter().map(String::as_str).collect();
             needs.sort_unstable();
-            let number = *classes.entry(needs).or_insert_with_key(|needs| {
+            *classes.entry(needs).or_insert_with_key(|needs| {
                 let mut found = Candidates::default();
                 for group in holders_of_all(needs, &holders, groups.len()) {
                     used[group] = true;
@@ -73,9 +74,11 @@ impl Requirements {
                 found.missing = unknown.map(|need| (*need).to_owned()).collect();
                 candidates.push(found);
                 u32::try_from(candidates.len() - 1).unwrap_or(u32::MAX)
-            });
-            class.push(number);
-        }
+            })
+        };
+        let class = file.tasks.iter().map(|task| class_of(&task.required_capabilities)).collect();
+        let reviews = file.tasks.iter().map(|task| task.review.as_ref());
+        let reviewers = reviews.map(|review| review.map(|review| class_of(&review.required_capabilities))).collect();
 
         let mut used_entries = vec![false; file.peers.len()];
         for (group, (_, entries)) in groups.iter().enumerate() {
@@ -83,12 +86,22 @@ impl Requirements {
                 used_entries[*entry] = used[group];
             }
         }
-        Self { class, candidates, used: used_entries }
+        Self { class, reviewers, candidates, used: used_entries }
     }
 
     /// Who can take the task of that number.
     pub(super) fn candidates(&self, task: usize) -> &Candidates {
         &self.candidates[self.class[task] as usize]
+    }
+
+    /// Who can review the task of that number; `None` when nobody has to.
+    pub(super) fn reviewers(&self, task: usize) -> Option<&Candidates> {
+        self.reviewers[task].map(|class| &self.candidates[class as usize])
+    }
+
+    /// True if some peer can take the task, and some peer the reviews that it asks for.
+    pub(super) fn can_complete(&self, task: usize) -> bool {
+        self.candidates(task).any() && self.reviewers(task).is_none_or(Candidates::any)
     }
 }
 

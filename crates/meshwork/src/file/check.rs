@@ -51,7 +51,7 @@ pub struct TopologyValidation {
     pub suggestions: Vec<String>,
 }
 
-/// Why no peer can take a task.
+/// Why no peer can take a task or its reviews.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -61,7 +61,7 @@ pub enum Reason {
     NoSinglePeerHasAll,
 }
 
-/// A task that no peer can take.
+/// A task that no peer can take, or whose reviews no peer can take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnsatisfiableTask {
@@ -103,11 +103,11 @@ pub struct CheckReport {
     pub critical_path: u64,
     /// Most tasks at the same distance from the start: how many peers could help at best.
     pub widest_layer: u64,
-    /// True if every task can be taken by some peer.
+    /// True if every task and every review can be taken by some peer.
     pub can_finish: bool,
     /// The topology for this number of peers.
     pub topology: TopologyValidation,
-    /// Tasks that no peer can take, in the order of the file.
+    /// Tasks that no peer can take or review, in the order of the file.
     pub unsatisfiable_tasks: Vec<UnsatisfiableTask>,
     /// Tasks that never start because of those, in the order of the file.
     pub unreachable_tasks: Vec<UnreachableTask>,
@@ -225,7 +225,7 @@ fn walk(graph: &Graph, requirements: &Requirements) -> (u64, u64, Vec<Option<u32
         for dependency in graph.dependencies(task) {
             let at = *dependency as usize;
             layer[task] = layer[task].max(layer[at] + 1);
-            let root = match requirements.candidates(at).any() {
+            let root = match requirements.can_complete(at) {
                 true => because_of[at],
                 false => Some(*dependency),
             };
@@ -237,7 +237,7 @@ fn walk(graph: &Graph, requirements: &Requirements) -> (u64, u64, Vec<Option<u32
         widths[layer[task]] += 1;
     }
     for (task, root) in because_of.iter_mut().enumerate() {
-        if !requirements.candidates(task).any() {
+        if !requirements.can_complete(task) {
             *root = None; // it is unsatisfiable itself, which says more
         }
     }
@@ -246,14 +246,17 @@ fn walk(graph: &Graph, requirements: &Requirements) -> (u64, u64, Vec<Option<u32
 }
 
 fn unsatisfiable(file: &SwarmFile, requirements: &Requirements, number: usize) -> Option<UnsatisfiableTask> {
-    let (task, found) = (&file.tasks[number], requirements.candidates(number));
-    if found.any() {
-        return None;
-    }
+    let (task, own) = (&file.tasks[number], requirements.candidates(number));
+    let reviewers = requirements.reviewers(number).zip(task.review.as_ref());
+    let (found, required, can_never) = match reviewers {
+        _ if !own.any() => (own, &task.required_capabilities, "run"),
+        Some((found, review)) if !found.any() => (found, &review.required_capabilities, "be reviewed"),
+        _ => return None,
+    };
     let (reason, capabilities) = match found.missing.is_empty() {
         false => (Reason::NoPeerHas, found.missing.clone()),
         true => {
-            let mut all = task.required_capabilities.clone();
+            let mut all = required.clone();
             all.sort_unstable();
             (Reason::NoSinglePeerHasAll, all)
         }
@@ -261,9 +264,9 @@ fn unsatisfiable(file: &SwarmFile, requirements: &Requirements, number: usize) -
     let list: Vec<_> = capabilities.iter().map(|name| format!("`{name}`")).collect();
     let (id, list) = (&task.id, list.join(", "));
     let message = match reason {
-        Reason::NoPeerHas => format!("task `{id}` can never run: no peer has {list}"),
+        Reason::NoPeerHas => format!("task `{id}` can never {can_never}: no peer has {list}"),
         Reason::NoSinglePeerHasAll => {
-            format!("task `{id}` can never run: no single peer has all of {list}")
+            format!("task `{id}` can never {can_never}: no single peer has all of {list}")
         }
     };
     Some(UnsatisfiableTask { task_id: id.clone(), reason, capabilities, message })
@@ -284,6 +287,19 @@ fn warnings(file: &SwarmFile, requirements: &Requirements) -> Vec<String> {
         warnings.push(format!(
             "{} task(s) without `run`, `{}` first, could be given to a shell peer and would fail there; \
              require a capability that only the others have",
+            mixed.len(),
+            first.id
+        ));
+    }
+    let shell_may = |(number, task): &(usize, &super::model::Task)| {
+        let review_has_run = task.review.as_ref().is_some_and(|review| review.run.is_some());
+        requirements.reviewers(*number).is_some_and(|found| found.shell && found.other && !review_has_run)
+    };
+    let mixed: Vec<_> = file.tasks.iter().enumerate().filter(shell_may).collect();
+    if let Some((_, first)) = mixed.first() {
+        warnings.push(format!(
+            "the reviews of {} task(s), `{}` first, have no `run`, could be given to a shell peer and would fail \
+             there; require a capability that only the others have",
             mixed.len(),
             first.id
         ));
@@ -329,6 +345,31 @@ mod tests {
         assert_eq!(report.unused_peers, ["idle"]);
         assert_eq!((report.critical_path, report.widest_layer), (4, 2));
         assert_eq!((report.peers, report.slots, report.tasks), (3, 9, 5));
+    }
+
+    #[test]
+    fn a_task_that_nobody_can_review_and_those_behind_it() {
+        let report = report(
+            "[[peers]]\nid='p'\n[[peers]]\nid='r'\ncapabilities=['judge']\n\
+             [[tasks]]\nid='fine'\nrun='x'\nreview={required_capabilities=['judge'], run='x'}\n\
+             [[tasks]]\nid='one'\nrun='x'\nreview={required_capabilities=['judge', 'seal'], run='x'}\n\
+             [[tasks]]\nid='two'\nrun='x'\ndependencies=['one']\n",
+        );
+        assert!(!report.can_finish);
+        let [one] = report.unsatisfiable_tasks.as_slice() else { panic!("{report:?}") };
+        assert_eq!(one.message, "task `one` can never be reviewed: no peer has `seal`");
+        assert_eq!(report.unreachable_tasks[0].because_of, "one");
+        assert!(report.unused_peers.is_empty() && report.warnings.is_empty(), "{report:?}");
+    }
+
+    #[test]
+    fn a_review_that_a_shell_peer_could_be_given() {
+        let report = report(
+            "[[peers]]\nid='p'\n[[peers]]\nid='c'\nagent.kind='command'\nagent.command=['x']\n\
+             [[tasks]]\nid='one'\nrun='x'\nreview={}\n",
+        );
+        assert!(report.can_finish);
+        assert!(report.warnings[0].starts_with("the reviews of 1 task(s), `one` first, have no `run`"), "{report:?}");
     }
 
     #[test]

@@ -22,11 +22,10 @@ pub const MAX_INPUT_DEPTH: usize = 64;
 const ROOT: (&str, &[&str]) = ("SwarmFile", &["$schema", "swarm", "limits", "mesh", "peers", "tasks"]);
 
 /// Keys and words of the design that this version does not have, by the model's type.
-pub(super) const NOT_YET: [(&str, &[&str]); 8] = [
+pub(super) const NOT_YET: [(&str, &[&str]); 7] = [
     ("SwarmFile", &["discovery", "completion", "balance", "broker", "hierarchical", "consensus"]),
     ("Mesh", &["enable_peer_discovery", "discovery_interval", "completion_timeout"]),
     ("Peer", &["wake_interval"]),
-    ("Task", &["review"]),
     ("Topology", &["hierarchical", "hybrid"]),
     ("Strategy", &["adaptive", "performance"]),
     ("Workspace", &["worktree"]),
@@ -49,6 +48,7 @@ fn table_name(place: &str) -> &str {
         "Agent" => "[peers.agent]",
         "Task" => "[[tasks]]",
         "Verify" => "[tasks.verify]",
+        "Review" => "[tasks.review]",
         other => other,
     }
 }

@@ -269,6 +269,9 @@ pub struct Task {
     /// Evidence that is looked at before the task counts as completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
+    /// Votes that are asked for before the task counts as completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
 }
 
 /// What happens to a task when a dependency did not complete.
@@ -295,6 +298,47 @@ pub struct Verify {
     /// Files that must exist and not be empty, relative to the agent's working folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<String>,
+}
+
+/// Votes on a result, by other peers where there are any. Each is a task of type `review`: it is given what
+/// was to be done and what came out, and approves unless its result is `false` or `{"approve": false}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Review {
+    /// A peer must have all of these to be given a review.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub required_capabilities: Vec<String>,
+    /// Approvals that the result needs.
+    #[schemars(range(min = 1, max = 64))]
+    pub approvals: u32,
+    /// Reviews that are made; at least as many as approvals. Default: as many.
+    #[schemars(range(min = 1, max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<u32>,
+    /// The line that shell peers run as their review; the task and its result come on standard input. Its last line of
+    /// output is the vote; another exit code than 0 is a review that failed, which is no approval.
+    #[schemars(length(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+impl Default for Review {
+    fn default() -> Self {
+        Self { required_capabilities: Vec::new(), approvals: 1, of: None, run: None }
+    }
+}
+
+impl Review {
+    /// As the log has it.
+    #[must_use]
+    pub fn spec(&self) -> meshwork_core::Review {
+        meshwork_core::Review {
+            requires: self.required_capabilities.clone(),
+            approvals: self.approvals,
+            of: self.of.unwrap_or(self.approvals),
+            run: self.run.clone(),
+        }
+    }
 }
 
 fn default_task_type() -> String {
@@ -366,6 +410,7 @@ impl Task {
             input: None,
             on_dependency_failure: OnDependencyFailure::default(),
             verify: None,
+            review: None,
         }
     }
 }

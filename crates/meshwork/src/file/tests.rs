@@ -99,6 +99,7 @@ run = "true"
 input = { path = "src", list = [1, 2.5, true, "s"] }
 on_dependency_failure = "skip"
 verify = { run = "test -f x", artifacts = ["x"] }
+review = { required_capabilities = ["y"], approvals = 1, of = 2, run = "look" }
 "#,
     ),
     (
@@ -154,6 +155,7 @@ tasks:
     input: {path: src, list: [1, 2.5, true, s]}
     on_dependency_failure: skip
     verify: {run: test -f x, artifacts: [x]}
+    review: {required_capabilities: [y], approvals: 1, of: 2, run: look}
 "#,
     ),
     (
@@ -176,7 +178,8 @@ tasks:
   {"id": "two", "type": "review", "description": "words", "required_capabilities": ["x"],
    "priority": 8, "dependencies": ["one", "one"], "retries": 2, "timeout": "10m", "run": "true",
    "input": {"path": "src", "list": [1, 2.5, true, "s"]}, "on_dependency_failure": "skip",
-   "verify": {"run": "test -f x", "artifacts": ["x"]}}]}"#,
+   "verify": {"run": "test -f x", "artifacts": ["x"]},
+   "review": {"required_capabilities": ["y"], "approvals": 1, "of": 2, "run": "look"}}]}"#,
     ),
 ];
 
@@ -273,7 +276,7 @@ fn bad_shapes_in_toml() {
         ("[[tasks]]\nid = 'a'\npriority = 'high'\n", C::WrongType, 5, "found the string \"high\""),
         ("[[tasks]]\nid = 'a'\non_dependency_failure = 'ignore'\n", C::UnknownWord, 5, "one of \"fail\", \"skip\", \"run\""),
         ("[[tasks]]\nid = 'a'\nparent = 'b'\n", C::UnknownKey, 5, "unknown key in [[tasks]]"),
-        ("[[tasks]]\nid = 'a'\n[tasks.review]\nof = 2\n", C::NotYet, 5, "`review`"),
+        ("[[tasks]]\nid = 'a'\n[tasks.review]\nvotes = 2\n", C::UnknownKey, 6, "unknown key in [tasks.review]"),
         ("[[tasks]]\nid = 'a'\n[tasks.verify]\nrunn = 'x'\n", C::UnknownKey, 6, "[tasks.verify]: found \"runn\", expected \"run\""),
         ("[tasks]\nid = 'a'\n", C::WrongType, 3, "expected a list of tables ([[tasks]])"),
         ("[colour]\n", C::UnknownKey, 3, "unknown key in the file"),
@@ -323,6 +326,11 @@ fn bad_meanings_in_toml() {
         ("[[tasks]]\nid='a'\nrun='x'\nverify.artifacts=['/etc/x']\n", C::InvalidPath, 4, "/etc/x"),
         ("[[tasks]]\nid='a'\nrun='x'\nverify.artifacts=['a/../b']\n", C::InvalidPath, 4, "without `..`"),
         ("[[tasks]]\nid='a'\nrun='x'\nverify.artifacts=['.']\n", C::InvalidPath, 4, "artifact path"),
+        ("[[tasks]]\nid='a#review-1.2'\nrun='x'\n", C::InvalidId, 4, "ends as only those of reviews do"),
+        ("[[tasks]]\nid='a'\nrun='x'\nreview={approvals=0, run='x'}\n", C::OutOfRange, 4, "review.approvals of task \"a\" out of range: found 0, expected 1 to 64"),
+        ("[[tasks]]\nid='a'\nrun='x'\nreview={approvals=3, of=2, run='x'}\n", C::OutOfRange, 4, "review.of of task \"a\" out of range: found 2, expected 3 to 64"),
+        ("[[tasks]]\nid='a'\nrun='x'\nreview={run=''}\n", C::EmptyRun, 4, "`review.run`"),
+        ("[[tasks]]\nid='a'\nrun='x'\nreview={}\n", C::MissingRun, 4, "`review` of task \"a\" has no `run`"),
         ("[[tasks]]\nid='build'\nrun='x'\n[[tasks]]\nid='b'\nrun='x'\ndependencies=['biuld']\n", C::UnknownDependency, 9, "found \"biuld\", expected \"build\""),
         ("[[tasks]]\nid='a'\nrun='x'\ndependencies=['a']\n", C::DependencyCycle, 6, "a → a"),
         ("[[tasks]]\nid='a'\nrun='x'\ndependencies=['b']\n[[tasks]]\nid='b'\nrun='x'\ndependencies=['c']\n[[tasks]]\nid='c'\nrun='x'\ndependencies=['a']\n", C::DependencyCycle, 6, "a → b → c → a"),

@@ -9,7 +9,8 @@ use super::error::{Code, FileError};
 use super::findings::{Finding, Findings, nearest, quoted};
 use super::graph::{Graph, cycle_text};
 use super::ids::check_id;
-use super::model::{Agent, AgentKind, Limits, Mesh, Peer, SwarmFile, Task, Verify};
+use super::model::{Agent, AgentKind, Limits, Mesh, Peer, Review, SwarmFile, Task, Verify};
+use meshwork_core::REVIEWS_MAX;
 
 /// Most peers of a file, counts included: each costs memory before anything has run.
 pub const MAX_PEERS: u32 = 100_000;
@@ -274,6 +275,10 @@ impl Checks<'_> {
 
     fn one_task(&mut self, at: Option<u32>, task: &Task) {
         self.name(at, "the id of a task", &task.id);
+        if meshwork_core::is_reserved_id(&task.id) {
+            let message = "the id of a task ends as only those of reviews do".to_owned();
+            self.refuse(Code::InvalidId, at, message, quoted(&task.id), "no `#review-` and numbers at its end");
+        }
         self.name(at, "the type of a task", &task.task_type);
         if task.required_capabilities.len() as u64 > MAX_CAPABILITIES {
             let what = format!("the number of required capabilities of task {}", quoted(&task.id));
@@ -301,6 +306,9 @@ impl Checks<'_> {
         }
         if let Some(verify) = &task.verify {
             self.verify(at, &task.id, verify);
+        }
+        if let Some(review) = &task.review {
+            self.review(at, &task.id, review);
         }
     }
 
@@ -331,6 +339,26 @@ impl Checks<'_> {
                 let expected = "a relative path without `..`";
                 self.refuse(Code::InvalidPath, at, message, quoted(path), expected);
             }
+        }
+    }
+
+    fn review(&mut self, at: Option<u32>, id: &str, review: &Review) {
+        let (task, most) = (quoted(id), u64::from(REVIEWS_MAX));
+        let of = review.of.unwrap_or(review.approvals);
+        if (1..=most).contains(&u64::from(review.approvals)) {
+            let least = u64::from(review.approvals);
+            self.range(at, &format!("review.of of task {task}"), of.into(), least, most);
+        } else {
+            self.range(at, &format!("review.approvals of task {task}"), review.approvals.into(), 1, most);
+        }
+        let capabilities = review.required_capabilities.len() as u64;
+        let what = format!("the number of capabilities that the reviews of task {task} require");
+        self.range(at, &what, capabilities, 0, MAX_CAPABILITIES);
+        for capability in &review.required_capabilities {
+            self.name(at, "a required capability", capability);
+        }
+        if let Some(run) = &review.run {
+            self.line(at, "review.run", id, run);
         }
     }
 
@@ -371,7 +399,8 @@ impl Checks<'_> {
 
     /// A task that only shell peers can take needs a line for them.
     fn run_lines(&mut self, file: &SwarmFile) {
-        if file.tasks.iter().all(|task| task.run.is_some()) {
+        let reviewed_by_line = |task: &Task| task.review.as_ref().is_none_or(|review| review.run.is_some());
+        if file.tasks.iter().all(|task| task.run.is_some() && reviewed_by_line(task)) {
             return;
         }
         let requirements = Requirements::of(file);
@@ -381,6 +410,13 @@ impl Checks<'_> {
                 let (at, id) = (self.task(number), quoted(&task.id));
                 let message = format!("task {id} has no `run`, and only shell peers can take it");
                 let expected = "`run = \"…\"`";
+                self.refuse(Code::MissingRun, at, message, String::new(), expected);
+            }
+            let only_shell = requirements.reviewers(number).is_some_and(|found| found.shell && !found.other);
+            if only_shell && !reviewed_by_line(task) {
+                let (at, id) = (self.task(number), quoted(&task.id));
+                let message = format!("`review` of task {id} has no `run`, and only shell peers can take it");
+                let expected = "`run = \"…\"` in [tasks.review]";
                 self.refuse(Code::MissingRun, at, message, String::new(), expected);
             }
         }

@@ -8,6 +8,7 @@ mod body;
 mod driver;
 mod evidence;
 mod history;
+mod mark;
 mod process_agent;
 mod specs;
 mod tools;
@@ -18,6 +19,7 @@ pub use tools::{ChildEnd, Tools, ToolsError};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::broker::Broker;
+use crate::high_water::{HighWaterFile, LedgerError};
 use crate::log::{Log, LogError};
 use driver::{Command, Event};
 use meshwork_core::node::Answer;
@@ -111,6 +113,15 @@ pub enum MeshError {
         /// What the system said.
         error: Arc<std::io::Error>,
     },
+    /// The log does not hold what this node had applied, or how far that was cannot be kept.
+    #[error(transparent)]
+    Ledger(Arc<LedgerError>),
+    /// There is no such node, or it is not present any more.
+    #[error("no node {node:?} is present; nothing was changed")]
+    NodeNotPresent {
+        /// Its name.
+        node: String,
+    },
     /// The node lost its place in the mesh before this was decided.
     #[error("the node was given up on before this was decided; it may be asked again")]
     NodeLost,
@@ -122,6 +133,12 @@ pub enum MeshError {
 impl From<LogError> for MeshError {
     fn from(error: LogError) -> Self {
         Self::Log(Arc::new(error))
+    }
+}
+
+impl From<LedgerError> for MeshError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(Arc::new(error))
     }
 }
 
@@ -201,7 +218,19 @@ impl Mesh {
     pub async fn start(
         options: MeshOptions,
     ) -> Result<(Self, tokio::task::JoinHandle<Result<(), MeshError>>), MeshError> {
-        driver::start(options).await
+        driver::start(options, None).await
+    }
+
+    /// The same for a node that remembers, outside of its log, how far it has applied it: a log that does not hold that
+    /// is refused, and no completion is told before it is remembered.
+    ///
+    /// # Errors
+    /// As [`Mesh::start`], and [`LedgerError::LedgerRegressed`].
+    pub async fn start_remembering(
+        options: MeshOptions,
+        memory: HighWaterFile,
+    ) -> Result<(Self, tokio::task::JoinHandle<Result<(), MeshError>>), MeshError> {
+        driver::start(options, Some(memory)).await
     }
 
     async fn ask(&self, op: Op) -> Result<(meshwork_core::Position, Vec<TaskNo>), MeshError> {
@@ -334,6 +363,26 @@ impl Mesh {
         ended.await.map_err(|_| self.stopped())?
     }
 
+    /// Gives up on a node, for an operator or a failure detector that has not heard of it: all its peers are gone, what
+    /// they ran is interrupted (the attempt keeps its number) and goes to others. Resolves when that is decided.
+    ///
+    /// Being wrong costs time, never truth: whatever the node says under its old incarnation is refused from there on,
+    /// and its results are kept as rejected attempts. When it reads of its loss it ends its bodies and joins anew.
+    ///
+    /// # Errors
+    /// [`MeshError::NodeNotPresent`] when no node of this name is present: it has left, was given up on, or never was.
+    /// [`Refusal::HeardSince`] within [`MeshError::Refused`] when an entry of it came in the meantime: it is alive, and
+    /// may be asked about again. Nothing was changed then.
+    pub async fn give_up_on(&self, node: &str) -> Result<meshwork_core::Position, MeshError> {
+        let name = node.to_owned();
+        let look = self.look(move |swarm| {
+            let found = swarm.present_nodes().find(|(_, node)| *node.name == *name);
+            found.map(|(_, node)| (node.incarnation, node.heard))
+        });
+        let (incarnation, heard) = look.await?.ok_or_else(|| MeshError::NodeNotPresent { node: node.to_owned() })?;
+        self.decide(Op::NodeLost { incarnation, heard }).await
+    }
+
     /// What a task returned with its last attempt.
     ///
     /// # Errors
@@ -374,6 +423,12 @@ impl Mesh {
     }
 }
 
+/// A result as the log holds it, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn output_as_json(output: &[u8]) -> String {
+    body::as_json(output)
+}
+
 /// Splits tasks so that each part fits an entry, in order.
 fn parts(tasks: Vec<TaskSpec>) -> Vec<Vec<TaskSpec>> {
     let mut parts = vec![Vec::new()];
@@ -401,6 +456,9 @@ fn task_bytes(task: &TaskSpec) -> usize {
     let verify = task.verify.as_ref().map_or(0, |verify| {
         verify.run.as_ref().map_or(0, String::len) + verify.artifacts.iter().map(|name| name.len() + 3).sum::<usize>()
     });
+    let review = task.review.as_ref().map_or(0, |review| {
+        review.run.as_ref().map_or(0, String::len) + review.requires.iter().map(|name| name.len() + 3).sum::<usize>()
+    });
     let texts = task.id.len() + task.kind.len() + task.description.len() + task.run.as_ref().map_or(0, String::len);
-    64 + texts + lists + input + verify
+    64 + texts + lists + input + verify + review
 }

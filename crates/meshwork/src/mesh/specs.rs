@@ -2,6 +2,7 @@
 
 use super::MeshError;
 use crate::log::Log;
+use crate::review::{Source, text_of};
 use meshwork_core::{Batch, Op, Position, Returned, TaskSpec};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,20 +23,29 @@ struct Kept {
     bytes: usize,
 }
 
-/// A task's text, shared with the batch that it came in.
+/// A task's text.
 #[derive(Clone)]
-pub(super) struct SpecRef {
-    batch: Arc<Batch>,
-    entry: usize,
-    index: usize,
+pub(super) enum SpecRef {
+    /// Shared with the batch that it came in.
+    Submitted { batch: Arc<Batch>, entry: usize, index: usize },
+    /// Made for a review.
+    Review(Arc<TaskSpec>),
 }
 
 impl SpecRef {
     pub(super) fn get(&self) -> &TaskSpec {
-        match &self.batch.entries[self.entry] {
-            Op::Submit(submission) => &submission.tasks[self.index],
-            other => unreachable!("a task's text lies in a submission, found {other:?}"),
+        match self {
+            Self::Submitted { batch, entry, index } => match &batch.entries[*entry] {
+                Op::Submit(submission) => &submission.tasks[*index],
+                other => unreachable!("a task's text lies in a submission, found {other:?}"),
+            },
+            Self::Review(spec) => spec,
         }
+    }
+
+    /// Whether the task votes on another.
+    pub(super) fn is_review(&self) -> bool {
+        matches!(self, Self::Review(_))
     }
 }
 
@@ -78,16 +88,30 @@ impl Specs {
         Ok(batch)
     }
 
-    /// The text of the task that was submitted at `(position, index)`, without waiting when it is kept.
-    pub(super) fn try_get(&self, (position, index): (Position, u32)) -> Option<SpecRef> {
+    /// The text of a task, without waiting when it is kept.
+    pub(super) fn try_get(&self, source: &Source) -> Option<SpecRef> {
+        let Source::Submitted((position, index)) = source else { return None };
         let batch = self.kept(position.seq())?;
-        Some(SpecRef { batch, entry: position.index(), index: index as usize })
+        Some(SpecRef::Submitted { batch, entry: position.index(), index: *index as usize })
     }
 
     /// The same, read back from the log where it must be.
-    pub(super) async fn get(&self, at: (Position, u32)) -> Result<SpecRef, MeshError> {
-        let batch = self.batch(at.0.seq()).await?;
-        Ok(SpecRef { batch, entry: at.0.index(), index: at.1 as usize })
+    pub(super) async fn get(&self, source: &Source) -> Result<SpecRef, MeshError> {
+        match source {
+            Source::Submitted(at) => self.submitted(*at).await,
+            Source::Review { id, attempt, task, returned } => {
+                let task = self.submitted(*task).await?;
+                let Some(returned) = self.returned(*returned).await? else {
+                    unreachable!("a review was made by an accepted `Return`, which lies at {returned}");
+                };
+                Ok(SpecRef::Review(Arc::new(text_of(id, *attempt, task.get(), &returned))))
+            }
+        }
+    }
+
+    async fn submitted(&self, (position, index): (Position, u32)) -> Result<SpecRef, MeshError> {
+        let batch = self.batch(position.seq()).await?;
+        Ok(SpecRef::Submitted { batch, entry: position.index(), index: index as usize })
     }
 
     /// The `Return` that lies at a position.

@@ -21,6 +21,8 @@
 //! Tasks, grants, peers, the log. It is given a program and answers with a [`ProcessReport`].
 
 mod environment;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod launch;
 mod leftovers;
 mod nonce;

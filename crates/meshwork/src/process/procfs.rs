@@ -25,7 +25,7 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
 }
 
 /// The command's name stands in brackets and may itself contain brackets and blanks: the last one counts.
-fn parse_stat(line: &str) -> Option<Stat> {
+pub(super) fn parse_stat(line: &str) -> Option<Stat> {
     let fields: Vec<&str> = line.get(line.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
     Some(Stat {
         ended: matches!(*fields.first()?, "Z" | "X" | "x"),

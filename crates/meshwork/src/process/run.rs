@@ -248,9 +248,20 @@ impl Run {
         }
     }
 
+    /// The end is our doing, unless the leader had come to one of its own that we have not seen: after a time in which
+    /// this program stood still (a stopped node, a machine that slept), the wish and the end are both news, and what it
+    /// did is not thrown away for the order in which they are looked at.
+    fn give_cause(&mut self, cause: Ended) {
+        let of_time = matches!(cause, Ended::Stopped | Ended::TimedOut);
+        if of_time && self.cause.is_none() && self.body.leader_has_ended() {
+            return;
+        }
+        self.cause.get_or_insert(cause);
+    }
+
     fn ask(&mut self, cause: Ended) {
         if matches!(self.phase, Phase::Free) {
-            self.cause.get_or_insert(cause);
+            self.give_cause(cause);
             self.body.signal(Signal::SIGTERM);
             if self.clock.since.is_none() {
                 self.clock.set_paused(false);
@@ -260,7 +271,7 @@ impl Run {
     }
 
     fn kill(&mut self, cause: Ended) {
-        self.cause.get_or_insert(cause);
+        self.give_cause(cause);
         if !matches!(self.phase, Phase::Killed) {
             self.phase = Phase::Killed;
             self.body.signal(Signal::SIGKILL);
@@ -381,6 +392,14 @@ impl Body {
             killpg(self.pid, Signal::SIGCONT).ok();
             self.rest.note_group_told();
         }
+    }
+
+    /// Asks the system, not the runtime, which may not have looked yet. The status is kept for whoever waits.
+    fn leader_has_ended(&mut self) -> bool {
+        if !self.reaped && matches!(self.child.try_wait(), Ok(Some(_))) {
+            self.leader_reaped();
+        }
+        self.reaped
     }
 
     fn leader_reaped(&mut self) {

@@ -100,6 +100,39 @@ fn ready(spec: &mut ProcessSpec) -> Arc<Notify> {
     ready
 }
 
+/// Neither the end nor the wish was looked at before, as after a time in which the whole node stood still.
+#[tokio::test]
+async fn who_ended_before_it_was_told_to_stop_has_ended_by_itself() {
+    for told in [ProcessHandle::stop, ProcessHandle::kill] {
+        let bench = shell("echo done");
+        let (handle, ended) = start(bench.spec);
+        let pid = handle.pid().unwrap().cast_signed();
+        let deadline = Instant::now() + DEADLINE;
+        while is_running(pid) {
+            assert!(Instant::now() < deadline, "hangs");
+            std::thread::yield_now();
+        }
+        told(&handle);
+        let report = in_time(ended).await;
+        assert_eq!((code(&report), &*inline(&report)), (0, "done\n"));
+    }
+}
+
+#[tokio::test]
+async fn who_ended_before_its_time_was_over_has_ended_by_itself() {
+    let mut bench = shell("echo done");
+    bench.spec.timeout = Some(Duration::from_millis(1));
+    let (handle, ended) = start(bench.spec);
+    let pid = handle.pid().unwrap().cast_signed();
+    let deadline = Instant::now() + DEADLINE;
+    let started = Instant::now();
+    while is_running(pid) || started.elapsed() < Duration::from_millis(5) {
+        assert!(Instant::now() < deadline, "hangs");
+        std::thread::yield_now();
+    }
+    assert_eq!(code(&in_time(ended).await), 0);
+}
+
 #[tokio::test]
 async fn code_output_and_the_end_of_stderr_are_reported() {
     let mut bench = shell("echo out; printf 'no\\033[1m\\001pe\\n' >&2; echo $0 $MESHWORK_NONCE; exit 7");

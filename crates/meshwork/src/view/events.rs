@@ -17,7 +17,9 @@ pub enum EventKind {
     Configured,
     /// A node joined.
     NodeJoined,
-    /// A node is no longer present.
+    /// A node stopped, and is no longer present.
+    NodeLeft,
+    /// A node was given up on, or replaced.
     NodeLost,
     /// A node said that it is alive, because it heard that it is suspected.
     NodeAlive,
@@ -67,6 +69,12 @@ pub enum EventKind {
     CheckEnded,
     /// Who looked at evidence is gone; it is looked at again.
     CheckLost,
+    /// A review of a task was made.
+    ReviewOpened,
+    /// A reviewer voted on a task.
+    Voted,
+    /// The votes on a task are decided.
+    ReviewEnded,
     /// A further attempt comes after a back-off.
     RetryScheduled,
     /// A task is to end.
@@ -88,6 +96,7 @@ impl EventKind {
             Self::SwarmOpened => "swarm-opened",
             Self::Configured => "configured",
             Self::NodeJoined => "node-joined",
+            Self::NodeLeft => "node-left",
             Self::NodeLost => "node-lost",
             Self::NodeAlive => "node-alive",
             Self::PeerUp => "peer-up",
@@ -113,6 +122,9 @@ impl EventKind {
             Self::CheckStarted => "check-started",
             Self::CheckEnded => "check-ended",
             Self::CheckLost => "check-lost",
+            Self::ReviewOpened => "review-opened",
+            Self::Voted => "voted",
+            Self::ReviewEnded => "review-ended",
             Self::RetryScheduled => "retry-scheduled",
             Self::CancelRequested => "cancel-requested",
             Self::Rebalanced => "rebalanced",

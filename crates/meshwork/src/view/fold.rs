@@ -1,7 +1,7 @@
 //! The fold itself: an entry and what it brought about go in, records and rows come out.
 
 use super::events::{EventKind, EventRow, TraceId};
-use super::record::{Ledger, Product, RoundRecord, TEXT_BYTES_KEPT, Text};
+use super::record::{Ledger, Product, Rejection, RoundRecord, TEXT_BYTES_KEPT, Text};
 use super::report::OutcomeWord;
 use super::text::cut;
 use meshwork_core::{
@@ -9,6 +9,8 @@ use meshwork_core::{
     Returned, Swarm, TaskNo,
 };
 use std::sync::Arc;
+
+mod reviews;
 
 /// Folds one applied batch into the ledger. `wanted`: whether to tell it in rows too.
 ///
@@ -118,6 +120,11 @@ impl Fold<'_> {
             Said { detail: Some(format!("{} of node {:?}: {refusal}", op_word(op), self.author)), ..Said::default() };
         match op {
             Op::Return(returned) => {
+                if self.swarm.task(returned.task).is_some() {
+                    let error = returned.error.as_deref().map_or(Text::Absent, |text| self.ledger.keep(text, self.at));
+                    let (node, refusal) = (self.author.into(), refusal.to_string().into());
+                    self.ledger.reject(returned.task, Rejection { at: self.at, node, error, refusal });
+                }
                 // The work is not silently thrown away: its tokens were spent.
                 if let Some(attempt) = self.ledger.attempt_mut(returned.task, returned.grant) {
                     attempt.tokens = attempt.tokens.max(returned.usage.total());
@@ -188,6 +195,7 @@ impl Fold<'_> {
     fn happened(&mut self, op: &Op, effect: Effect) {
         match effect {
             Effect::Joined { .. }
+            | Effect::NodeLeft { .. }
             | Effect::NodeLost { .. }
             | Effect::PeerUp { .. }
             | Effect::PeerDown { .. }
@@ -219,6 +227,10 @@ impl Fold<'_> {
                 self.tell(EventKind::RetryScheduled, || Said { task: Some(task), detail, ..Said::default() });
             }
             Effect::Await { .. } => {}
+            Effect::ReviewOpened { .. }
+            | Effect::ReviewsOverLimit { .. }
+            | Effect::Voted { .. }
+            | Effect::ReviewEnded { .. } => self.happened_to_review(effect),
             _ => self.happened_to_attempt(op, effect),
         }
     }
@@ -324,9 +336,12 @@ impl Fold<'_> {
         if let Some(returned) = returned {
             self.mark_return();
             let result = self.product(returned);
+            // A review that does not approve has done its work.
+            let is_review = self.swarm.task(task).is_some_and(|task| task.reviews.is_some());
+            let done = outcome == AttemptOutcome::Ok || is_review && outcome == AttemptOutcome::Rejected;
             let record = self.ledger.task_mut(task);
-            record.messages_open = returned.messages_open && outcome == AttemptOutcome::Ok;
-            if outcome == AttemptOutcome::Ok {
+            record.messages_open = returned.messages_open && done;
+            if done {
                 record.result = result;
             }
         }
@@ -461,6 +476,7 @@ impl Fold<'_> {
                 self.ledger.incarnations.insert(self.at, node);
                 self.tell_node(EventKind::NodeJoined, node);
             }
+            Effect::NodeLeft { node } => self.tell_node(EventKind::NodeLeft, node),
             Effect::NodeLost { node } => self.tell_node(EventKind::NodeLost, node),
             Effect::PeerUp { peer } => self.peer_up(op, peer),
             Effect::PeerDown { peer, why } => {
@@ -568,5 +584,6 @@ fn op_word(op: &Op) -> &'static str {
         Op::Rebalance => "rebalance",
         Op::Usage { .. } => "usage",
         Op::Progress { .. } => "progress",
+        Op::Leave => "leave",
     }
 }

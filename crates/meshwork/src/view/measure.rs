@@ -28,7 +28,8 @@ impl View {
         let round = self.ledger.rounds.last().copied();
         let closed = round.and_then(|round| round.closed);
         let number = round.map_or(0, |round| round.number);
-        let of_round = |task: &&TaskReport| task.round == number;
+        // A review counts by its vote alone.
+        let of_round = |task: &&TaskReport| task.round == number && task.review_of.is_none();
         let all_ok = tasks.iter().filter(of_round).all(|task| task.state == TaskState::Completed);
         let savings = savings(&peers, facts);
         RunReport {
@@ -75,6 +76,17 @@ impl View {
             .collect()
     }
 
+    /// The report of one task, as its explanation has it.
+    pub(super) fn task_report_of(&self, no: TaskNo, source: &dyn EntrySource) -> Option<TaskReport> {
+        let task = self.swarm.task(no)?;
+        let empty = TaskRecord::default();
+        let mut report = self.task_report(no, task, self.ledger.tasks.get(no.index()).unwrap_or(&empty), source);
+        if !report.closed {
+            report.reason = self.swarm.explain(no).map(|why| why.reason.to_string());
+        }
+        Some(report)
+    }
+
     fn task_report(&self, no: TaskNo, task: &Task, record: &TaskRecord, source: &dyn EntrySource) -> TaskReport {
         let outcome = closed_outcome(task.phase);
         let [returned, settled] = returned_and_settled(task);
@@ -100,21 +112,37 @@ impl View {
             outcome: outcome.map(OutcomeWord::from),
             returned,
             settled,
-            verified: task.verify.then_some(outcome == Some(Outcome::Ok)),
+            verified: (task.verify || task.review.is_some()).then_some(outcome == Some(Outcome::Ok)),
             closed: outcome.is_some(),
             reason: None,
             parent: task.parent.as_ref().and_then(id),
+            review_of: task.reviews.and(task.parent.as_ref()).and_then(id),
             generation: task.generation,
             round: task.round,
             trace_id: record.trace.to_string(),
             attempts,
-            rejected: self.rejected_reports(no),
+            rejected: self.rejected_reports(no, source),
         }
     }
 
-    fn rejected_reports(&self, no: TaskNo) -> Vec<RejectedReport> {
+    fn rejected_reports(&self, no: TaskNo, source: &dyn EntrySource) -> Vec<RejectedReport> {
         let rejected = self.swarm.rejected(no);
-        rejected.map(|one| RejectedReport { position: one.at.to_string(), outcome: one.outcome.into() }).collect()
+        rejected
+            .map(|one| {
+                let attempt = self.ledger.attempts_of(no).find(|attempt| attempt.grant == one.grant);
+                let kept = self.ledger.rejected_at(no, one.at);
+                RejectedReport {
+                    position: one.at.to_string(),
+                    outcome: one.outcome.into(),
+                    grant: Some(one.grant.to_string()),
+                    attempt: attempt.map(|attempt| attempt.number),
+                    peer_id: attempt.map(|attempt| self.peer_id(attempt.peer)),
+                    node: kept.map(|kept| kept.node.to_string()),
+                    error: kept.and_then(|kept| read(&kept.error, source, said_of_failure)),
+                    refusal: kept.map(|kept| kept.refusal.to_string()),
+                }
+            })
+            .collect()
     }
 
     /// What the last attempt said, where that is why; else what `explain` says.
@@ -185,14 +213,15 @@ impl View {
         let mut sums = vec![PeerSum::default(); self.swarm.peers().len()];
         for attempt in &self.ledger.attempts {
             if let Some(sum) = sums.get_mut(attempt.peer.index()) {
-                sum.add(attempt);
+                sum.add(attempt, self.did_its_work(attempt));
             }
         }
         sums
     }
 
     fn metrics(&self, tasks: &[TaskReport], savings: &TokenSavingsReport, facts: &RuntimeFacts) -> MetricsReport {
-        let count = |states: &[TaskState]| tasks.iter().filter(|task| states.contains(&task.state)).count() as u64;
+        let counted = || tasks.iter().filter(|task| task.review_of.is_none());
+        let count = |states: &[TaskState]| counted().filter(|task| states.contains(&task.state)).count() as u64;
         let up = self.swarm.peers().filter(|(_, peer)| peer.up);
         let (paused, active): (Vec<&Peer>, Vec<&Peer>) =
             up.map(|(_, peer)| peer).partition(|peer| peer.paused.is_some());
@@ -205,7 +234,7 @@ impl View {
             total_agents: peers,
             active_agents: active_peers,
             paused_agents: paused.len() as u64,
-            total_tasks: tasks.len() as u64,
+            total_tasks: counted().count() as u64,
             pending_tasks: count(&[TaskState::Pending, TaskState::Assigned]),
             running_tasks: count(&[TaskState::Running]),
             completed_tasks: count(&[TaskState::Completed]),
@@ -298,15 +327,16 @@ impl View {
             let waited = waits.map_or(0, |since| now.saturating_sub(*since)).saturating_add(attempt.waited_ms);
             busy_ms = busy_ms.saturating_add(own.saturating_sub(waited));
             tokens = tokens.saturating_add(attempt.tokens);
-            let counts = attempt.outcome == Some(AttemptOutcome::Ok)
-                && closed_outcome(task.phase).is_none_or(|outcome| outcome == Outcome::Ok);
+            let counts =
+                self.did_its_work(attempt) && closed_outcome(task.phase).is_none_or(|outcome| outcome == Outcome::Ok);
             if !open && !counts {
                 tokens_not_used = tokens_not_used.saturating_add(attempt.tokens);
             }
         }
         let completed = self
             .latest_tasks()
-            .filter(|(_, task)| task.round == number && closed_outcome(task.phase) == Some(Outcome::Ok));
+            .filter(|(_, task)| task.round == number && task.reviews.is_none())
+            .filter(|(_, task)| closed_outcome(task.phase) == Some(Outcome::Ok));
         WorthReport {
             elapsed_ms,
             critical_path_ms: self.critical_path_ms(number, ran),
@@ -314,6 +344,16 @@ impl View {
             parallel_efficiency: ratio(busy_ms, offered.saturating_sub(round.slot_ms)).map(|share| share.min(1.0)),
             tokens_per_completed_task: ratio(tokens, completed.count() as u64),
             tokens_not_used,
+        }
+    }
+
+    /// It ended ok; a review also by not approving.
+    fn did_its_work(&self, attempt: &Attempt) -> bool {
+        let is_review = || self.swarm.task(attempt.task).is_some_and(|task| task.reviews.is_some());
+        match attempt.outcome {
+            Some(AttemptOutcome::Ok) => true,
+            Some(AttemptOutcome::Rejected) => is_review(),
+            _ => false,
         }
     }
 
@@ -340,15 +380,13 @@ struct PeerSum {
 }
 
 impl PeerSum {
-    fn add(&mut self, attempt: &Attempt) {
+    fn add(&mut self, attempt: &Attempt, done: bool) {
         self.tokens = self.tokens.saturating_add(attempt.tokens);
         let (Some(outcome), Some(ended)) = (attempt.outcome, attempt.ended_ms) else { return };
         match outcome {
-            AttemptOutcome::Ok => self.completed += 1,
-            AttemptOutcome::Failed | AttemptOutcome::TimedOut | AttemptOutcome::Lost | AttemptOutcome::Unverified => {
-                self.failed += 1;
-            }
             AttemptOutcome::Interrupted | AttemptOutcome::Cancelled => return,
+            _ if done => self.completed += 1,
+            _ => self.failed += 1,
         }
         self.response_ms = self.response_ms.saturating_add(ended.saturating_sub(attempt.assigned_ms));
     }
@@ -397,7 +435,8 @@ pub(super) fn state(phase: Phase) -> TaskState {
         | Phase::InLine { .. }
         | Phase::Returned
         | Phase::Settled { .. }
-        | Phase::Checking { .. } => TaskState::Running,
+        | Phase::Checking { .. }
+        | Phase::Reviewing => TaskState::Running,
         Phase::Closed { outcome: Outcome::Ok } => TaskState::Completed,
         Phase::Closed { .. } => TaskState::Failed,
     }
@@ -405,10 +444,12 @@ pub(super) fn state(phase: Phase) -> TaskState {
 
 /// The first two facts, as `explain` has them, without the price of asking every peer.
 fn returned_and_settled(task: &Task) -> [bool; 2] {
-    let said_so = matches!(closed_outcome(task.phase), Some(Outcome::Ok | Outcome::Unverified)) || task.check;
-    let after = matches!(task.phase, Phase::Returned | Phase::Settled { .. } | Phase::Checking { .. });
+    let ended = closed_outcome(task.phase);
+    let said_so = matches!(ended, Some(Outcome::Ok | Outcome::Unverified | Outcome::Rejected)) || task.check;
+    let reviewing = task.phase == Phase::Reviewing;
+    let after = matches!(task.phase, Phase::Returned | Phase::Settled { .. } | Phase::Checking { .. }) || reviewing;
     let returned = said_so || after && task.ending.is_none();
-    [returned, returned && task.deficit == 0]
+    [returned, returned && (task.deficit == 0 || reviewing)]
 }
 
 fn present_peer(task: &Task) -> Option<PeerNo> {

@@ -9,6 +9,7 @@
 //! go back along the log.
 
 mod events;
+mod explain;
 mod fold;
 mod human;
 mod measure;
@@ -20,6 +21,7 @@ mod tests;
 mod text;
 
 pub use events::{EventKind, EventRow, TraceId};
+pub use explain::ExplainDocument;
 pub use report::{
     AttemptReport, CompletionReport, DiscoveryReport, LoadBalancerReport, MetricsReport, OutcomeWord, PeerMetrics,
     PeerReport, PeerState, RejectedReport, RunReport, RuntimeFacts, SCHEMA_VERSION, TaskReport, TaskState,
@@ -28,6 +30,7 @@ pub use report::{
 pub use tables::{PeersTable, StatusTable, SwarmState, TaskCounts, TasksTable};
 pub use text::{duration, table, visible};
 
+use crate::review::{Source, text_of};
 use bytes::Bytes;
 use meshwork_core::{Applied, Batch, CodecError, LogFault, Op, Position, Swarm, TaskNo, TaskSpec};
 use record::Ledger;
@@ -132,15 +135,21 @@ impl View {
         self.ledger.tasks.get(task.index()).map(|record| record.trace)
     }
 
-    /// A task as it was submitted. `None` if the task is unknown or its entry cannot be had.
+    /// A task as it was submitted; a review as it is made from the task that it reviews. `None` if the task is unknown or its entry cannot be had.
     pub fn spec(&self, task: TaskNo, source: &dyn EntrySource) -> Option<TaskSpec> {
-        let (at, index) = self.swarm.task(task)?.spec;
-        match source.entry(at)? {
+        let submitted = |(at, index): (Position, u32)| match source.entry(at)? {
             Op::Submit(mut submission) => {
                 let index = index as usize;
                 (index < submission.tasks.len()).then(|| submission.tasks.swap_remove(index))
             }
             _ => None,
+        };
+        match Source::of(&self.swarm, task)? {
+            Source::Submitted(at) => submitted(at),
+            Source::Review { id, attempt, task, returned } => match source.entry(returned)? {
+                Op::Return(returned) => Some(text_of(&id, attempt, &submitted(task)?, &returned)),
+                _ => None,
+            },
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use super::events::TraceId;
 use meshwork_core::{AttemptOutcome, DownReason, Grant, NodeNo, PeerNo, Position, TaskNo};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Texts up to this many bytes are kept: what a screen shows. Larger ones are read again from the log.
 pub(super) const TEXT_BYTES_KEPT: usize = 4 * 1024;
 /// All texts together, in bytes: a view of 1,000,000 talkative tasks still fits beside its swarm.
 pub(super) const TEXTS_BYTES_KEPT: usize = 256 * 1024 * 1024;
+/// Rejected results of a task that are kept: what the swarm keeps.
+const REJECTED_KEPT: usize = 16;
 /// No attempt.
 const NONE: u32 = u32::MAX;
 
@@ -154,6 +156,16 @@ pub(super) struct Counts {
     pub(super) seals: u64,
 }
 
+/// What is said of a result that was refused, beside what the swarm keeps of it.
+#[derive(Clone, Debug)]
+pub(super) struct Rejection {
+    pub(super) at: Position,
+    /// Who handed it in.
+    pub(super) node: Box<str>,
+    pub(super) error: Text,
+    pub(super) refusal: Box<str>,
+}
+
 /// Everything that the view keeps beside the swarm.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
@@ -174,6 +186,7 @@ pub(super) struct Ledger {
     pub(super) regenerated: bool,
     /// Since when attempts that gave up their slot have waited.
     pub(super) waiting: BTreeMap<TaskNo, u64>,
+    rejected: BTreeMap<TaskNo, VecDeque<Rejection>>,
     texts_bytes: usize,
     slots_up: u64,
     slot_ms: u64,
@@ -190,6 +203,20 @@ impl Ledger {
         } else {
             Text::InLog { at, bytes: u32::try_from(text.len()).unwrap_or(u32::MAX) }
         }
+    }
+
+    /// A result was refused. As many are kept a task as the swarm keeps.
+    pub(super) fn reject(&mut self, task: TaskNo, rejection: Rejection) {
+        let kept = self.rejected.entry(task).or_default();
+        if kept.len() == REJECTED_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(rejection);
+    }
+
+    /// What is said of the result that was refused at this position.
+    pub(super) fn rejected_at(&self, task: TaskNo, at: Position) -> Option<&Rejection> {
+        self.rejected.get(&task)?.iter().find(|rejection| rejection.at == at)
     }
 
     pub(super) fn task_mut(&mut self, task: TaskNo) -> &mut TaskRecord {

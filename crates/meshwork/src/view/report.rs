@@ -141,6 +141,9 @@ pub struct TaskReport {
     /// The task that submitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// The task that it reviews; absent for a task that is no review.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_of: Option<String>,
     /// Generations of one id are numbered from 1.
     pub generation: u32,
     /// The round that it belongs to.
@@ -187,6 +190,24 @@ pub struct RejectedReport {
     pub position: String,
     /// What it said.
     pub outcome: OutcomeWord,
+    /// The grant under which it ran: the fencing token that no longer counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// Number of the attempt; another one may have the same. Absent where the grant was never this task's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Who ran it; absent where the grant was never this task's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_id: Option<String>,
+    /// The node that handed it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Why it did not end ok, by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
 }
 
 /// The seed's `PeerAgent` without its session.
@@ -479,7 +500,8 @@ pub enum OutcomeWord {
     Skipped,
     /// Its evidence did not hold.
     Unverified,
-    /// It came from a grant that no longer counted.
+    /// Its reviewers did not approve it; of a review: it does not approve. Of an entry that was refused: it came from a
+    /// grant that no longer counted.
     Rejected,
 }
 
@@ -511,6 +533,7 @@ impl From<Outcome> for OutcomeWord {
             Outcome::Cancelled => Self::Cancelled,
             Outcome::Skipped => Self::Skipped,
             Outcome::Unverified => Self::Unverified,
+            Outcome::Rejected => Self::Rejected,
         }
     }
 }
@@ -525,6 +548,7 @@ impl From<AttemptOutcome> for OutcomeWord {
             AttemptOutcome::Interrupted => Self::Interrupted,
             AttemptOutcome::Cancelled => Self::Cancelled,
             AttemptOutcome::Unverified => Self::Unverified,
+            AttemptOutcome::Rejected => Self::Rejected,
         }
     }
 }

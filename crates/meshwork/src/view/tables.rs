@@ -129,7 +129,8 @@ impl View {
         let round = self.ledger.rounds.last();
         let closed = round.and_then(|round| round.closed);
         let mut tasks = TaskCounts::default();
-        for (_, task) in self.latest_tasks() {
+        // A review counts by its vote alone.
+        for (_, task) in self.latest_tasks().filter(|(_, task)| task.reviews.is_none()) {
             *match state(task.phase) {
                 TaskState::Pending => &mut tasks.pending,
                 TaskState::Assigned => &mut tasks.assigned,

@@ -13,6 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::super::LogError;
+use crate::failpoint::{self, Point};
 
 /// "Mesh": where SQLite's header has it, `file(1)` and we can tell whose database this is.
 pub(super) const APPLICATION_ID: u32 = 0x4D65_7368;
@@ -65,22 +66,41 @@ pub(super) fn inspect(path: &Path) -> Result<Option<u32>, LogError> {
         }
         Err(error) => return Err(io_error("read", path, &error)),
     }
+    match by_header(path, &header, about.len()) {
+        // The power may have gone while the first sector was written back: then the write-ahead log has it whole, and
+        // SQLite looks there first. What it does not take for ours either stays what it was.
+        Err(error) if has_wal(path) => by_write_ahead_log(path).map(Some).map_err(|_| error),
+        judged => judged.map(Some),
+    }
+}
+
+/// The schema version that the header tells.
+fn by_header(path: &Path, header: &[u8; 100], length: u64) -> Result<u32, LogError> {
     if !header.starts_with(b"SQLite format 3\0") {
         return Err(not_a_database(path, "its first bytes are something else"));
     }
-    let version = u32_at(&header, 60);
-    judge(path, u32_at(&header, 68), version)?;
-    let pages = u64::from(u32_at(&header, 28));
+    let version = u32_at(header, 60);
+    judge(path, u32_at(header, 68), version)?;
+    let pages = u64::from(u32_at(header, 28));
     let page = match u16::from_be_bytes([header[16], header[17]]) {
         1 => 65_536,
         size => u64::from(size),
     };
     // With a write-ahead log beside it the main file may be behind its own header.
-    if !has_wal(path) && about.len() < pages * page {
-        let what = format!("{} bytes long, its header says {}", about.len(), pages * page);
+    if !has_wal(path) && length < pages * page {
+        let what = format!("{length} bytes long, its header says {}", pages * page);
         return Err(damaged(path, what));
     }
-    Ok(Some(version))
+    Ok(version)
+}
+
+/// The schema version that SQLite reads, from the write-ahead log if that has it. Only reads.
+fn by_write_ahead_log(path: &Path) -> Result<u32, LogError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(|error| sqlite_error(&error, path, "open"))?;
+    identity(&connection, path)
 }
 
 fn u32_at(header: &[u8; 100], place: usize) -> u32 {
@@ -114,8 +134,10 @@ pub(super) fn create(path: &Path) -> Result<(), LogError> {
     let made = create_at(&new).and_then(|()| {
         File::open(&new)
             .and_then(|file| file.sync_all())
+            .inspect(|()| failpoint::reach(Point::LogCreate))
             .and_then(|()| fs::rename(&new, path))
             .and_then(|()| File::open(folder_of(path))?.sync_all())
+            .inspect(|()| failpoint::reach(Point::LogCreated))
             .map_err(|error| io_error("create", path, &error))
     });
     if made.is_err() {

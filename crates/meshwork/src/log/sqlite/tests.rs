@@ -318,6 +318,35 @@ async fn damage_is_looked_for_after_an_unclean_end() {
     assert!(matches!(killed.refuses(), LogError::Damaged { .. }));
 }
 
+/// The power may go while the first sector of the database is written back from the write-ahead log, which has it.
+#[tokio::test]
+async fn a_header_that_was_torn_in_writing_back_is_taken_from_the_write_ahead_log() {
+    let scene = Scene::of_ten().await;
+    let log = scene.open();
+    log.append(large(11)).await.unwrap();
+    let killed = scene.killed();
+    killed.change(|bytes| bytes[..512].fill(0xA5));
+    let reader = LogReader::open(killed.path()).unwrap();
+    assert_eq!((reader.last(), reader.check()), (Ok(11), Ok(())));
+    drop(reader);
+    let again = killed.open();
+    again.append(large(12)).await.unwrap();
+    again.close().await.unwrap();
+    let reader = LogReader::open(killed.path()).unwrap();
+    assert_eq!((reader.last(), reader.check()), (Ok(12), Ok(())));
+}
+
+/// A write-ahead log that belongs to no such file does not make it a database of ours.
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_beside_a_write_ahead_log_too() {
+    for wal in [&[0xA5; 5000][..], b"short"] {
+        let scene = Scene::new();
+        fs::write(scene.path(), [0xA5; 5000]).unwrap();
+        fs::write(scene.folder.path().join("swarm.db-wal"), wal).unwrap();
+        assert!(matches!(scene.refuses(), LogError::NotADatabase { .. }));
+    }
+}
+
 #[tokio::test]
 async fn a_changed_byte_is_noticed_when_it_is_read() {
     let scene = Scene::of_ten().await;

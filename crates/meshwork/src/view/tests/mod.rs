@@ -6,4 +6,5 @@ mod counts;
 mod events;
 mod play;
 mod report;
+mod reviews;
 mod scale;

@@ -8,16 +8,22 @@ use meshwork_core::{
 };
 use serde_json::json;
 
-fn report(play: &Play) -> RunReport {
+pub(super) fn report(play: &Play) -> RunReport {
     play.view.report(&RuntimeFacts::default())
 }
 
-fn of<'a>(report: &'a RunReport, id: &str) -> &'a TaskReport {
+pub(super) fn of<'a>(report: &'a RunReport, id: &str) -> &'a TaskReport {
     report.tasks.iter().find(|task| task.id == id).unwrap()
 }
 
 /// The batches as the log would give them back.
-struct Log(Vec<(u64, Bytes)>);
+pub(super) struct Log(Vec<(u64, Bytes)>);
+
+impl Log {
+    pub(super) fn of(play: &Play) -> Self {
+        Self(play.batches.clone())
+    }
+}
 
 impl EntrySource for Log {
     fn entry(&self, at: Position) -> Option<Op> {

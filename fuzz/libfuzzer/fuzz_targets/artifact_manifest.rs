@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    meshwork_fuzz::find("artifact_manifest").expect("the target is there")(data);
+});
