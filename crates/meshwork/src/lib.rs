@@ -3,6 +3,7 @@
 pub mod artifacts;
 pub mod broker;
 pub mod control;
+pub mod detector;
 pub mod endpoint;
 #[doc(hidden)]
 pub mod failpoint;

@@ -169,6 +169,12 @@ impl Detector {
         self.peers.iter().copied()
     }
 
+    /// Whether it is one of the peers, of this side or of another.
+    #[must_use]
+    pub fn knows(&self, peer: Peer) -> bool {
+        self.peers.contains(&peer)
+    }
+
     /// How many calls are not answered.
     #[must_use]
     pub fn running_detections(&self) -> usize {
