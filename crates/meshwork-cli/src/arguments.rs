@@ -3,7 +3,8 @@
 use crate::acting::Acting;
 use crate::bench::{BenchArgs, BenchFormat};
 use crate::commands::{
-    artifacts, check, completions, doctor, events, explain, import, init, peers, report, run, schema, status, tasks,
+    artifacts, check, completions, doctor, events, explain, import, init, peers, report, run, schema, simulate, status,
+    tasks,
 };
 use crate::failure::CliFailure;
 use crate::output::{self, Format};
@@ -70,6 +71,8 @@ pub enum Command {
     Act(Acting),
     /// Measure this machine
     Bench(BenchArgs),
+    /// Play swarms against everything that can go wrong, and look for broken promises
+    Simulate(simulate::Arguments),
     /// Completions for a shell
     Completions(completions::Arguments),
 }
@@ -89,6 +92,7 @@ impl Command {
             Self::Report(arguments) => arguments.format,
             Self::Doctor(arguments) => arguments.format,
             Self::Act(acting) => acting.format(),
+            Self::Simulate(arguments) => arguments.format,
             Self::Bench(arguments) if arguments.format == BenchFormat::Json => Format::Json,
             Self::Bench(_) => Format::Human,
             Self::Import(_) | Self::Schema(_) | Self::Init(_) | Self::Completions(_) => Format::Human,

@@ -7,6 +7,8 @@ pub enum Ending {
     Done,
     /// The round closed, and some task failed.
     TaskFailed,
+    /// A simulation showed a broken promise.
+    PromiseBroken,
     /// Not finished: no peer can run what is left, or a limit was reached.
     NotFinished,
     /// Interrupted by a signal; the state is saved.
@@ -18,7 +20,7 @@ impl Ending {
     pub fn number(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::TaskFailed => 1,
+            Self::TaskFailed | Self::PromiseBroken => 1,
             Self::NotFinished => 3,
             Self::Interrupted => 130,
         }

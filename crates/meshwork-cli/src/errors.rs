@@ -4,6 +4,7 @@ use crate::failure::{CliFailure, ExitCode};
 use meshwork::artifacts::ArtifactError;
 use meshwork::file::FileError;
 use meshwork::file::wfformat::ImportError;
+use meshwork::high_water::LedgerError;
 use meshwork::local::LocalError;
 use meshwork::log::LogError;
 use meshwork::mesh::MeshError;
@@ -61,6 +62,16 @@ impl From<LogError> for CliFailure {
 
 impl From<ReplayError> for CliFailure {
     fn from(error: ReplayError) -> Self {
+        let name = match &error {
+            ReplayError::Fault(fault) => name_of(fault),
+            ReplayError::Codec { .. } => name_of(&error),
+        };
+        Self::unusable(name, error.to_string())
+    }
+}
+
+impl From<LedgerError> for CliFailure {
+    fn from(error: LedgerError) -> Self {
         Self::unusable(name_of(&error), error.to_string())
     }
 }
@@ -90,6 +101,9 @@ impl From<LocalError> for CliFailure {
             LocalError::Artifacts(error) => name_of(error),
             LocalError::Mesh(MeshError::Log(error)) => name_of(error),
             LocalError::Mesh(MeshError::Refused(error)) => name_of(error),
+            LocalError::Ledger(error) => name_of(error),
+            LocalError::Mesh(MeshError::Ledger(error)) => name_of(error),
+            LocalError::Mesh(MeshError::Fault(fault)) => name_of(fault),
             LocalError::Mesh(error) => name_of(error),
             other => name_of(other),
         };

@@ -3,7 +3,8 @@
 use crate::failure::CliFailure;
 use crate::output;
 use clap::Args;
-use meshwork::log::LogReader;
+use meshwork::high_water::HighWater;
+use meshwork::log::{LogError, LogReader};
 use meshwork::state::{StateFolder, StateRoot};
 use meshwork::view::{EntrySource, EventRow, ReplayError, RunReport, RuntimeFacts, View};
 use meshwork_core::{Op, Position, decode_batch};
@@ -66,6 +67,8 @@ impl SwarmChoice {
 pub struct SwarmLog {
     folder: StateFolder,
     reader: LogReader,
+    /// What the log is known to have held.
+    mark: Option<HighWater>,
     view: View,
 }
 
@@ -73,10 +76,15 @@ impl SwarmLog {
     /// The log in `folder`, not yet read.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When it cannot be opened, or is not the log that the swarm had.
     pub fn open(folder: StateFolder) -> Result<Self, CliFailure> {
-        let reader = LogReader::open(folder.database())?;
-        Ok(Self { folder, reader, view: View::new() })
+        // Before the log, which may grow meanwhile.
+        let mark = HighWater::read(&folder)?;
+        let reader = match (LogReader::open(folder.database()), &mark) {
+            (Err(LogError::NotFound { .. }), Some(mark)) => return Err(mark.gone().into()),
+            (opened, _) => opened?,
+        };
+        Ok(Self { folder, reader, mark, view: View::new() })
     }
 
     /// Reads what the log holds beyond what was read before. `each` is given the rows of batches after `told_after`
@@ -101,6 +109,9 @@ impl SwarmLog {
         loop {
             let portion = self.reader.batches(self.view.swarm().last().seq + 1, PORTION_BYTES)?;
             if portion.is_empty() {
+                if let Some(mark) = &self.mark {
+                    mark.reached_by(self.view.swarm().last().seq)?;
+                }
                 return Ok(());
             }
             for stored in portion {
@@ -110,6 +121,9 @@ impl SwarmLog {
                 }
                 let batch = decode_batch(&stored.bytes).map_err(|error| ReplayError::Codec { seq, error })?;
                 let step = self.view.step(seq, &batch, seq > told_after).map_err(ReplayError::from)?;
+                if let Some(mark) = self.mark.as_ref().filter(|mark| mark.seen().seq == seq) {
+                    mark.agrees_with(self.view.swarm())?;
+                }
                 for row in step.rows {
                     if !each(row) {
                         return Ok(());

@@ -86,6 +86,9 @@ pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 pub const ENTRY_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of an id, at most.
 pub const ID_BYTES_MAX: usize = 256;
+/// Tokens read, or written, that one attempt is believed to have spent, at most; more counts as this many. A
+/// trillion: no attempt comes near it, and what a million of them reserve or spend still has a sum.
+pub(crate) const TOKENS_AN_ATTEMPT_MAX: u64 = 1 << 40;
 /// Reviews of one result, at most: 64, a committee and not a crowd; each of them is a task.
 pub const REVIEWS_MAX: u32 = 64;
 /// Rejected results kept a task.
@@ -94,8 +97,6 @@ pub(crate) const REJECTED_KEPT: usize = 16;
 pub(crate) const AVOIDED_MAX: usize = 8;
 /// Moves of one `Rebalance` entry, at most; another entry goes on.
 pub(crate) const MOVES_A_REBALANCE: usize = 1_024;
-/// Tokens that one attempt reserves, at most: what all tasks reserve together fits 64 bits, whatever agents report.
-pub(crate) const RESERVED_MAX: u64 = u32::MAX as u64;
 /// Tasks becoming ready that weigh as much as one step of priority, at most: beyond the number of tasks it means that
 /// nothing ages, and ten times it still leaves room beside the ready number.
 pub(crate) const AGEING_MAX: u64 = u32::MAX as u64;

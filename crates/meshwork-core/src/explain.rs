@@ -382,6 +382,24 @@ fn some(names: &[String]) -> String {
     }
 }
 
+/// How many approvals are missing, from whom, and why the first of these has not voted yet.
+fn write_reviewing(
+    f: &mut fmt::Formatter<'_>,
+    more: u32,
+    needed: u32,
+    open: &[String],
+    first: Option<&Reason>,
+) -> fmt::Result {
+    if more == 0 {
+        return write!(f, "is approved, and its other reviews {} are being ended", some(open));
+    }
+    write!(f, "waits for {} of {needed} from {}", times(more, "more approval"), some(open))?;
+    match (first, open.first()) {
+        (Some(first), Some(review)) => write!(f, "; {review:?} {first}"),
+        _ => Ok(()),
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -428,15 +446,7 @@ impl fmt::Display for Reason {
             }
             Self::Checking { peer } => write!(f, "returned; its evidence is looked at on {peer:?}"),
             Self::Reviewing { approvals, needed, open, first } => {
-                let more = needed.saturating_sub(*approvals);
-                match more {
-                    0 => write!(f, "is approved, and its other reviews {} are being ended", some(open))?,
-                    _ => write!(f, "waits for {} of {needed} from {}", times(more, "more approval"), some(open))?,
-                }
-                match (first, open.first()) {
-                    (Some(first), Some(review)) if more > 0 => write!(f, "; {review:?} {first}"),
-                    _ => Ok(()),
-                }
+                write_reviewing(f, needed.saturating_sub(*approvals), *needed, open, first.as_deref())
             }
             Self::ReviewsOverLimit => {
                 write!(f, "ended as rejected: its reviews would be over a limit on tasks, on depth or on children")

@@ -30,6 +30,8 @@ mod refusal;
 mod review;
 mod round;
 mod schedule;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod snapshot;
 mod submit;
 mod swarm;

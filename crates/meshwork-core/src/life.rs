@@ -1,7 +1,7 @@
 //! The life of a task after it was granted: returns, settling, evidence, further attempts, the end.
 
 use crate::class::Requirement;
-use crate::config::{AVOIDED_MAX, REJECTED_KEPT, RESERVED_MAX};
+use crate::config::{AVOIDED_MAX, REJECTED_KEPT, TOKENS_AN_ATTEMPT_MAX};
 use crate::effect::Effect;
 use crate::ids::{Grant, NodeNo, PeerNo, TaskNo, WaitNo};
 use crate::mutant::Mutant;
@@ -138,7 +138,7 @@ impl Swarm {
             AttemptOutcome::Interrupted | AttemptOutcome::Cancelled => {}
         }
         let reported = self.reported.remove(&returned.task).unwrap_or_default();
-        let usage = returned.usage.at_least(reported);
+        let usage = returned.usage.at_most(TOKENS_AN_ATTEMPT_MAX).at_least(reported);
         if usage.total() > 0 {
             kind.tokens = kind.tokens.saturating_add(usage.total());
             kind.reports += 1;
@@ -197,8 +197,8 @@ impl Swarm {
         let peer = self.holder(node, task, grant)?;
         let record = &mut self.tasks[task.index()];
         let known = self.reported.entry(task).or_default();
-        *known = known.at_least(tokens);
-        let more = known.total().min(RESERVED_MAX).saturating_sub(record.reserved);
+        *known = known.at_least(tokens.at_most(TOKENS_AN_ATTEMPT_MAX));
+        let more = known.total().saturating_sub(record.reserved);
         record.reserved += more;
         self.reserved += more;
         self.peers[peer.index()].reserved += more;

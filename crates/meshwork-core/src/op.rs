@@ -320,6 +320,12 @@ impl Tokens {
         self.input.saturating_add(self.output)
     }
 
+    /// At most so many of each: what a peer says of itself may be anything.
+    #[must_use]
+    pub(crate) fn at_most(self, most: u64) -> Self {
+        Self { input: self.input.min(most), output: self.output.min(most) }
+    }
+
     /// The larger of both, each for itself: a total only ever grows.
     #[must_use]
     pub fn at_least(self, other: Self) -> Self {

@@ -1,7 +1,6 @@
 //! Scheduling: part of `apply`, so every node agrees and nothing is negotiated.
 
-use crate::config::MOVES_A_REBALANCE;
-use crate::config::{AGEING_MAX, RESERVED_MAX};
+use crate::config::{AGEING_MAX, MOVES_A_REBALANCE};
 use crate::effect::Effect;
 use crate::ids::{NodeNo, PeerNo, TaskNo};
 use crate::mutant::Mutant;
@@ -169,8 +168,7 @@ impl Swarm {
             self.start_check(task, no);
         } else {
             self.set_phase(task, Phase::Running { peer: no, grant });
-            let mean = self.kinds[self.tasks[task.index()].kind.index()].mean_tokens();
-            let tokens = mean.min(RESERVED_MAX);
+            let tokens = self.kinds[self.tasks[task.index()].kind.index()].mean_tokens();
             let record = &mut self.tasks[task.index()];
             record.attempt += u32::from(!std::mem::take(&mut record.keeps_number));
             record.last_grant = grant;

@@ -243,9 +243,7 @@ impl Swarm {
             return Err(LogFault::TooManyEntries { at: seq, found: batch.entries.len() });
         }
         let seen = batch.seen;
-        // One is remembered a batch, the last one at the end.
-        let back = self.seq.checked_sub(seen.seq).and_then(|back| usize::try_from(back).ok());
-        let ours = back.and_then(|back| self.seen.iter().rev().nth(back)).map(|ours| ours.hash);
+        let ours = self.hash_at(seen.seq);
         let forgotten = seen.seq <= self.seq && ours.is_none();
         let other = ours != Some(seen.hash) && !self.switch.breaks(Mutant::RegressionIgnored);
         if seen.seq > 0 && !forgotten && other {
@@ -423,6 +421,13 @@ impl Swarm {
     /// Sequence number and state hash of the last batch applied.
     pub fn last(&self) -> Seen {
         Seen { seq: self.seq, hash: self.seen.back().map_or(0, |seen| seen.hash) }
+    }
+
+    /// State hash after the batch `seq`; `None` where it was not applied yet, or too long ago to be remembered.
+    pub fn hash_at(&self, seq: u64) -> Option<u64> {
+        // One is remembered a batch, the last one at the end.
+        let back = usize::try_from(self.seq.checked_sub(seq)?).ok()?;
+        self.seen.iter().rev().nth(back).map(|seen| seen.hash)
     }
 
     /// The open round.

@@ -4,10 +4,13 @@ pub mod artifacts;
 pub mod broker;
 pub mod control;
 pub mod endpoint;
+#[doc(hidden)]
+pub mod failpoint;
 pub mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod high_water;
 pub mod local;
 pub mod log;
 pub mod mail;

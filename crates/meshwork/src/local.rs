@@ -4,7 +4,9 @@ use crate::artifacts::{Artifacts, FolderArtifacts};
 use crate::broker::{Broker, BrokerConfig};
 use crate::control::Control;
 use crate::endpoint::Endpoint;
+use crate::failpoint::{self, Point};
 use crate::file::{self, AgentKind, OnDependencyFailure, SwarmFile};
+use crate::high_water::{HighWaterFile, LedgerError};
 use crate::log::{LogError, SqliteLog};
 use crate::mail::DurableMail;
 use crate::mesh::{Agent, Mesh, MeshError, MeshOptions, PeerSetup, ProcessAgent, ProcessHost, Program, RoundEnd, Stop};
@@ -72,6 +74,9 @@ pub enum LocalError {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The log is not the one that the swarm had.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The artifacts cannot be used.
     #[error(transparent)]
     Artifacts(#[from] crate::artifacts::ArtifactError),
@@ -102,7 +107,7 @@ impl LocalError {
         match self {
             Self::State(_) | Self::ChangedTask { .. } | Self::System { .. } => 2,
             Self::Mesh(MeshError::Refused(_) | MeshError::TooLarge { .. }) => 2,
-            Self::Log(_) | Self::Artifacts(_) | Self::Mesh(_) => 4,
+            Self::Log(_) | Self::Ledger(_) | Self::Artifacts(_) | Self::Mesh(_) => 4,
         }
     }
 }
@@ -125,9 +130,14 @@ impl LocalSwarm {
         let now = SystemTime::now();
         let (lock, kept_aside) = if options.fresh { folder.fresh(now)? } else { (folder.lock(now)?, None) };
         let lock = Arc::new(lock);
+        failpoint::reach(Point::Locked);
+        // First of all: a log that was replaced by an older one is left as it is.
+        let memory = HighWaterFile::open(&folder, &lock)?;
         let log = Arc::new(SqliteLog::open(folder.database())?);
         let nonce = folder.nonce(&lock)?;
+        failpoint::reach(Point::LeftoversLook);
         let leftovers = process::end_leftovers(&nonce);
+        failpoint::reach(Point::LeftoversGone);
         let artifacts: Arc<dyn Artifacts> =
             Arc::new(FolderArtifacts::open_with_limit(folder.artifacts(), file.limits.artifact_bytes)?);
         let broker = Broker::new(broker_config_of(file), Arc::new(DurableMail::new(log.mail())));
@@ -146,6 +156,7 @@ impl LocalSwarm {
         let ids: Vec<String> = peers.iter().map(|peer| peer.spec.id.clone()).collect();
         let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
         opened.map_err(std::io::Error::other).map_err(system("open the mailboxes of the peers"))?;
+        failpoint::reach(Point::Mailboxes);
         let mesh_options = MeshOptions {
             log: log.clone(),
             artifacts,
@@ -159,13 +170,15 @@ impl LocalSwarm {
                 .then(|| file.mesh.rebalance_interval.duration()),
             imbalance_permille: permille(file.mesh.load_imbalance_threshold),
         };
-        let (mesh, ended) = Mesh::start(mesh_options).await?;
+        let (mesh, ended) = Mesh::start_remembering(mesh_options, memory).await?;
         // From here on the node runs: whatever fails, it is stopped before the lock is free for others.
         let ended = held_until_ended(ended, lock.clone());
         let mesh = StopOnDrop(mesh);
+        failpoint::reach(Point::Joined);
         configure(&mesh.0, config_of(file)).await?;
         let socket = folder.prepare_socket(&lock)?;
         let control = Control::serve(&socket, mesh.0.clone()).map_err(system("open the control socket"))?;
+        failpoint::reach(Point::SocketReady);
         Ok(Self { mesh, ended, folder, lock, control, endpoint, log, nonce, leftovers, kept_aside })
     }
 
@@ -196,7 +209,9 @@ impl LocalSwarm {
             return Err(LocalError::ChangedTask { task });
         }
         let all = specs.len();
+        failpoint::reach(Point::Submit);
         let numbers = self.mesh.0.submit(specs).await?;
+        failpoint::reach(Point::Submitted);
         let new = numbers.iter().filter(|no| no.index() >= before).count();
         Ok(Submitted { new, kept: all - new })
     }

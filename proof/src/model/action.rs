@@ -207,7 +207,7 @@ impl World {
             if process.node.incarnation() == Some(incarnation) || process.node.undecided().any(said) {
                 continue;
             }
-            let alive = self.alive().find(|(_, other)| other.node.incarnation() == Some(incarnation));
+            let alive = self.alive().find(|(_, other)| self.is_incarnation(other, incarnation));
             match alive {
                 None => actions.push(Action::Suspect { by, incarnation, alive: None, hears: false }),
                 Some((name, _)) if self.may(self.budgets.suspicions) => {
@@ -217,6 +217,15 @@ impl World {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Whether a living process has this incarnation, or will when it reads that its Join was stored.
+    fn is_incarnation(&self, process: &Process, incarnation: Position) -> bool {
+        let joins = || {
+            let cell = self.cell(incarnation.seq());
+            cell.is_some_and(|cell| process.node.in_flight() == Some(&cell.batch))
+        };
+        process.node.incarnation() == Some(incarnation) || !process.node.is_member() && joins()
     }
 
     /// The first living process from this one on.
@@ -230,14 +239,12 @@ impl World {
         for (index, person) in scope.people.iter().enumerate() {
             let progress = self.people[index];
             let Some(want) = person.wants.get(progress.wants) else { continue };
-            let Some((_, process)) = self.at(person.at).filter(|_| progress.asked.is_none()) else { continue };
+            let Some((_, process)) = self.at(progress.at).filter(|_| progress.asked.is_none()) else { continue };
             let swarm = process.node.swarm();
             let may = match want {
                 Want::Submit(..) | Want::NoMore => true,
-                Want::Seal(number) => {
-                    is_sealed(swarm, *number) || swarm.round().is_some_and(|round| round.number == *number)
-                }
-                Want::Told(number) => self.told >= *number,
+                Want::Seal(number) => swarm.round().is_some_and(|round| round.number == *number),
+                Want::Told(_) => false,
             };
             if may {
                 actions.push(Action::Want(index));

@@ -31,6 +31,7 @@ impl World {
         let elsewhere = Batch { time_ms: 0, ..(**batch).clone() };
         let before_seq =
             after.node_no(batch.author.incarnation).and_then(|no| after.node(no)).map(|node| node.last_seq);
+        damage_is_found(&mut after, seq, &elsewhere)?;
         let applied = after.apply_batch(seq, &elsewhere);
         let fault = |fault| Violation { property: Property::Log, what: format!("{fault}") };
         let applied = applied.map_err(fault)?;
@@ -55,6 +56,27 @@ impl World {
     }
 }
 
+/// A log with a hole, one that lost a batch of this author, and one in which something else was applied than
+/// the author had, are all found out by this batch, before anything of it is applied.
+fn damage_is_found(swarm: &mut Swarm, seq: u64, batch: &Batch) -> Check {
+    let mut found = |what: &str, seq: u64, damaged: &Batch| {
+        let applied = swarm.apply_batch(seq, damaged);
+        require(applied.is_err(), Property::Log, || format!("{what} is not found out by batch {seq}: {applied:?}"))
+    };
+    found("a hole", seq + 1, batch)?;
+    let mut damaged = Batch { entries: Vec::new(), ..batch.clone() };
+    if batch.author.incarnation > Position::START {
+        damaged.seq = u64::MAX;
+        found("a lost batch", seq, &damaged)?;
+        damaged.seq = batch.seq;
+    }
+    if batch.seen.seq > 0 {
+        damaged.seen.hash = batch.seen.hash ^ 1;
+        found("another history", seq, &damaged)?;
+    }
+    Ok(())
+}
+
 impl Reader<'_> {
     fn read(&mut self, seq: u64, batch: &Batch, applied: &Applied) -> Check {
         let author = batch.author.incarnation;
@@ -64,6 +86,9 @@ impl Reader<'_> {
                 self.accepted(op, at, batch)?;
             } else {
                 self.refused(op)?;
+            }
+            if let (Op::Settled { task, .. }, None) = (op, &effects.refusal) {
+                self.ledger.messages.remove(task);
             }
             if self.ledger.present.contains_key(&author) {
                 self.ledger.heard.insert(author, at);
@@ -141,6 +166,7 @@ impl Reader<'_> {
         match effect {
             Effect::Start { task, grant, peer, attempt } => {
                 self.granted(at, (task, grant), peer)?;
+                self.is_open(task, peer)?;
                 let remembered = *self.observer.of(task);
                 require(!remembered.unchecked, Property::Commit, || {
                     format!("{task:?} is run again, and its evidence was not looked at")
@@ -170,12 +196,15 @@ impl Reader<'_> {
         require(is_new, Property::Commit, || format!("{task:?} is granted at {at} as {grant}"))?;
         let host = self.ledger.hosts.get(&peer).is_some_and(|host| self.ledger.present.contains_key(host));
         require(host, Property::Invariants, || format!("{task:?} is granted to {peer:?}, whose node is lost"))?;
-        let reason = self.ledger.paused.get(&peer).filter(|reason| **reason != PauseReason::Idle);
-        let served = matches!(reason, Some(PauseReason::Budget | PauseReason::RateLimit));
-        require(reason.is_none() || served, Property::Invariants, || {
-            format!("{task:?} is granted to {peer:?}, which is paused: {reason:?}")
-        })?;
         self.fits(peer, 1)
+    }
+
+    /// An attempt begins on a peer that gets work. (The check of one that returned there is no new work.)
+    fn is_open(&self, task: TaskNo, peer: PeerNo) -> Check {
+        let reason = self.ledger.paused.get(&peer).filter(|reason| **reason != PauseReason::Idle);
+        require(reason.is_none(), Property::Invariants, || {
+            format!("{task:?} is granted to {peer:?}, which is paused: {reason:?}")
+        })
     }
 
     fn fits(&self, peer: PeerNo, more: usize) -> Check {

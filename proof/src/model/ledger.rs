@@ -111,9 +111,6 @@ impl Ledger {
             }
             other => self.fact(author, at, other, swarm),
         }
-        if let Op::Settled { task, .. } = op {
-            self.messages.remove(task);
-        }
     }
 
     fn fact(&mut self, author: Position, at: Position, effect: Effect, swarm: &Swarm) {

@@ -35,7 +35,12 @@ impl World {
         quieten();
         let mut next = self.clone();
         IN_STEP.set(true);
-        let result = catch_unwind(AssertUnwindSafe(|| next.act(scope, action)));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let changed = next.act(scope, action)?;
+            next.are_told(scope);
+            next.drop_spent(scope)?;
+            Ok(changed)
+        }));
         IN_STEP.set(false);
         match result {
             Ok(Ok(changed)) => changed.then_some(next),
@@ -246,7 +251,8 @@ impl World {
     }
 
     fn wants(&mut self, scope: &Scope, person: usize) -> Check {
-        let (at, want) = (scope.people[person].at, &scope.people[person].wants[self.people[person].wants]);
+        let want = &scope.people[person].wants[self.people[person].wants];
+        let (at, _) = self.at(self.people[person].at).expect("somebody lives");
         let last = Submission { tasks: Vec::new(), parent: None, more: false };
         let op = match want {
             Want::Submit(ids, more) => {
@@ -254,21 +260,29 @@ impl World {
                 Op::Submit(Submission { tasks, parent: None, more: *more })
             }
             Want::NoMore => Op::Submit(last),
-            Want::Seal(round) => {
-                let (_, process) = self.at(at).expect("somebody lives");
-                if is_sealed(process.node.swarm(), *round) {
-                    self.people[person].wants += 1;
-                    return Ok(());
-                }
-                Op::Seal { round: *round }
-            }
-            Want::Told(_) => {
-                self.people[person].wants += 1;
-                return Ok(());
-            }
+            Want::Seal(round) => Op::Seal { round: *round },
+            Want::Told(round) => unreachable!("nobody has to be asked to be told of round {round}"),
         };
-        self.people[person].asked = self.at(at).map(|(name, _)| name);
+        (self.people[person].at, self.people[person].asked) = (at, Some(at));
         self.wish(scope, at, op, Some(Asked::Person(person)))
+    }
+
+    /// Who waits to be told, or for a seal that is needed no more, goes on.
+    fn are_told(&mut self, scope: &Scope) {
+        for index in 0..scope.people.len() {
+            let person = &scope.people[index];
+            let knows = self.at(self.people[index].at).map(|(_, process)| process.node.swarm());
+            let passed = |world: &Self, want: &Want| match want {
+                Want::Told(round) => world.told >= *round,
+                Want::Seal(round) => knows.is_some_and(|swarm| is_sealed(swarm, *round)),
+                Want::Submit(..) | Want::NoMore => false,
+            };
+            let mut progress = self.people[index];
+            while progress.asked.is_none() && person.wants.get(progress.wants).is_some_and(|want| passed(self, want)) {
+                progress.wants += 1;
+            }
+            self.people[index] = progress;
+        }
     }
 
     fn peer_wish(&mut self, scope: &Scope, peer: PeerNo, op: impl FnOnce(String) -> Op) -> Check {

@@ -1,10 +1,15 @@
-//! `Cargo.toml` files: every dependency says why it is there, every crate takes the workspace's lints.
+//! `Cargo.toml` files: every dependency says why it is there, every crate takes the workspace's lints, and what is for
+//! tests alone is in no release.
 
 use std::collections::BTreeSet;
 
 use super::Finding;
 use super::files::{File, Files};
 
+/// Features that break the program on purpose.
+const FOR_TESTS: [&str; 2] = ["failpoints", "mutants"];
+/// This crate is for tests as a whole, and nothing depends on it.
+const PROOF: &str = "proof/";
 /// The one crate with lints of its own, since those of the workspace forbid `unsafe`: it lies below SQLite as a file
 /// system, which can't be written without. Only tests are built from it. Its manifest repeats all other lints.
 const OWN_LINTS: &str = "powerloss/Cargo.toml";
@@ -50,6 +55,27 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
         findings.extend(silent.map(|Entry { name, line, .. }| {
             Finding::new(&file.path, line, format!("no comment says why {name} is needed"))
         }));
+    }
+    findings
+}
+
+/// A feature that is for tests is asked for by tests: no manifest turns it on by default, by another feature, or for what
+/// a release is built of.
+pub(super) fn features_for_tests(files: &Files) -> Vec<Finding> {
+    let manifests = files.iter().filter(|file| file.name() == "Cargo.toml" && !file.path.starts_with(PROOF));
+    let mut findings = Vec::new();
+    for (file, text) in manifests.filter_map(|file| Some((file, file.text.as_deref()?))) {
+        for (section, line, text) in lines(text) {
+            if section.split('.').any(|part| part == "dev-dependencies") {
+                continue;
+            }
+            let text = split_comment(text).0;
+            // Named as a value: `"failpoints"` or `"meshwork/failpoints"`; its own line in `[features]` has no quotes.
+            for feature in FOR_TESTS.iter().filter(|feature| text.contains(&format!("{feature}\""))) {
+                let message = format!("turns on {feature}, which is for [dev-dependencies] alone");
+                findings.push(Finding::new(&file.path, line, message));
+            }
+        }
     }
     findings
 }
@@ -164,6 +190,17 @@ mod tests {
     fn a_crate_with_lints_of_its_own_is_found() {
         assert_eq!(found("[package]\nname = \"a\"\n"), ["a/Cargo.toml: no [lints] with workspace = true"]);
         assert_eq!(found("[package]\nname = \"a\"\n[lints.rust]\nworkspace = true\n").len(), 1);
+    }
+
+    #[test]
+    fn features_for_tests_are_turned_on_by_tests_alone() {
+        let manifest = "[features]\ndefault = [\"failpoints\"]\nfailpoints = []\nall = [\"core/mutants\"] # all\n\
+            [dependencies]\na = { path = \"a\", features = [\n    \"failpoints\",\n] } # why: \"mutants\"\n\
+            [dev-dependencies]\nb = { features = [\"failpoints\"] }\n[target.'cfg(unix)'.dev-dependencies.c]\n\
+            features = [\"mutants\"]\n";
+        let files = Files::samples(&[("a/Cargo.toml", manifest), ("proof/Cargo.toml", "x = [\"mutants\"]\n")]);
+        let places: Vec<usize> = features_for_tests(&files).iter().map(|found| found.line).collect();
+        assert_eq!(places, [2, 4, 7]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl fmt::Display for Finding {
 
 type Rule = fn(&Files) -> Vec<Finding>;
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     purity::code,
     purity::dependencies,
     length::check,
@@ -63,6 +63,7 @@ const RULES: [Rule; 11] = [
     text::check,
     size::check,
     manifest::check,
+    manifest::features_for_tests,
 ];
 
 /// Checks all files that git tracks or would track. Sorted by path and line.

@@ -12,6 +12,7 @@ pub mod peers;
 pub mod report;
 pub mod run;
 pub mod schema;
+pub mod simulate;
 pub mod status;
 pub mod tasks;
 
@@ -43,6 +44,7 @@ pub fn dispatch(command: Command) -> Result<Ending, CliFailure> {
             Ok(()) => Ok(Ending::Done),
             Err(message) => Err(CliFailure::unusable("Bench", message)),
         },
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
 }

@@ -6,6 +6,8 @@ mod bad_input;
 mod documents;
 mod endings;
 mod going_on;
+mod ledger;
 mod reviews;
 mod scene;
+mod simulate;
 mod zombies;

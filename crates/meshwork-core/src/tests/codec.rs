@@ -1,7 +1,7 @@
 //! Batches as bytes: what is written is read, what is damaged is refused, and nothing panics.
 
-use super::dice::Dice;
 use super::random::{for_each_seed, sequence};
+use crate::sim::dice::Dice;
 use crate::{
     Author, BATCH_BYTES_MAX, Batch, CodecError, Op, Position, Review, Seen, Submission, TaskSpec, decode_batch,
     encode_batch, encoded_len,

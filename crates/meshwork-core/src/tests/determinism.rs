@@ -1,7 +1,7 @@
 //! The same log gives the same state on every node, and through a snapshot.
 
-use super::dice::Dice;
 use super::random::{for_each_seed, sequence};
+use crate::sim::dice::Dice;
 use crate::{SnapshotError, Swarm, decode_batch, encode_batch};
 
 /// Logs when nobody asks for another number.

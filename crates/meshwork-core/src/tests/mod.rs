@@ -3,14 +3,12 @@
 
 mod codec;
 mod determinism;
-mod dice;
 mod explain;
 mod hostile;
 mod mesh;
 mod node_bodies;
 mod node_leaving;
 mod node_log;
-mod nodes_world;
 mod one_node;
 mod random;
 mod random_nodes;

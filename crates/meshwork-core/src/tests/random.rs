@@ -3,8 +3,8 @@
 //!
 //! `MESHWORK_SEQUENCES` sets how many sequences run, `MESHWORK_SEED` replays one.
 
-use super::dice::Dice;
 use super::stream::Stream;
+use crate::sim::dice::Dice;
 use crate::task::Stage;
 use crate::{
     Applied, Author, Batch, Config, Effects, LogFault, Op, PauseReason, PeerNo, PeerSpec, Phase, Position, Submission,

@@ -219,3 +219,18 @@ fn spends(mesh: &mut Mesh, id: &str, input: u64) {
     let usage = Tokens { input, output: 0 };
     mesh.accept(&author, Op::Return(Returned { usage, ..returned(task, grant, AttemptOutcome::Ok) }));
 }
+
+/// Found by the simulator: two attempts reserved the mean of absurd reports, and their sum had no room.
+#[test]
+fn absurd_numbers_of_a_peer_neither_overflow_nor_stop_anything() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 2).submit(["a", "b", "c", "d"].map(task));
+    for id in ["a", "b", "c", "d"] {
+        let (author, task, grant) = mesh.holder(id);
+        let tokens = Tokens { input: u64::MAX, output: u64::MAX };
+        mesh.accept(&author, Op::Usage { task, grant, tokens });
+        let absurd = Returned { usage: tokens, ran_ms: u64::MAX, ..returned(task, grant, AttemptOutcome::Ok) };
+        mesh.accept(&author, Op::Return(absurd));
+        mesh.shows(id, "completed");
+    }
+}

@@ -16,6 +16,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::ArtifactError;
+use crate::failpoint::{self, Point};
 
 /// The contents in one folder.
 #[derive(Debug)]
@@ -119,8 +120,10 @@ impl Blobs {
                 draft.file.sync_data()?;
             }
             let shard = self.shard(shard, true)?;
+            failpoint::reach(Point::ArtifactDraft);
             renameat(&draft.tmp, draft.name.as_str(), &shard, name)?;
             draft.placed = true;
+            failpoint::reach(Point::ArtifactPlaced);
             if !expected {
                 draft.file.sync_data()?;
             }

@@ -5,7 +5,7 @@
 //! which the next opening removes.
 
 use std::fs::DirBuilder;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ use super::blobs::{Blobs, Draft};
 use super::manifest::{self, Manifest};
 use super::reading::{Opened, Verified};
 use super::{ARTIFACT_LIMIT, ArtifactError, ArtifactInfo, Artifacts, ByteStream, check_key};
+use crate::failpoint::{self, Point};
 
 /// A stream is taken in pieces of this size: 256 KiB.
 const PIECE: usize = 256 * 1024;
@@ -169,7 +170,8 @@ impl Writing {
         let unused = set?;
         inner.drop_unused(&manifest, unused.0);
         inner.drop_unused(&manifest, held.0);
-        Ok(info)
+        let lost = || ArtifactError::io("sync", &inner.root, std::io::Error::from(ErrorKind::Other));
+        failpoint::acknowledge(Point::ArtifactKeyed, Ok(info), lost).unwrap_or_else(|| Err(lost()))
     }
 }
 

@@ -122,9 +122,11 @@ impl From<MeshError> for Failure {
             MeshError::NodeNotPresent { .. } => Self::new(StatusCode::NOT_FOUND, "NodeNotPresent", text),
             // What was on its way may have been stored.
             MeshError::Stopped => Self::unavailable("Stopping", text).changed(),
-            MeshError::Log(_) | MeshError::Fault(_) | MeshError::Codec(_) | MeshError::OtherSwarm { .. } => {
-                Self::unavailable("LogUnusable", text).changed()
-            }
+            MeshError::Log(_)
+            | MeshError::Fault(_)
+            | MeshError::Codec(_)
+            | MeshError::Ledger(_)
+            | MeshError::OtherSwarm { .. } => Self::unavailable("LogUnusable", text).changed(),
             MeshError::Artifact(error) => Self::from(&*error),
             MeshError::Output { .. } => Self::unavailable("OutputUnreadable", text),
         }

@@ -315,7 +315,8 @@ pub struct Review {
     #[schemars(range(min = 1, max = 64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<u32>,
-    /// The line that shell peers run as their review.
+    /// The line that shell peers run as their review; the task and its result come on standard input. Its last line of
+    /// output is the vote; another exit code than 0 is a review that failed, which is no approval.
     #[schemars(length(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,

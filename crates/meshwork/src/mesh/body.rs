@@ -4,6 +4,7 @@ use super::agent::{Agent, Attempt, AttemptEnd, Output};
 use super::driver::Event;
 use super::{INLINE_BYTES, MeshError};
 use crate::artifacts::Artifacts;
+use crate::failpoint::{self, Point};
 use crate::review::{Vote, vote_of};
 use futures_util::FutureExt;
 use meshwork_core::node::BodyEnd;
@@ -40,6 +41,7 @@ pub(super) async fn run(
     if is_review && outcome == Some(AttemptOutcome::Ok) {
         (outcome, error) = voted(&output).await;
     }
+    failpoint::reach(Point::Result);
     let result = match keep(output, &key, &artifacts).await {
         Ok(result) => result,
         Err(failed) => {
@@ -48,6 +50,7 @@ pub(super) async fn run(
             None
         }
     };
+    failpoint::reach(Point::ResultKept);
     let error = error.map(|text| cut(text, ERROR_BYTES));
     let end = BodyEnd { task, grant, outcome, result, error, usage, started_ms, ran_ms, messages_open: false };
     // A driver that is gone has no use for it: the log says that the attempt was interrupted.

@@ -1,18 +1,26 @@
 //! The loop: what happened goes into the core, what it asks for is done. It never awaits a peer.
 
+mod places;
+mod telling;
+
 use super::agent::{Agent, Attempt, Control};
 use super::history::{Clock, History, replay};
+use super::mark::Mark;
 use super::specs::{SpecRef, Specs};
 use super::tools::Tools;
-use super::{Mesh, MeshError, MeshOptions, RoundEnd, Status, Stop, body, evidence};
+use super::{Mesh, MeshError, MeshOptions, PeerSetup, RoundEnd, Status, Stop, body, evidence};
 use crate::broker::AttemptKey;
+use crate::failpoint::{self, Point};
+use crate::high_water::HighWaterFile;
 use crate::log::{Log, LogError, Stored};
 use crate::review::Source;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use meshwork_core::node::{Answer, Ask, BodyEnd, Input, Node, Setup, Ticket, Timer};
-use meshwork_core::{Batch, ClosedRound, Grant, Op, PeerNo, Position, Swarm, TaskNo, decode_batch, encode_batch};
+use meshwork_core::{
+    Batch, ClosedRound, Grant, Op, PeerNo, PeerSpec, Position, Swarm, TaskNo, decode_batch, encode_batch,
+};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +43,8 @@ const APPEND_ANSWER: Duration = Duration::from_secs(5);
 /// A refused append is tried again after this long.
 const APPEND_RETRY: Duration = Duration::from_millis(200);
 
+/// Who runs the tasks of each peer.
+type Agents = BTreeMap<Arc<str>, Arc<dyn Agent>>;
 type Look = Box<dyn FnOnce(&Swarm) + Send>;
 /// Who waits for a round: a certain one, or whichever is open.
 type RoundWaiter = (Option<u32>, oneshot::Sender<Result<RoundEnd, MeshError>>);
@@ -59,6 +69,8 @@ pub(super) enum Event {
     },
     AppendFailed(Arc<LogError>),
     AppendAgain,
+    /// How far the log was applied is kept up to this position, or could not be.
+    Marked(Result<u64, MeshError>),
     /// A body or check that was to start cannot: the log does not give its task's text.
     SpecMissing {
         task: TaskNo,
@@ -74,7 +86,7 @@ impl Event {
         match self {
             Self::BodyEnded(end) => Some((end.task, end.grant)),
             Self::CheckEnded { task, grant, .. } | Self::SpecMissing { task, grant, .. } => Some((*task, *grant)),
-            Self::AppendFailed(_) | Self::AppendAgain | Self::Stop(_) => None,
+            Self::AppendFailed(_) | Self::AppendAgain | Self::Marked(_) | Self::Stop(_) => None,
         }
     }
 }
@@ -90,7 +102,7 @@ struct Driver {
     log: Arc<dyn Log>,
     specs: Arc<Specs>,
     mesh: Mesh,
-    agents: BTreeMap<Arc<str>, Arc<dyn Agent>>,
+    agents: Agents,
     still: BTreeMap<PeerNo, watch::Sender<bool>>,
     bodies: BTreeMap<(TaskNo, Grant), RunningBody>,
     timers: BinaryHeap<Reverse<(Instant, u64, Timer)>>,
@@ -100,6 +112,7 @@ struct Driver {
     waiting: BTreeMap<(TaskNo, Grant), oneshot::Sender<Result<(), MeshError>>>,
     rounds: Vec<RoundWaiter>,
     closed: BTreeMap<u32, ClosedRound>,
+    mark: Mark,
     tickets_made: u64,
     appended: Option<(Bytes, Arc<Batch>)>,
     since_snapshot: u64,
@@ -110,9 +123,13 @@ struct Driver {
     left: bool,
 }
 
-pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Result<(), MeshError>>), MeshError> {
+pub(super) async fn start(
+    options: MeshOptions,
+    memory: Option<HighWaterFile>,
+) -> Result<(Mesh, JoinHandle<Result<(), MeshError>>), MeshError> {
     let specs = Arc::new(Specs::new(options.log.clone()));
-    let History { swarm, tail, time_ms, .. } = replay(&options.log, &specs).await?;
+    let mark = memory.as_ref().and_then(HighWaterFile::found);
+    let History { swarm, tail, time_ms, .. } = replay(&options.log, &specs, mark).await?;
     if swarm.is_open() && swarm.swarm_id() != options.swarm_id {
         let (found, expected) = (swarm.swarm_id().to_owned(), options.swarm_id);
         return Err(MeshError::OtherSwarm { found, expected });
@@ -132,14 +149,7 @@ pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Resu
         submitting: Arc::default(),
         cause: Arc::default(),
     };
-    let mut agents = BTreeMap::new();
-    let mut peers = Vec::new();
-    for peer in options.peers {
-        let mut spec = peer.spec;
-        spec.uses_session = peer.agent.uses_session();
-        agents.insert(Arc::from(&*spec.id), peer.agent);
-        peers.push(spec);
-    }
+    let (agents, peers) = announced(options.peers);
     let setup = Setup {
         name: options.node,
         open: Some((random_name(), options.swarm_id, options.config)),
@@ -163,6 +173,7 @@ pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Resu
         waiting: BTreeMap::new(),
         rounds: Vec::new(),
         closed: BTreeMap::new(),
+        mark: Mark::new(memory),
         tickets_made: 0,
         appended: None,
         since_snapshot: 0,
@@ -178,6 +189,18 @@ pub(super) async fn start(options: MeshOptions) -> Result<(Mesh, JoinHandle<Resu
         Err(MeshError::Stopped) => Err(ended.await.ok().and_then(Result::err).unwrap_or(MeshError::Stopped)),
         Err(error) => Err(error),
     }
+}
+
+/// Who runs each peer's tasks, and what is said of each.
+fn announced(setups: Vec<PeerSetup>) -> (Agents, Vec<PeerSpec>) {
+    let mut agents = BTreeMap::new();
+    let mut peers = Vec::new();
+    for PeerSetup { mut spec, agent } in setups {
+        spec.uses_session = agent.uses_session();
+        agents.insert(Arc::from(&*spec.id), agent);
+        peers.push(spec);
+    }
+    (agents, peers)
 }
 
 /// 128 random bits in hex.
@@ -199,9 +222,10 @@ impl Driver {
         if let Err(error) = &result {
             self.give_up(error, commands, &mut events).await;
         }
-        let snapshot = if result.is_ok() { self.save_snapshot().await } else { Ok(()) };
+        failpoint::reach(Point::Leaving);
+        let saved = if result.is_ok() { self.save_all().await } else { Ok(()) };
         let closed = self.log.close().await;
-        result.and(snapshot).and(closed.map_err(MeshError::from))
+        result.and(saved).and(closed.map_err(MeshError::from))
     }
 
     async fn turn_until_left(
@@ -274,6 +298,7 @@ impl Driver {
     async fn on_stored(&mut self, stored: Option<Result<Stored, LogError>>) -> Result<(), MeshError> {
         let Some(stored) = stored else { return Err(LogError::Closed.into()) };
         let Stored { seq, bytes } = stored?;
+        failpoint::reach(Point::Stored);
         if seq <= self.node.swarm().last().seq {
             return Ok(());
         }
@@ -285,9 +310,19 @@ impl Driver {
         self.specs.keep(seq, &batch, bytes.len());
         self.since_snapshot += batch.entries.len() as u64;
         self.feed(Input::Stored { seq, batch })?;
+        failpoint::reach(Point::Applied);
         self.publish();
+        self.mark.follow(self.node.swarm(), &self.mesh.events);
         let due = SNAPSHOT_ENTRIES.max(4 * self.node.swarm().tasks().len() as u64);
         if self.since_snapshot >= due { self.save_snapshot().await } else { Ok(()) }
+    }
+
+    /// What the next start is to find beside the log.
+    async fn save_all(&mut self) -> Result<(), MeshError> {
+        self.mark.keep_at_the_end(self.node.swarm().last()).await?;
+        // The last that happened may have been the end of a round.
+        self.tell_closed();
+        self.save_snapshot().await
     }
 
     async fn save_snapshot(&mut self) -> Result<(), MeshError> {
@@ -303,10 +338,12 @@ impl Driver {
                     tracing::warn!(bytes = bytes.len(), "the state is too large for a snapshot; the log is whole");
                     return Ok(());
                 }
+                failpoint::reach(Point::Snapshot);
                 // A full disk is found out by the next append; without a snapshot the log is still whole.
                 if let Err(error) = self.log.save_snapshot(seq, bytes).await {
                     tracing::warn!(%error, "a snapshot could not be written");
                 }
+                failpoint::reach(Point::Snapshotted);
             }
             Err(error) => tracing::warn!(%error, "a snapshot could not be made"),
         }
@@ -316,6 +353,7 @@ impl Driver {
     fn on_event(&mut self, event: Event) -> Result<(), MeshError> {
         match event {
             Event::BodyEnded(mut end) => {
+                failpoint::reach(Point::BodyEnded);
                 self.bodies.remove(&(end.task, end.grant));
                 if let Some(waiting) = self.waiting.remove(&(end.task, end.grant)) {
                     let _gone_with_its_body = waiting.send(Err(MeshError::NodeLost));
@@ -326,11 +364,16 @@ impl Driver {
                 } else {
                     self.mesh.broker.drop_attempt(key);
                 }
-                self.feed(Input::BodyEnded(end))
+                self.feed(Input::BodyEnded(end))?;
+                failpoint::reach(Point::Returned);
+                Ok(())
             }
             Event::CheckEnded { task, grant, passed, evidence, ran_ms } => {
+                failpoint::reach(Point::CheckEnded);
                 self.bodies.remove(&(task, grant));
-                self.feed(Input::CheckEnded { task, grant, passed, evidence, ran_ms })
+                self.feed(Input::CheckEnded { task, grant, passed, evidence, ran_ms })?;
+                failpoint::reach(Point::Checked);
+                Ok(())
             }
             Event::AppendFailed(error) => {
                 tracing::warn!(%error, "an append failed");
@@ -345,6 +388,12 @@ impl Driver {
                 Ok(())
             }
             Event::AppendAgain => self.feed(Input::AppendFailed),
+            Event::Marked(kept) => {
+                self.mark.on_kept(kept, self.node.swarm())?;
+                self.mark.follow(self.node.swarm(), &self.mesh.events);
+                self.tell_closed();
+                Ok(())
+            }
             Event::SpecMissing { task, grant, error } => {
                 self.bodies.remove(&(task, grant));
                 Err(error)
@@ -425,6 +474,14 @@ impl Driver {
     }
 
     fn perform(&mut self, ask: Ask) -> Result<(), MeshError> {
+        let (before, after) = places::of(&ask);
+        failpoint::reach(before);
+        self.act(ask)?;
+        failpoint::reach(after);
+        Ok(())
+    }
+
+    fn act(&mut self, ask: Ask) -> Result<(), MeshError> {
         match ask {
             Ask::Append(batch) => self.append(batch)?,
             Ask::Start { task, grant, peer, attempt } => self.start_body(task, grant, peer, attempt, false),
@@ -535,58 +592,6 @@ impl Driver {
                 }
             }
         });
-    }
-
-    fn publish(&self) {
-        let swarm = self.node.swarm();
-        let mut status = Status {
-            running: swarm.granted(),
-            waiting: u32::try_from(swarm.waiting()).unwrap_or(u32::MAX),
-            seq: swarm.last().seq,
-            ..Status::default()
-        };
-        if let Some(round) = swarm.round() {
-            (status.round, status.open) = (round.number, round.open);
-            (status.completed, status.failed) = (round.ok, round.failed);
-        } else if let Some(last) = swarm.last_round() {
-            (status.round, status.completed, status.failed) = (last.number, last.ok, last.failed);
-        }
-        self.status.send_replace(status);
-    }
-
-    /// Tells those who wait for a round that is closed.
-    fn tell_closed(&mut self) {
-        let swarm = self.node.swarm();
-        let (open, last) = (swarm.round().map(|round| round.number), swarm.last_round());
-        for (round, answer) in std::mem::take(&mut self.rounds) {
-            let end = match (round, last) {
-                // A round that closed before this node was started is told of as the last one.
-                (Some(round), Some(last)) if round <= last.number => {
-                    RoundEnd::Closed(self.closed.get(&round).copied().unwrap_or(last))
-                }
-                (None, last) if open.is_none() => RoundEnd::Empty(last),
-                _ => {
-                    self.rounds.push((round, answer));
-                    continue;
-                }
-            };
-            let _gone = answer.send(Ok(end));
-        }
-    }
-
-    /// Tells those who wait for a round that nothing can close any more.
-    fn tell_stalled(&mut self) {
-        if self.rounds.is_empty() || self.node.has_undecided() || !self.node.is_member() {
-            return;
-        }
-        // A parent that waits for children which nobody can run waits for ever; any other body may still do something.
-        let waits = |body| self.waiting.get(body).is_some_and(|waiting| !waiting.is_closed());
-        if !self.bodies.keys().all(waits) || !self.node.swarm().is_stalled() {
-            return;
-        }
-        for (_, answer) in self.rounds.drain(..) {
-            let _gone = answer.send(Ok(RoundEnd::Stalled));
-        }
     }
 
     fn forget_body(&mut self, event: &Event) {

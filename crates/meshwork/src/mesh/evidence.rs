@@ -3,6 +3,7 @@
 use super::agent::{Agent, Attempt};
 use super::driver::Event;
 use super::process_agent::{ProcessHost, supervise, variables};
+use crate::failpoint::{self, Point};
 use crate::process::{self, Ended, OutputLimits, ProcessSpec};
 use futures_util::FutureExt;
 use meshwork_core::Verify;
@@ -19,6 +20,7 @@ const EVIDENCE_BYTES: usize = 4 << 10;
 pub(super) async fn run(agent: Arc<dyn Agent>, attempt: Attempt, events: mpsc::UnboundedSender<Event>) {
     let (task, grant) = (attempt.task, attempt.grant);
     let started = Instant::now();
+    failpoint::reach(Point::Evidence);
     let (passed, evidence) = match &attempt.spec().verify {
         Some(verify) => {
             let looked = AssertUnwindSafe(look(verify, &*agent, &attempt)).catch_unwind().await;
@@ -26,6 +28,7 @@ pub(super) async fn run(agent: Arc<dyn Agent>, attempt: Attempt, events: mpsc::U
         }
         None => (true, "nothing to verify".to_owned()),
     };
+    failpoint::reach(Point::EvidenceSeen);
     let ran_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let evidence = super::body::cut(evidence, EVIDENCE_BYTES);
     let _gone = events.send(Event::CheckEnded { task, grant, passed, evidence, ran_ms });

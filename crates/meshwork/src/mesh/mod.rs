@@ -8,6 +8,7 @@ mod body;
 mod driver;
 mod evidence;
 mod history;
+mod mark;
 mod process_agent;
 mod specs;
 mod tools;
@@ -18,6 +19,7 @@ pub use tools::{ChildEnd, Tools, ToolsError};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::broker::Broker;
+use crate::high_water::{HighWaterFile, LedgerError};
 use crate::log::{Log, LogError};
 use driver::{Command, Event};
 use meshwork_core::node::Answer;
@@ -111,6 +113,9 @@ pub enum MeshError {
         /// What the system said.
         error: Arc<std::io::Error>,
     },
+    /// The log does not hold what this node had applied, or how far that was cannot be kept.
+    #[error(transparent)]
+    Ledger(Arc<LedgerError>),
     /// There is no such node, or it is not present any more.
     #[error("no node {node:?} is present; nothing was changed")]
     NodeNotPresent {
@@ -128,6 +133,12 @@ pub enum MeshError {
 impl From<LogError> for MeshError {
     fn from(error: LogError) -> Self {
         Self::Log(Arc::new(error))
+    }
+}
+
+impl From<LedgerError> for MeshError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(Arc::new(error))
     }
 }
 
@@ -207,7 +218,19 @@ impl Mesh {
     pub async fn start(
         options: MeshOptions,
     ) -> Result<(Self, tokio::task::JoinHandle<Result<(), MeshError>>), MeshError> {
-        driver::start(options).await
+        driver::start(options, None).await
+    }
+
+    /// The same for a node that remembers, outside of its log, how far it has applied it: a log that does not hold that
+    /// is refused, and no completion is told before it is remembered.
+    ///
+    /// # Errors
+    /// As [`Mesh::start`], and [`LedgerError::LedgerRegressed`].
+    pub async fn start_remembering(
+        options: MeshOptions,
+        memory: HighWaterFile,
+    ) -> Result<(Self, tokio::task::JoinHandle<Result<(), MeshError>>), MeshError> {
+        driver::start(options, Some(memory)).await
     }
 
     async fn ask(&self, op: Op) -> Result<(meshwork_core::Position, Vec<TaskNo>), MeshError> {

@@ -20,6 +20,7 @@ use tokio::process::{Child, Command};
 use super::nonce::NONCE_VARIABLE;
 use super::registry::Registration;
 use super::{ProcessSpec, StartError};
+use crate::failpoint::{self, Point};
 
 /// Where programs are looked up when the environment has no `PATH`: what the C library does.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -56,6 +57,7 @@ pub(super) fn launch(spec: &ProcessSpec) -> Result<Launched, StartError> {
         .stderr(stderr_end);
     let ((child, pid), registration) = Registration::during(spec.nonce.attempt(), || {
         let child = command.spawn().map_err(|error| explain(error, spec, &program))?;
+        failpoint::reach(Point::Spawned);
         let pid = child.id();
         Ok(((child, pid), pid))
     })?;

@@ -10,6 +10,7 @@ use nix::unistd::{Pid, getpgrp};
 use super::nonce::link_of_swarm;
 use super::procfs::{self, Stat};
 use super::registry::registry;
+use crate::failpoint::{self, Point};
 
 /// SIGKILL takes effect in a millisecond; what is still there after this hangs in the kernel (a dead network disk, say).
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -83,6 +84,9 @@ pub(super) fn end_older_than(swarm: &str, before: u64) -> Vec<Leftover> {
             return seen.into_values().collect();
         }
         end(&left);
+        if !left.is_empty() {
+            failpoint::reach(Point::LeftoversTold);
+        }
         sleep(LOOK);
     }
 }

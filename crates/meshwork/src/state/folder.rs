@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use super::lock::{self, FolderLock, Holder};
 use super::{IdError, StateError, encode, socket};
+use crate::failpoint::{self, Point};
 
 /// Bytes of a nonce, before it is written as hexadecimal digits: enough that no two swarms ever share one.
 const NONCE_BYTES: usize = 16;
@@ -95,6 +96,7 @@ impl StateFolder {
         let old = FolderLock::take(&self.path, now)?;
         let kept = self.free_name()?;
         fs::rename(&self.path, &kept).map_err(|error| StateError::io("move", &self.path, error))?;
+        failpoint::reach(Point::FreshMoved);
         // Its lock went with it; held until the new one is taken, so that no one takes the old folder for it.
         let new = self.lock(now)?;
         drop(old);
@@ -150,6 +152,17 @@ impl StateFolder {
         write_atomically(&self.report(), report)
     }
 
+    /// Where the node keeps how far it has applied its log; see [`crate::high_water`].
+    #[must_use]
+    pub fn high_water(&self) -> PathBuf {
+        self.path.join("high-water")
+    }
+
+    /// Replaces the high-water mark, durably.
+    pub(crate) fn write_high_water(&self, line: &[u8], _held: &FolderLock) -> Result<(), StateError> {
+        write_atomically(&self.high_water(), line)
+    }
+
     /// The swarm's nonce: 32 hexadecimal digits, random, made once. It marks processes as this swarm's.
     ///
     /// # Errors
@@ -165,7 +178,9 @@ impl StateFolder {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let digits = random_digits::<NONCE_BYTES>(&path)?;
+                failpoint::reach(Point::NonceMake);
                 write_atomically(&path, format!("{digits}\n").as_bytes())?;
+                failpoint::reach(Point::NonceMade);
                 Ok(digits)
             }
             Err(error) => Err(StateError::io("read", &path, error)),
@@ -239,7 +254,9 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StateErr
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
+        failpoint::reach(Point::FileNew);
         fs::rename(&new, path)?;
+        failpoint::reach(Point::FileRenamed);
         File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(|error| {

@@ -7,6 +7,7 @@ use super::{Arguments, RunFormat};
 use crate::ending::Ending;
 use crate::failure::{CliFailure, ExitCode};
 use crate::state::{SwarmLog, TOPOLOGY};
+use meshwork::failpoint::{self, Point};
 use meshwork::file::{CheckReport, SwarmFile};
 use meshwork::local::{LocalError, LocalSwarm, Submitted};
 use meshwork::mesh::{RoundEnd, Status, Stop};
@@ -164,6 +165,7 @@ impl<'a> Course<'a> {
 
     /// Writes the report, prints what was asked for, and says how it went.
     fn tell(&self, log: &SwarmLog, cause: Cause) -> Result<Ending, CliFailure> {
+        failpoint::reach(Point::Over);
         let report = match cause {
             Cause::Ended(RoundEnd::Empty(_)) => log.report()?,
             _ => log.view().report_from(&self.facts(log)?, log),
@@ -172,10 +174,12 @@ impl<'a> Course<'a> {
             .map_err(|error| CliFailure::new(ExitCode::Unusable, "Report", error.to_string()).changed(true))?;
         let written = self.swarm.folder().write_report(&json, self.swarm.lock());
         written.map_err(|error| CliFailure::from(error).changed(true))?;
+        failpoint::reach(Point::Reported);
         if let Some(path) = &self.arguments.report {
             ending::write_report(path, &json)?;
         }
         ending::print(self.arguments.format, &report)?;
+        failpoint::reach(Point::Printed);
         ending::explain(self.arguments, log, cause);
         Ok(ending::of(cause))
     }

@@ -6,6 +6,7 @@ use crate::errors::file_refused;
 use crate::failure::CliFailure;
 use crate::output;
 use crate::state::SwarmLog;
+use meshwork::failpoint::{self, Point};
 use meshwork::mesh::RoundEnd;
 use meshwork::view::{RunReport, visible};
 use meshwork_core::{Outcome, Phase, Task};
@@ -62,7 +63,10 @@ pub(super) fn write_report(path: &Path, json: &[u8]) -> Result<(), CliFailure> {
         let mut file = OpenOptions::new().write(true).create_new(true).open(&new)?;
         file.write_all(json)?;
         file.sync_all()?;
-        fs::rename(&new, path)
+        failpoint::reach(Point::CopyNew);
+        fs::rename(&new, path)?;
+        failpoint::reach(Point::CopyPlaced);
+        Ok(())
     };
     write().map_err(|error| {
         let _left = fs::remove_file(&new);

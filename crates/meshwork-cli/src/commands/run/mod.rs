@@ -17,6 +17,7 @@ use crate::output::{self, Format};
 use crate::state::STATE_FOLDER;
 use clap::ValueEnum;
 use course::Course;
+use meshwork::failpoint::{self, Point};
 use meshwork::file::{self, CheckReport, SwarmFile};
 use meshwork::local::{LocalOptions, LocalSwarm};
 use meshwork::log::{LogError, LogReader};
@@ -138,7 +139,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
         let (course, follower) = Course::begin(arguments, &file, check, &swarm, began_after)?;
         let ended = course.run(follower).await;
         // In order, however it went: what runs is ended, and the log is closed.
+        failpoint::reach(Point::Shutdown);
         let stopped = swarm.shutdown().await;
+        failpoint::reach(Point::ShutDown);
         let ending = ended?;
         stopped.map_err(|error| CliFailure::from(error).changed(true))?;
         Ok(ending)
@@ -161,7 +164,11 @@ fn refuse_early(arguments: &Arguments, file: &SwarmFile, root: &Path) -> Result<
         return Ok(0);
     }
     match LogReader::open(folder.database()) {
-        Ok(reader) => Ok(reader.last()?),
+        Ok(reader) => {
+            // A start that has a snapshot does not read what lies before it, but those who look on do.
+            reader.check_batches()?;
+            Ok(reader.last()?)
+        }
         // The start migrates it; then all of it is told of once.
         Err(LogError::NotFound { .. } | LogError::OlderSchema { .. }) => Ok(0),
         Err(error) => Err(error.into()),

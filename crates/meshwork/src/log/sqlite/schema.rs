@@ -13,6 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::super::LogError;
+use crate::failpoint::{self, Point};
 
 /// "Mesh": where SQLite's header has it, `file(1)` and we can tell whose database this is.
 pub(super) const APPLICATION_ID: u32 = 0x4D65_7368;
@@ -133,8 +134,10 @@ pub(super) fn create(path: &Path) -> Result<(), LogError> {
     let made = create_at(&new).and_then(|()| {
         File::open(&new)
             .and_then(|file| file.sync_all())
+            .inspect(|()| failpoint::reach(Point::LogCreate))
             .and_then(|()| fs::rename(&new, path))
             .and_then(|()| File::open(folder_of(path))?.sync_all())
+            .inspect(|()| failpoint::reach(Point::LogCreated))
             .map_err(|error| io_error("create", path, &error))
     });
     if made.is_err() {

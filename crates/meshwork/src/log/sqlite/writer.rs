@@ -11,6 +11,7 @@ use super::super::{LogError, Stored, checksum};
 use super::mail::{self, MAILBOX_LIMIT};
 use super::queue::{Request, Work};
 use super::{Shared, schema};
+use crate::failpoint::{self, Point};
 
 /// The write-ahead log is written back when about this much was committed and nobody waits: 8 MiB, some 20 ms of a
 /// disk's time.
@@ -84,12 +85,14 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Request>) {
+        failpoint::reach(Point::LogBegin);
         match self.transact(&group) {
             Ok(outcome) => {
                 // Reading back is what counts, so the tails are woken before the answers are given.
                 self.shared.publish(outcome.stored);
+                failpoint::reach(Point::LogPublished);
                 for (request, answer) in group.into_iter().zip(outcome.answers) {
-                    request.answer(answer);
+                    acknowledge(request, answer);
                 }
             }
             // One that does not fit must not take the others with it.
@@ -131,9 +134,11 @@ impl Writer {
                 answers.push(answer.map_err(|error| schema::sqlite_error(&error, path, "write to"))?);
             }
             let stored = step.stored;
+            failpoint::reach(Point::LogCommit);
             transaction.commit().map_err(|error| schema::sqlite_error(&error, path, "write to"))?;
             Outcome { answers, stored }
         };
+        failpoint::reach(Point::LogCommitted);
         self.stale = false;
         self.last += outcome.stored.len() as u64;
         let bytes: usize = group.iter().map(|request| request.work.bytes()).sum();
@@ -167,7 +172,9 @@ impl Writer {
         }
         // What a reader still looks at stays in the write-ahead log until the next time. A failure (a full disk,
         // say) costs nothing but that: everything is durable where it is.
+        failpoint::reach(Point::LogCheckpoint);
         let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        failpoint::reach(Point::LogCheckpointed);
         if let Err(error) = done {
             tracing::warn!(%error, "the log's write-ahead log could not be written back");
         }
@@ -176,10 +183,28 @@ impl Writer {
 
     fn finish(self) {
         self.shared.drop_readers();
+        failpoint::reach(Point::LogClose);
         let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        failpoint::reach(Point::LogClosed);
         if let Err(error) = done {
             tracing::warn!(%error, "the log's write-ahead log stays beside it");
         }
+    }
+}
+
+/// Answers; in tests the answer may be lost on its way.
+fn acknowledge(request: Request, answer: Result<u64, LogError>) {
+    let point = match &request.work {
+        Work::Append(_) => Point::AppendAnswer,
+        Work::Snapshot { .. } => Point::SnapshotAnswer,
+        Work::Post { .. } => Point::MailAnswer,
+        Work::MarkRead { .. } => Point::MailReadAnswer,
+        _ => return request.answer(answer),
+    };
+    match failpoint::acknowledge(point, answer, || LogError::Unacknowledged) {
+        Some(answer) => request.answer(answer),
+        // Whoever waits is not even told that nobody is left to answer.
+        None => std::mem::forget(request),
     }
 }
 
@@ -222,6 +247,7 @@ impl Step<'_> {
         let seq = self.last + 1;
         let sum = checksum::of(seq, bytes);
         self.run("INSERT INTO batch VALUES (?, ?, ?)", params![seq.cast_signed(), &sum[..], &bytes[..]])?;
+        failpoint::reach(Point::LogRow);
         self.last = seq;
         self.stored.push(Stored { seq, bytes: bytes.clone() });
         Ok(Ok(seq))
@@ -235,6 +261,7 @@ impl Step<'_> {
         let sum = checksum::of(seq, bytes);
         let values = params![seq.cast_signed(), &sum[..], &bytes[..]];
         self.run("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)", values)?;
+        failpoint::reach(Point::SnapshotRow);
         let newest = "SELECT seq FROM snapshot ORDER BY seq DESC LIMIT 2";
         self.run(&format!("DELETE FROM snapshot WHERE seq NOT IN ({newest})"), [])?;
         Ok(Ok(seq))
@@ -252,6 +279,7 @@ impl Step<'_> {
         }
         let sql = "INSERT INTO mail (peer, id, bytes) VALUES (?, ?, ?)";
         let stored = self.run(sql, params![peer, id, &bytes[..]])?;
+        failpoint::reach(Point::MailRow);
         self.unread.insert(peer.to_owned(), unread + 1);
         Ok(Ok(stored))
     }
@@ -261,6 +289,7 @@ impl Step<'_> {
         let up_to = i64::try_from(up_to).unwrap_or(i64::MAX);
         let sql = "UPDATE mail SET bytes = NULL WHERE peer = ? AND number <= ? AND bytes IS NOT NULL";
         let read = self.run(sql, params![peer, up_to])?;
+        failpoint::reach(Point::MailReadRow);
         if let Some(unread) = self.unread.get_mut(peer) {
             *unread = unread.saturating_sub(read);
         }

@@ -2,20 +2,18 @@
 //!
 //! Each time the same command is given again, and has to finish what was begun: no task that was completed
 //! runs again, none is lost, none fails for it, no process is left, and the log replays to one state hash.
-//! `MESHWORK_KILLS=500 cargo test -p meshwork-cli --test kill` kills more often than the 50 of every day.
+//! `MESHWORK_KILLS=500 cargo test -p meshwork-cli --test kill random` kills more often than the 50 of every day.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
+use crate::checks;
+use crate::program::{DEADLINE, answer, meshwork};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 const TASKS: usize = 300;
 const LAYER: usize = 20;
-const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Splitmix64: the same kills everywhere.
 struct Dice(u64);
@@ -54,22 +52,6 @@ fn swarm_file(folder: &Path) -> PathBuf {
     path
 }
 
-fn meshwork(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_meshwork"));
-    command.current_dir(folder).args(args).stdin(Stdio::null());
-    command
-}
-
-fn answer(folder: &Path, args: &[&str]) -> Output {
-    meshwork(folder, args).output().unwrap()
-}
-
-fn json(folder: &Path, args: &[&str]) -> Value {
-    let output = answer(folder, args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
 fn finished(folder: &Path) -> usize {
     std::fs::read_dir(folder.join("ran")).unwrap().count()
 }
@@ -81,35 +63,6 @@ fn await_finished(folder: &Path, child: &mut Child, count: usize) {
         assert!(Instant::now() < deadline, "only {} of {count} tasks ran", finished(folder));
         std::thread::park_timeout(Duration::from_millis(1));
     }
-}
-
-/// Processes whose environment carries this swarm's nonce.
-fn processes_of(nonce: &str) -> Vec<(u32, String)> {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let ours = |pid: &u32| {
-        std::fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|environment| environment.windows(nonce.len()).any(|part| part == nonce.as_bytes()))
-    };
-    let named = |pid: u32| (pid, std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default());
-    pids.filter(ours).map(named).collect()
-}
-
-/// Event rows hold each completed task to its promise: after its close nothing of it starts again.
-fn check_events(folder: &Path) {
-    let events = json(folder, &["events", "--format", "json"]);
-    let mut closed = BTreeMap::new();
-    for row in events["events"].as_array().unwrap() {
-        let task = row["taskId"].as_str().unwrap_or_default().to_owned();
-        match row["event"].as_str().unwrap() {
-            "task-closed" => {
-                assert_eq!(closed.insert(task.clone(), ()), None, "{task} closed twice");
-            }
-            "task-started" => assert!(!closed.contains_key(&task), "{task} ran again after its completion"),
-            _ => {}
-        }
-    }
-    assert_eq!(closed.len(), TASKS, "no task is lost");
 }
 
 fn check_report(report: &Value) {
@@ -124,13 +77,6 @@ fn check_report(report: &Value) {
         assert!(before.iter().all(|attempt| attempt["outcome"] == "interrupted"), "{task}");
         assert!(attempts.iter().all(|attempt| attempt["number"] == 1), "an interruption costs no attempt: {task}");
     }
-}
-
-fn state_hash(folder: &Path) -> String {
-    let output = answer(folder, &["doctor", "--swarm", "killed"]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    let line = text.lines().find(|line| line.contains("state hash")).unwrap_or_else(|| panic!("no hash in {text}"));
-    line.trim().to_owned()
 }
 
 fn kill_once(seed: u64) {
@@ -153,10 +99,8 @@ fn kill_once(seed: u64) {
     let output = answer(folder, &run);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     check_report(&serde_json::from_slice(&output.stdout).unwrap());
-    check_events(folder);
-    assert_eq!(state_hash(folder), state_hash(folder));
-    let nonce = std::fs::read_to_string(folder.join(".meshwork/killed/nonce")).unwrap();
-    assert_eq!(processes_of(nonce.trim()), Vec::new(), "no process is left");
+    assert_eq!(checks::closed_once(folder).len(), TASKS, "no task is lost");
+    checks::in_order(folder, "killed");
 }
 
 #[test]
