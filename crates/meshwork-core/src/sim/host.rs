@@ -57,6 +57,8 @@ pub(super) struct Host {
     pub(super) told: BTreeSet<u32>,
     /// Where the log ended when the present process had caught up.
     pub(super) caught_up: u64,
+    /// Results of its bodies that the log does not hold yet.
+    pub(super) owed: BTreeSet<Key>,
     /// The log is damaged, as it saw, and it has stopped.
     pub(super) faulted: bool,
     /// It takes several inputs in before it decides, as the driver does.
@@ -86,6 +88,7 @@ impl Host {
             peers_still: BTreeSet::new(),
             told: BTreeSet::new(),
             caught_up: 0,
+            owed: BTreeSet::new(),
             faulted: false,
             slow_turns,
             decides: false,
@@ -180,6 +183,7 @@ impl World<'_> {
         state.node = None;
         state.bodies.clear();
         state.told.clear();
+        state.owed.clear();
         state.peers_still.clear();
         (state.trip, state.appended, state.reading) = (None, None, None);
         (state.reads, state.decides, state.still_until, state.blind_until) = (false, false, 0, 0);
@@ -318,6 +322,10 @@ impl World<'_> {
                     let text = format!("{} has left, and owes answers", self.hosts[host].name);
                     return self.found(FindingKind::Unanswered, text);
                 }
+                if let Some(key) = self.hosts[host].owed.first() {
+                    let text = format!("{} has left, and kept what {} said", self.hosts[host].name, self.attempt(*key));
+                    return self.found(FindingKind::LostTask, text);
+                }
                 self.report.note("a node left in good order");
                 self.kill(host);
             }
@@ -398,6 +406,24 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The log holds what became of an attempt.
+    pub(super) fn handed_in(&mut self, name: &str, key: Key) {
+        if let Some(host) = self.hosts.iter_mut().find(|host| host.name == name) {
+            host.owed.remove(&key);
+        }
+    }
+
+    /// Somebody says that this node is suspected: a member says that it is alive.
+    pub(super) fn suspected(&mut self, host: usize) {
+        self.tell(host, Input::Suspected);
+        let state = &self.hosts[host];
+        let Some(node) = &state.node else { return };
+        if node.is_member() && !node.undecided().any(|op| *op == Op::Alive) {
+            let text = format!("{} hears that it is suspected, and says nothing", state.name);
+            self.found(FindingKind::Broken, text);
+        }
     }
 
     fn suspend(&mut self, host: usize, peer: PeerNo, still: bool) {
