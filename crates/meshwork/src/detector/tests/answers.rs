@@ -25,7 +25,8 @@ async fn while_a_handler_is_known_to_run_it_waits() {
     let running = Holder::Running { peer: "b".into(), handlers: 1 };
     assert!(detector.holders().contains(&running), "{:?}", detector.holders());
     assert!(!detector.is_peer_completed("b"));
-    assert!(gate.open_until(call).await.unwrap());
+    gate.open();
+    assert!(within(call).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +57,8 @@ async fn what_does_not_move_is_answered_with_no_and_a_reason_and_a_later_call_su
     assert_eq!(waits.to_string(), "a waits for the acknowledgement of 1 message");
     assert_eq!((detector.deficit_counter("a"), detector.deficit_counter("b")), (1, 0));
     assert!(!detector.is_peer_completed("a") && detector.is_peer_completed("b"));
-    let completed = gate.open_until(detector.detect_completion("s", None)).await.unwrap();
+    gate.open();
+    let completed = within(detector.detect_completion("s", None)).await.unwrap();
     assert!(completed, "{:?}", detector.last_no());
     assert_eq!(detector.deficit_counter("a"), 0);
 }
@@ -105,10 +107,11 @@ async fn every_metric_is_what_was_counted_beside_it() {
         let call = detector.detect_completion("s", None);
         let open = async {
             tokio::time::advance(Duration::from_millis(busy)).await;
-            gate.open.notify_waiters();
+            gate.let_one_through();
             std::future::pending::<()>().await;
         };
         tokio::select! {
+            biased;
             completed = call => assert!(completed.unwrap()),
             () = open => {}
         }
@@ -176,7 +179,8 @@ async fn a_reset_forgets_what_was_counted_and_waits_for_detections() {
     assert_eq!(detector.metrics(), fresh);
     assert_eq!((detector.checkpoints(), detector.completion_probes("a")), (vec![], BTreeSet::new()));
     assert_eq!(detector.deficit_counter("a"), 1, "what is on its way is not forgotten");
-    assert!(gate.open_until(detector.detect_completion("s", None)).await.unwrap());
+    gate.open();
+    assert!(within(detector.detect_completion("s", None)).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +208,8 @@ async fn several_detections_run_beside_each_other() {
     send(&broker, "a", "b").await;
     gate.reached().await;
     let calls = ["one", "one", "two", "three"].map(|swarm| detector.detect_completion(swarm, None));
-    let all = gate.open_until(futures_util::future::join_all(calls)).await;
+    gate.open();
+    let all = within(futures_util::future::join_all(calls)).await;
     assert!(all.into_iter().all(|completed| completed.unwrap()));
     assert_eq!(detector.metrics().detection_successes, 4);
 }

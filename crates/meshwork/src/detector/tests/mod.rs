@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
 use crate::broker::{Broker, BrokerConfig, MailInMemory};
@@ -57,45 +57,49 @@ async fn send(broker: &Arc<dyn MessageBroker>, from: &str, to: &str) {
     broker.send_to_peer(from, to, message(json!(null))).await.unwrap();
 }
 
-/// A peer whose handler waits until it is let go; what arrives is seen outside.
+/// A handler that waits until it is let go; what arrives is seen outside.
 struct Gate {
+    arrived: mpsc::UnboundedSender<()>,
     arrivals: mpsc::UnboundedReceiver<()>,
-    open: Arc<Notify>,
+    open: Arc<Semaphore>,
 }
 
 impl Gate {
-    fn at(broker: &Arc<dyn MessageBroker>, peer: &str) -> Self {
+    fn new() -> Self {
         let (arrived, arrivals) = mpsc::unbounded_channel();
-        let open = Arc::new(Notify::new());
-        let gate = Arc::clone(&open);
-        let handler = MessageHandler::new(move |_| {
-            let (arrived, gate) = (arrived.clone(), Arc::clone(&gate));
+        Self { arrived, arrivals, open: Arc::new(Semaphore::new(0)) }
+    }
+
+    fn at(broker: &Arc<dyn MessageBroker>, peer: &str) -> Self {
+        let gate = Self::new();
+        broker.on_peer_message(peer, gate.handler()).unwrap();
+        gate
+    }
+
+    fn handler(&self) -> MessageHandler {
+        let (arrived, open) = (self.arrived.clone(), Arc::clone(&self.open));
+        MessageHandler::new(move |_| {
+            let (arrived, open) = (arrived.clone(), Arc::clone(&open));
             async move {
-                arrived.send(()).map_err(|_| HandlerError::new("the test is over"))?;
-                gate.notified().await;
+                let over = || HandlerError::new("the test is over");
+                arrived.send(()).map_err(|_| over())?;
+                open.acquire().await.map_err(|_| over())?.forget();
                 Ok(())
             }
-        });
-        broker.on_peer_message(peer, handler).unwrap();
-        Self { arrivals, open }
+        })
     }
 
     async fn reached(&mut self) {
         within(self.arrivals.recv()).await.unwrap();
     }
 
-    /// Lets go whatever waits, and whatever comes until `done`.
-    async fn open_until<T>(&self, done: impl Future<Output = T>) -> T {
-        tokio::pin!(done);
-        loop {
-            self.open.notify_waiters();
-            self.open.notify_one();
-            tokio::select! {
-                biased;
-                done = &mut done => return done,
-                () = tokio::time::sleep(Duration::from_millis(1)) => {}
-            }
-        }
+    fn let_one_through(&self) {
+        self.open.add_permits(1);
+    }
+
+    /// Lets go whatever waits and whatever comes.
+    fn open(&self) {
+        self.open.add_permits(1_000);
     }
 }
 

@@ -22,7 +22,8 @@ async fn a_handler_on_the_other_side_is_waited_for() {
     let call = first.detect_completion("s", Some(Duration::from_millis(100)));
     tokio::pin!(call);
     assert!(tokio::time::timeout(Duration::from_secs(20), &mut call).await.is_err(), "it gave up on running work");
-    assert!(gate.open_until(call).await.unwrap());
+    gate.open();
+    assert!(within(call).await.unwrap());
     assert!(first.is_peer_completed("b") && first.deficit_counter("b") == 0);
 }
 
@@ -85,7 +86,8 @@ async fn a_peer_that_crashes_takes_nothing_out_of_the_books() {
     tokio::pin!(call);
     assert!(tokio::time::timeout(Duration::from_secs(5), &mut call).await.is_err(), "it forgot what b had sent");
     detector.peer_back("b").unwrap();
-    assert!(last.open_until(call).await.unwrap());
+    last.open();
+    assert!(within(call).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +124,7 @@ async fn initializing_again_replaces_the_peers() {
     assert_eq!((detector.metrics().total_peers, detector.deficit_counter("a")), (3, 0));
     assert!(!detector.is_peer_completed("b") && detector.is_peer_completed("d"));
     // What b does is not looked at any more, and what comes of it late does no harm.
-    gate.open.notify_one();
+    gate.let_one_through();
     send(&broker, "a", "c").await;
     assert!(within(detector.detect_completion("s", None)).await.unwrap());
     detector.initialize(["b"]).await.unwrap();
@@ -135,23 +137,13 @@ async fn initializing_again_replaces_the_peers() {
 async fn messages_to_topics_count_for_their_sender() {
     let broker: Arc<dyn MessageBroker> = Arc::new(our_broker());
     let detector = detector(&broker, &["a"]).await;
-    let (arrived, mut arrivals) = mpsc::unbounded_channel();
-    let open = Arc::new(Notify::new());
-    let gate = Arc::clone(&open);
-    let slow = MessageHandler::new(move |_| {
-        let (arrived, gate) = (arrived.clone(), Arc::clone(&gate));
-        async move {
-            arrived.send(()).map_err(|_| HandlerError::new("the test is over"))?;
-            gate.notified().await;
-            Ok(())
-        }
-    });
-    broker.subscribe("news", slow).unwrap();
+    let mut gate = Gate::new();
+    broker.subscribe("news", gate.handler()).unwrap();
     let news = Message { sender_id: Some("a".to_owned()), ..message(json!(null)) };
     broker.publish("news", news).await.unwrap();
-    within(arrivals.recv()).await.unwrap();
+    gate.reached().await;
     assert_eq!(detector.deficit_counter("a"), 1);
     assert!(!within(detector.detect_completion("s", None)).await.unwrap());
-    open.notify_one();
+    gate.open();
     assert!(within(detector.detect_completion("s", None)).await.unwrap());
 }
