@@ -327,7 +327,9 @@ impl World<'_> {
     fn has_left(&mut self, host: usize) {
         say!(self, self.hosts[host].name, "has left");
         let Host { name, bodies, asked, owed, .. } = &self.hosts[host];
-        let wrong = if !bodies.is_empty() {
+        let wrong = if self.regressed.is_some() {
+            None
+        } else if !bodies.is_empty() {
             Some((FindingKind::Overlap, format!("{name} has left, and processes of it run")))
         } else if !asked.is_empty() {
             Some((FindingKind::Unanswered, format!("{name} has left, and owes answers")))
@@ -357,9 +359,7 @@ impl World<'_> {
         if let Some(fault) = fault {
             self.report.inject(fault.name());
         }
-        if !stored.is_empty() {
-            self.speaks(self.process(host));
-        }
+        self.speaks(self.process(host), batch);
         for ms in stored {
             self.after(ms, Event::Store(batch.clone()));
         }

@@ -71,8 +71,8 @@ impl Log {
     /// Loses everything after this many batches, and does not say so.
     pub(super) fn forget_after(&mut self, seq: u64) {
         let kept = usize::try_from(seq).expect("a length of this log");
-        self.batches.truncate(kept);
         self.hashes.truncate(kept);
+        self.batches.truncate(kept);
     }
 
     /// A task as it was submitted.

@@ -277,11 +277,18 @@ impl World<'_> {
         say!(self, self.hosts[host].name, "tells that round {} is closed at {}", round.number, round.at);
         let name = self.hosts[host].name.clone();
         let now = self.now;
-        // What the log has lost is no fact any more, and what it took since then is none yet.
-        let is_fact = |closing: &&mut Closing| {
-            closing.round == round && self.regressed.as_ref().is_none_or(|loss| round.at.seq() <= loss.kept)
-        };
-        let Some(closing) = self.people.closings.get_mut(&round.number).filter(is_fact) else {
+        if self.regressed.is_some() {
+            return match self.may_tell(host, round.at.seq()) {
+                true => self.report.note("a completion was told of a log whose loss nobody knows"),
+                false => {
+                    let text =
+                        format!("{name} tells that round {} is closed, of a log that has lost batches", round.number);
+                    self.found(FindingKind::EarlyCompletion, text);
+                }
+            };
+        }
+        let closing = self.people.closings.get_mut(&round.number);
+        let Some(closing) = closing.filter(|closing| closing.round == round) else {
             let text = format!("{name} tells that round {} is closed, and the log does not say so", round.number);
             return self.found(FindingKind::EarlyCompletion, text);
         };

@@ -4,7 +4,8 @@ use super::faults::Fault;
 use super::finding::FindingKind;
 use super::host::Start;
 use super::world::{Event, Process, World, say};
-use crate::LogFault;
+use crate::{Batch, LogFault, Swarm};
+use std::sync::Arc;
 
 /// Batches that a log loses, at most.
 const LOST_BATCHES: u64 = 8;
@@ -16,8 +17,10 @@ pub(super) struct Regression {
     pub(super) kept: u64,
     /// Processes that had applied more than that.
     ahead: Vec<Process>,
-    /// One of them has said something since.
-    spoken: bool,
+    /// What they have said since, on its way into the log.
+    said: Vec<Arc<Batch>>,
+    /// Where the first of it lies: nobody who has read less before may get past it.
+    pub(super) witness_at: Option<u64>,
     /// Somebody found the log damaged.
     pub(super) found: bool,
     /// Everybody was started again, to read what is left.
@@ -39,22 +42,55 @@ impl World<'_> {
         self.log.forget_after(kept);
         let knows = |host: &usize| self.hosts[*host].node.as_ref().is_some_and(|node| node.swarm().last().seq > kept);
         let ahead = (0..self.hosts.len()).filter(knows).map(|host| self.process(host)).collect();
-        self.regressed = Some(Regression { kept, ahead, spoken: false, found: false, restarted: false });
+        self.regressed =
+            Some(Regression { kept, ahead, said: Vec::new(), witness_at: None, found: false, restarted: false });
         true
     }
 
-    /// A node says something that the log will hold.
-    pub(super) fn speaks(&mut self, process: Process) {
-        if let Some(regression) = &mut self.regressed {
-            regression.spoken |= regression.ahead.contains(&process);
+    /// A node says something. What it had said before and says again tells of nothing that it has applied since.
+    pub(super) fn speaks(&mut self, process: Process, batch: &Arc<Batch>) {
+        let knows = |loss: &&mut Regression| loss.ahead.contains(&process) && batch.seen.seq > loss.kept;
+        if let Some(regression) = self.regressed.as_mut().filter(knows) {
+            regression.said.push(batch.clone());
         }
     }
 
     /// A batch is stored in a log that has lost others: nobody applies it but those who still can.
-    pub(super) fn stored_after_loss(&mut self) {
+    pub(super) fn stored_after_loss(&mut self, seq: u64, batch: &Arc<Batch>) {
+        if let Some(loss) = &self.regressed
+            && loss.witness_at.is_none()
+            && loss.said.contains(batch)
+            && self.tells_of_loss(seq, batch)
+            && let Some(loss) = &mut self.regressed
+        {
+            loss.witness_at = Some(seq);
+        }
         for host in 0..self.hosts.len() {
             self.reads_soon(host);
         }
+    }
+
+    /// Whether its author had applied what this log does not hold. Who was killed may have said the same again,
+    /// and what was refused leaves nothing behind: then nothing is lost.
+    fn tells_of_loss(&self, seq: u64, batch: &Batch) -> bool {
+        let mut reader = Swarm::new();
+        #[cfg(test)]
+        {
+            reader.probe.unchecked = true;
+        }
+        let same = (1..=batch.seen.seq).all(|place| {
+            let stored = self.log.get(place).filter(|_| place < seq);
+            stored.is_some_and(|stored| reader.apply_batch(place, stored).is_ok())
+        });
+        !same || reader.state_hash() != batch.seen.hash
+    }
+
+    /// Whether a completion may be told after the loss: while nobody who knows has spoken, nobody can know.
+    /// Who knows tells of nothing that the log took since.
+    pub(super) fn may_tell(&self, host: usize, at: u64) -> bool {
+        let Some(loss) = &self.regressed else { return false };
+        let knows = loss.ahead.contains(&self.process(host));
+        at <= loss.kept || !knows && loss.witness_at.is_none_or(|witness| at < witness)
     }
 
     /// A node found out: it stops for good.
@@ -86,7 +122,7 @@ impl World<'_> {
         let Some(regression) = &self.regressed else { return };
         if regression.found {
             self.report.regressions_found += 1;
-        } else if regression.spoken {
+        } else if regression.witness_at.is_some() {
             let text = format!("the log lost what came after batch {}, and nobody found out", regression.kept);
             self.found(FindingKind::LogFault, text);
         }

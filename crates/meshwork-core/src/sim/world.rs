@@ -203,6 +203,10 @@ impl<'a> World<'a> {
                 }
                 self.report.events += 1;
                 if self.report.events > most {
+                    if self.regressed.is_some() {
+                        // What it does on a log that has lost batches is of no use; that it is found out is.
+                        return self.judge_the_regression();
+                    }
                     return self.found(FindingKind::MissedCompletion, "it goes on and on, and comes to no rest");
                 }
                 self.happen(event);
@@ -329,7 +333,7 @@ impl<'a> World<'a> {
             return self.found(FindingKind::LogFault, "a batch that is read back is not what was written");
         };
         if self.regressed.is_some() {
-            return self.stored_after_loss();
+            return self.stored_after_loss(seq, batch);
         }
         let applied = match self.reader.apply_batch(seq, batch) {
             Ok(applied) => applied,
