@@ -433,7 +433,11 @@ mod tests {
     fn random_bytes_reach_every_phase() {
         let mut missing = Stage::ALL.to_vec();
         let mut dice = Dice::new(7);
-        for _ in 0..2_000 {
+        // Most are reached in the first dozens; a parent in line behind another task is rare.
+        for _ in 0..50_000 {
+            if missing.is_empty() {
+                break;
+            }
             let data: Vec<u8> = (0..1_500).map(|_| dice.byte()).collect();
             let mut world = World { reader: Reader::new(&data), swarm: Swarm::new(), log: Vec::new() };
             world.open();

@@ -122,6 +122,10 @@ impl Stream {
                 self.reviews.insert(review);
                 self.fact(at, Effect::Submitted { task: review, index: 0 });
             }
+            // Its messages are acknowledged: a later entry of the same batch may give it a further attempt.
+            Effect::SettledTask { task } => {
+                self.messages.remove(&task);
+            }
             Effect::Submitted { task, .. } => {
                 assert_eq!(task.index(), self.submitted, "tasks are numbered in order");
                 self.submitted += 1;
