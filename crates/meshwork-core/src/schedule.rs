@@ -319,8 +319,10 @@ impl Swarm {
         let all = fits(self.config.token_budget, self.tokens.total().saturating_add(self.reserved));
         // What is reserved comes back when an attempt ends; one that waits for its children may wait
         // for the very task that finds no tokens.
-        let ends = self.index.granted > self.index.parked;
-        let (own_returns, returns) = (ends && peer.reserved > 0, ends && self.reserved > 0);
+        let returns = self.index.granted > self.index.parked && self.reserved > 0;
+        // Of its own budget only what runs here, or goes on here, gives back: then this is asked again.
+        let goes_on = peer.busy > 0 || !peer.line.is_empty();
+        let own_returns = goes_on && peer.reserved > 0;
         if !all && !returns {
             self.agenda.budget_spent = true;
         } else if !own && !own_returns {

@@ -167,6 +167,20 @@ fn a_budget_is_reserved_in_the_grant_and_settled_by_the_return() {
     assert_eq!(mesh.swarm.tokens(), Tokens { input: 60, output: 0 });
 }
 
+/// Found by random operations: it went on waiting for tokens that only the parent could give back, which waits itself.
+#[test]
+fn a_peer_whose_parent_waits_with_all_its_tokens_is_paused_although_others_work() {
+    let mut mesh = Mesh::new();
+    mesh.peer("q", &["y"], 1).submit([task("long").needs(&["y"]), task("parent").needs(&["x"])]);
+    mesh.does(Op::PeerUp(PeerSpec { token_budget: Some(50), ..peer("p", &["x"], 1) })).shows("parent", "running p");
+    let (author, parent, grant) = mesh.holder("parent");
+    mesh.accept(&author, Op::Usage { task: parent, grant, tokens: Tokens { input: 60, output: 0 } });
+    mesh.spawn("parent", [task("child").needs(&["x"])]).waits("parent", &[]);
+    let p = mesh.swarm.find_peer("p").unwrap();
+    assert_eq!(mesh.swarm.peer(p).unwrap().paused, Some(PauseReason::Budget));
+    mesh.shows("long", "running q").peer("r", &["x"], 1).shows("child", "running r");
+}
+
 #[test]
 fn the_budget_of_one_peer_pauses_that_peer() {
     let mut mesh = Mesh::new();
