@@ -4,3 +4,4 @@
 
 pub mod detector;
 pub mod model;
+pub mod mutants;

@@ -14,6 +14,7 @@ Campaigns over the production rules.
 Usage: proof <command>
 
   model     explore every state of a model; `proof model --help` says which
+  mutants   break each rule in turn, and look whether simulator and model notice
   detector  explore every state of the stand-alone detector's model, and hunt its mutants; `detector small` in less time
 ";
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["model", rest @ ..] => command::model::run(rest),
+        ["mutants", rest @ ..] => command::mutants::run(rest),
         ["detector"] => command::detector::run(meshwork_proof::detector::LARGE),
         ["detector", "small"] => command::detector::run(meshwork_proof::detector::SMALL),
         ["help" | "--help" | "-h"] => {

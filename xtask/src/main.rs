@@ -10,6 +10,7 @@ mod counts;
 mod deny;
 mod fuzz;
 mod needs;
+mod proof;
 mod repository;
 mod step;
 mod test;
@@ -22,11 +23,13 @@ The chores of this repository.
 
 Usage: cargo xtask <chore>
 
-  test   install what the tests need, build, run every test, end with one line of counts
-  tidy   check the rules of the house: purity of the core, lengths, names, phrases, manifests, white space
-  fuzz   run random inputs against the decoders: TARGET or all, --executions N, --seed S
-  ci     format check, clippy, documentation, cargo deny, tidy, test; each with its time
-  help   show this text
+  test     install what the tests need, build, run every test, end with one line of counts
+  tidy     check the rules of the house: purity of the core, lengths, names, phrases, manifests, white space
+  fuzz     run random inputs against the decoders: TARGET or all, --executions N, --seed S
+  model    explore every state of a small swarm: --size TASKSxATTEMPTSxNODES and more, `cargo xtask model --help`
+  mutants  break each rule in turn, and look who notices: `cargo xtask mutants --help`
+  ci       format check, clippy, documentation, cargo deny, tidy, test; each with its time
+  help     show this text
 
 Exit codes: 0 the chore succeeded, 1 it failed, 2 it is not a chore.
 ";
@@ -40,9 +43,15 @@ fn main() -> ExitCode {
         ["test"] => Repository::find().and_then(|repository| test::chore(&repository)),
         ["tidy"] => Repository::find().and_then(|repository| tidy::chore(&repository)),
         ["fuzz", words @ ..] => Repository::find().and_then(|repository| fuzz::chore(&repository, words)),
+        [campaign @ ("model" | "mutants"), words @ ..] => {
+            Repository::find().and_then(|repository| proof::chore(&repository, campaign, words))
+        }
         ["ci"] => Repository::find().and_then(|repository| ci::chore(&repository)),
         unknown => {
-            complain(&format!("\"{}\" is not a chore; expected test, tidy, fuzz, ci or help", unknown.join(" ")));
+            complain(&format!(
+                "\"{}\" is not a chore; expected test, tidy, fuzz, model, mutants, ci or help",
+                unknown.join(" ")
+            ));
             return ExitCode::from(2);
         }
     };

@@ -2,3 +2,4 @@
 
 pub(crate) mod detector;
 pub(crate) mod model;
+pub(crate) mod mutants;

@@ -113,6 +113,18 @@ impl Plan {
     }
 }
 
+#[cfg(any(test, feature = "mutants"))]
+impl Plan {
+    /// The small plan of this seed with a rule broken: every workload in turn, and now and then a log that loses
+    /// what it had acknowledged.
+    pub fn breaking(mutant: Mutant, seed: u64) -> Self {
+        let count = Workload::ALL.len() as u64;
+        let workload = Workload::ALL[usize::try_from(seed / 2 % count).unwrap_or(0)];
+        let faults = if seed % 8 == 7 { Faults::only(Fault::Regress) } else { Faults::all() };
+        Self { mutant: Some(mutant), workload, faults, ..Self::small(seed) }
+    }
+}
+
 /// What a schedule did, and what it showed that must never be.
 #[derive(Clone, Debug)]
 pub struct Outcome {

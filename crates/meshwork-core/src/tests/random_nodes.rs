@@ -163,12 +163,8 @@ fn a_swarm_far_beyond_one_machine_finishes_its_round() {
 
 /// The first schedule that shows this rule broken.
 fn caught(mutant: Mutant) -> Option<FindingKind> {
-    (0..ENOUGH).find_map(|seed| {
-        let regress = seed % 8 == 7;
-        let faults = if regress { Faults::only(Fault::Regress) } else { Faults::all() };
-        let broken = Plan { mutant: Some(mutant), faults, ..plan(seed) };
-        run(&broken, None).findings.first().map(|finding| finding.kind)
-    })
+    let first = |seed| run(&Plan::breaking(mutant, seed), None).findings.first().map(|finding| finding.kind);
+    (0..ENOUGH).find_map(first)
 }
 
 #[test]
