@@ -1,4 +1,4 @@
-//! The chores of this repository: `cargo xtask test`, `cargo xtask ci`, `cargo xtask tidy`.
+//! The chores of this repository: `cargo xtask test`, `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask fuzz`.
 //!
 //! Only the standard library is used, so that the chores build in seconds on a machine that has nothing yet.
 
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 mod ci;
 mod counts;
 mod deny;
+mod fuzz;
 mod needs;
 mod repository;
 mod step;
@@ -23,6 +24,7 @@ Usage: cargo xtask <chore>
 
   test   install what the tests need, build, run every test, end with one line of counts
   tidy   check the rules of the house: purity of the core, lengths, names, phrases, manifests, white space
+  fuzz   run random inputs against the decoders: TARGET or all, --executions N, --seed S
   ci     format check, clippy, documentation, cargo deny, tidy, test; each with its time
   help   show this text
 
@@ -34,12 +36,13 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let succeeded = match words.as_slice() {
         [] | ["help" | "--help" | "-h"] => say(HELP),
-        [chore @ ("test" | "tidy" | "ci"), "--help" | "-h"] => say(help_of(chore)),
+        [chore @ ("test" | "tidy" | "fuzz" | "ci"), "--help" | "-h"] => say(help_of(chore)),
         ["test"] => Repository::find().and_then(|repository| test::chore(&repository)),
         ["tidy"] => Repository::find().and_then(|repository| tidy::chore(&repository)),
+        ["fuzz", words @ ..] => Repository::find().and_then(|repository| fuzz::chore(&repository, words)),
         ["ci"] => Repository::find().and_then(|repository| ci::chore(&repository)),
         unknown => {
-            complain(&format!("\"{}\" is not a chore; expected test, tidy, ci or help", unknown.join(" ")));
+            complain(&format!("\"{}\" is not a chore; expected test, tidy, fuzz, ci or help", unknown.join(" ")));
             return ExitCode::from(2);
         }
     };

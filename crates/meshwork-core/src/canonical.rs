@@ -15,10 +15,12 @@
 //! | incarnations | equality; a node's number | which node; nodes that are gone, no name's last, and mentioned nowhere are left out |
 //! | `heard` | order against the `heard` of a `NodeLost` | rank among those, if there is one |
 //! | an author's batch numbers | against the last one applied, and the next | the difference |
+//! | nodes | by name; in order for tokens, and for who measures first, which no model's time shows | by name, in order where there is a token budget |
+//! | crashes and interruptions | against their limits | distance, when it is below 64 (a model has fewer losses) |
 //! | ready numbers | order among waiting tasks | rank |
 //! | waits | whether it is open | its task |
-//! | attempt number | 0, or whether it is the first | up to 2, and whether a first one keeps its number |
-//! | a review's attempt | equality with that of the task that it reviews | whether it is that one |
+//! | attempt number | 0, or whether it is the first; of what is reviewed, all of it | as it is read; whether the next keeps it, where that shows |
+//! | a review | which attempt it is of, and how it votes | these |
 //! | a closed task | its vote, content, parent, outcome, generation, round | these |
 //! | `last_grant`, `last_peer`, `rank`, `reserved` | in some phases | in those |
 //! | learned numbers | by `load_balancing` and mean durations | when these can read them |
@@ -40,6 +42,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Ready numbers below this leave every task's level to its priority alone, for the default ageing.
 const READY_NUMBERS: u64 = 7_000;
+
+/// Losses of one task that a model does not come to: a limit that is farther away is as good as none.
+const REACH: u32 = 64;
 
 /// Fingerprint of a state: `base` is the swarm as its most backward reader has applied it, `walk` names
 /// everything else. The walk is made twice, and has to be the same both times.
@@ -86,11 +91,16 @@ impl<'a> Canon<'a> {
         self.heard.sort_unstable();
         self.heard.dedup();
         self.mentioned.extend(spoken_of);
+        let budgets =
+            self.base.config.token_budget.is_some() || self.base.peers.iter().any(|p| p.token_budget.is_some());
         for (index, node) in self.base.nodes.iter().enumerate() {
             let last = self.base.last_incarnation(&node.name) == node.incarnation;
             if node.present || last || self.mentioned.contains(&node.incarnation) {
                 self.nodes.push(NodeNo::from_index(index));
             }
+        }
+        if !budgets {
+            self.nodes.sort_by_key(|no| (&self.base.nodes[no.index()].name, *no));
         }
     }
 
@@ -415,11 +425,14 @@ impl<'a> Canon<'a> {
             task.cancelled,
             task.check,
             task.awaited,
-            task.keeps_number && attempt == 1,
+            task.keeps_number && (attempt == 1 || task.review.is_some()),
         ];
         let flags = flags.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         self.word(u64::from(attempt) << 16 | task.ending.map_or(0, outcome_word) << 8 | flags);
-        self.word(u64::from(task.failures) << 40 | u64::from(task.crashes) << 20 | u64::from(task.interruptions));
+        let limits = &self.base.config.limits;
+        let crashes = near(limits.crashes, task.crashes);
+        let interruptions = near(limits.interruptions, task.interruptions);
+        self.word(u64::from(task.failures) << 40 | crashes << 20 | interruptions);
         self.word(u64::from(task.children) << 32 | u64::from(task.open_dependencies));
         self.word(u64::from(task.upward) << 32 | u64::from(task.deficit));
         self.word(task.reserved);
@@ -429,15 +442,16 @@ impl<'a> Canon<'a> {
         self.phase(no, task, ready);
     }
 
-    /// Votes are read from reviews that are closed, of the attempt that is reviewed. What a task needs is
-    /// part of its content; who did the work decides who may not vote on it.
+    /// A review is known by its id, which the attempt that it reviews is part of; its vote is read when it is
+    /// closed. Who did the work decides who may not vote on it. What a task needs is part of its content.
     fn reviews(&mut self, task: &Task) {
-        let of = task.parent.map_or(0, |parent| self.base.tasks[parent.index()].attempt);
-        let vote =
-            task.reviews.map_or(0, |vote| 1 | u64::from(vote.attempt == of) << 1 | u64::from(vote.approves) << 2);
-        self.word(vote);
-        let by = task.review.filter(|_| !task.phase.is_closed() && task.attempt > 0).map(|_| task.returned_by);
-        self.word(by.map_or(0, |peer| 1 + u64::from(peer.0)));
+        if let Some(vote) = task.reviews {
+            self.text(&task.id);
+            self.word(u64::from(vote.attempt) << 1 | u64::from(vote.approves));
+        }
+        if task.review.is_some() && !task.phase.is_closed() {
+            self.word(u64::from(task.attempt) << 32 | u64::from(task.returned_by.0));
+        }
     }
 
     fn phase(&mut self, no: TaskNo, task: &Task, ready: &[u64]) {
@@ -470,6 +484,12 @@ impl<'a> Canon<'a> {
         let present = record.phase.grant().map(|(_, grant)| grant);
         present.or_else(|| record.messages_open.then_some(record.last_grant))
     }
+}
+
+/// How far a count is from its limit, while that is within reach.
+fn near(limit: u32, count: u32) -> u64 {
+    let left = limit.saturating_sub(count);
+    if left > REACH { u64::MAX >> 44 } else { u64::from(left) }
 }
 
 fn outcome_word(outcome: Outcome) -> u64 {

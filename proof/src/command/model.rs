@@ -1,7 +1,7 @@
 //! `proof model`: explores every state of a model, and says which properties hold.
 
 use meshwork_core::Mutant;
-use meshwork_proof::model::{Effort, Explored, Property, Scope, explore, hunts, named, play, sized};
+use meshwork_proof::model::{Effort, Explored, Found, Property, Scope, explore, hunt, hunts, named, play, sized};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -17,6 +17,7 @@ Usage: proof model [OPTIONS]
                                (faults, crashes, suspicions, errors, lags, shutdowns, losses, cancels,
                                pauses, idle-pauses, failures)
   --mutant NAME                with this rule broken: then a violation is to be found
+  --mutants                    every rule broken in turn: which model catches it, after how many states
   --balancing                  placement reads loads and learned durations
   --lags-at-will               every node reads when it likes
   --nearest                    nearest states first: a shorter play, and more memory
@@ -26,6 +27,31 @@ Usage: proof model [OPTIONS]
 
 Exit codes: 0 everything holds, 1 something does not or the states were not exhausted, 2 usage.
 ";
+
+/// States of each model that a hunt goes through at most.
+const HUNT: usize = 50_000;
+
+/// A line for each mutant.
+fn mutants(only: &[&str]) -> ExitCode {
+    let mut caught = 0;
+    let wanted = |name: &str| only.is_empty() || only.contains(&name);
+    let all: Vec<_> = Mutant::ALL.iter().filter(|(_, name, _)| wanted(name)).collect();
+    for (mutant, name, _) in &all {
+        let hunt = hunt(Some(*mutant), &hunts(), HUNT);
+        let line = match &hunt.found {
+            Some(found) => {
+                caught += 1;
+                let Found { violation, path, .. } = found;
+                let (model, steps) = (&hunt.scope.name, path.len());
+                format!("{name}: by {model} after {} states, in {steps} steps; {violation}\n", hunt.states)
+            }
+            None => format!("{name}: NOT CAUGHT in {} states\n", hunt.states),
+        };
+        say(&line);
+    }
+    say(&format!("{caught} of {} mutants caught by the model\n", all.len()));
+    if caught == all.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
 
 struct Wanted {
     scopes: Vec<Scope>,
@@ -37,6 +63,9 @@ pub(crate) fn run(words: &[&str]) -> ExitCode {
     if words.iter().any(|word| matches!(*word, "--help" | "-h")) {
         say(HELP);
         return ExitCode::SUCCESS;
+    }
+    if let ["--mutants", rest @ ..] = words {
+        return mutants(rest);
     }
     if words.contains(&"--list") {
         let lines: Vec<String> = hunts().iter().map(|scope| format!("{scope}\n")).collect();

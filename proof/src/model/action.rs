@@ -148,7 +148,8 @@ impl World {
 
     /// Of the script of a task; `None` for one that no script knows.
     pub(crate) fn script<'a>(&self, scope: &'a Scope, task: TaskNo) -> Option<&'a Script> {
-        scope.scripts.get(&*self.reference.task(task)?.id)
+        let record = self.reference.task(task)?;
+        scope.scripts.get(if record.reviews.is_some() { "review" } else { &*record.id })
     }
 
     fn of_body(&self, scope: &Scope, process: &Process, (task, _): Key, body: &Body, go: &mut dyn FnMut(Move)) {
@@ -194,6 +195,9 @@ impl World {
         if fails && matches!(body.does, Does::Begins | Does::GoesOn | Does::HasChildren) {
             go(Move::Ends(AttemptOutcome::Failed));
         }
+        if fails && script.rejects {
+            go(Move::Ends(AttemptOutcome::Rejected));
+        }
         if self.may(self.budgets.losses) && body.does != Does::Fails {
             go(Move::Ends(AttemptOutcome::Lost));
         }
@@ -207,7 +211,7 @@ impl World {
             if process.node.incarnation() == Some(incarnation) || process.node.undecided().any(said) {
                 continue;
             }
-            let alive = self.alive().find(|(_, other)| other.node.incarnation() == Some(incarnation));
+            let alive = self.alive().find(|(_, other)| self.is_incarnation(other, incarnation));
             match alive {
                 None => actions.push(Action::Suspect { by, incarnation, alive: None, hears: false }),
                 Some((name, _)) if self.may(self.budgets.suspicions) => {
@@ -217,6 +221,15 @@ impl World {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Whether a living process has this incarnation, or will when it reads that its Join was stored.
+    fn is_incarnation(&self, process: &Process, incarnation: Position) -> bool {
+        let joins = || {
+            let cell = self.cell(incarnation.seq());
+            cell.is_some_and(|cell| process.node.in_flight() == Some(&cell.batch))
+        };
+        process.node.incarnation() == Some(incarnation) || !process.node.is_member() && joins()
     }
 
     /// The first living process from this one on.
@@ -230,14 +243,12 @@ impl World {
         for (index, person) in scope.people.iter().enumerate() {
             let progress = self.people[index];
             let Some(want) = person.wants.get(progress.wants) else { continue };
-            let Some((_, process)) = self.at(person.at).filter(|_| progress.asked.is_none()) else { continue };
+            let Some((_, process)) = self.at(progress.at).filter(|_| progress.asked.is_none()) else { continue };
             let swarm = process.node.swarm();
             let may = match want {
                 Want::Submit(..) | Want::NoMore => true,
-                Want::Seal(number) => {
-                    is_sealed(swarm, *number) || swarm.round().is_some_and(|round| round.number == *number)
-                }
-                Want::Told(number) => self.told >= *number,
+                Want::Seal(number) => swarm.round().is_some_and(|round| round.number == *number),
+                Want::Told(_) => false,
             };
             if may {
                 actions.push(Action::Want(index));
@@ -304,7 +315,7 @@ impl World {
         let stopped = body.is_some_and(|body| body.stopped);
         match what {
             Move::Ends(AttemptOutcome::Failed) => refused,
-            Move::Ends(AttemptOutcome::Lost) => false,
+            Move::Ends(AttemptOutcome::Lost | AttemptOutcome::Rejected) => false,
             Move::Checked(passed) => passed || stopped,
             Move::Submits | Move::Waits | Move::Ends(_) | Move::EndsWithMessages | Move::Gone => true,
         }

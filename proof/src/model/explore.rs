@@ -9,7 +9,6 @@ use super::{Situation, SwarmModel};
 use stateright::Model;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -111,28 +110,29 @@ pub fn explore(scope: &Scope, effort: Effort) -> Explored {
     let initial = model.init_states().remove(0);
     let mut ids = HashMap::default();
     ids.insert(initial.fingerprint, 0);
+    let violated = initial.world.violation.iter().map(|violation| (0, (**violation).clone(), 1)).collect();
     let shared = Mutex::new(Shared {
         ids,
         queue: VecDeque::from([((*initial.world).clone(), 0)]),
         steps: Vec::new(),
         transitions: 0,
         done: Vec::new(),
-        violated: Vec::new(),
+        violated,
         working: 0,
         over: false,
         exhausted: true,
         observed: std::collections::BTreeSet::new(),
     });
     let wake = Condvar::new();
-    let known = AtomicUsize::new(1);
     std::thread::scope(|threads| {
         for _ in 0..effort.threads {
-            threads.spawn(|| work(scope, effort, &shared, &wake, &known));
+            threads.spawn(|| work(scope, effort, &shared, &wake));
         }
     });
-    let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let graph = Graph::of(&shared);
-    let found = find(scope, &model, &shared, &graph, effort);
+    let mut shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let steps = std::mem::take(&mut shared.steps);
+    let graph = Graph::of(shared.ids.len(), steps);
+    let found = find(scope, &model, &shared, &graph);
     Explored {
         states: shared.ids.len(),
         transitions: shared.transitions,
@@ -150,7 +150,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 /// One worker: takes a state, makes all its successors, hands in the new ones.
-fn work(scope: &Scope, effort: Effort, shared: &Mutex<Shared>, wake: &Condvar, known: &AtomicUsize) {
+fn work(scope: &Scope, effort: Effort, shared: &Mutex<Shared>, wake: &Condvar) {
     let mut actions = Vec::new();
     loop {
         let (world, from) = {
@@ -181,7 +181,6 @@ fn work(scope: &Scope, effort: Effort, shared: &Mutex<Shared>, wake: &Condvar, k
         let mut all = lock(shared);
         all.working -= 1;
         all.take(scope, &world, from, successors, effort);
-        known.store(all.ids.len(), Ordering::Relaxed);
         wake.notify_all();
     }
 }
@@ -230,18 +229,17 @@ struct Graph {
 }
 
 impl Graph {
-    fn of(shared: &Shared) -> Self {
-        let states = shared.ids.len();
+    fn of(states: usize, steps: Vec<u32>) -> Self {
         let mut starts = vec![0; states];
         let mut expanded = vec![false; states];
         let mut at = 0;
-        while at < shared.steps.len() {
-            let (from, count) = (shared.steps[at] as usize, shared.steps[at + 1] as usize);
+        while at < steps.len() {
+            let (from, count) = (steps[at] as usize, steps[at + 1] as usize);
             starts[from] = at + 1;
             expanded[from] = true;
             at += 2 + count;
         }
-        let mut graph = Self { starts, steps: shared.steps.clone(), before: vec![(0, u32::MAX); states], expanded };
+        let mut graph = Self { starts, steps, before: vec![(0, u32::MAX); states], expanded };
         graph.shortest();
         graph
     }
@@ -252,6 +250,11 @@ impl Graph {
             return &[];
         }
         &self.steps[at + 1..at + 1 + self.steps[at] as usize]
+    }
+
+    fn good(&self, from: usize) -> impl Iterator<Item = usize> {
+        let steps = self.successors(from as No).iter().filter(|step| **step & GOOD != 0);
+        steps.map(|step| (*step & !GOOD) as usize)
     }
 
     fn shortest(&mut self) {
@@ -288,12 +291,8 @@ impl Graph {
     fn lost(&self, done: &[No]) -> Option<No> {
         let states = self.starts.len();
         let mut counts = vec![0u32; states + 1];
-        let good = |graph: &Self, from: usize| {
-            let steps = graph.successors(from as No).iter().filter(|step| **step & GOOD != 0);
-            steps.map(|step| (*step & !GOOD) as usize).collect::<Vec<_>>()
-        };
         for from in 0..states {
-            good(self, from).into_iter().for_each(|to| counts[to + 1] += 1);
+            self.good(from).for_each(|to| counts[to + 1] += 1);
         }
         let mut sum = 0;
         for count in &mut counts {
@@ -303,7 +302,7 @@ impl Graph {
         let mut backward = vec![0 as No; sum as usize];
         let mut fill = counts.clone();
         for from in 0..states {
-            for to in good(self, from) {
+            for to in self.good(from) {
                 backward[fill[to] as usize] = from as No;
                 fill[to] += 1;
             }
@@ -324,7 +323,7 @@ impl Graph {
 }
 
 /// The nearest violation, or else the nearest state from which completion cannot be reached any more.
-fn find(scope: &Scope, model: &SwarmModel, shared: &Shared, graph: &Graph, effort: Effort) -> Option<Found> {
+fn find(scope: &Scope, model: &SwarmModel, shared: &Shared, graph: &Graph) -> Option<Found> {
     let nearest = shared.violated.iter().min_by_key(|(no, ..)| graph.before[*no as usize].1);
     let (no, violation, states) = match nearest {
         Some((no, violation, states)) => (*no, violation.clone(), *states),
@@ -335,7 +334,6 @@ fn find(scope: &Scope, model: &SwarmModel, shared: &Shared, graph: &Graph, effor
             (lost, Violation { property: Property::Completion, what }, shared.ids.len())
         }
     };
-    let _ = effort;
     let way = graph.way(no);
     let fingerprints: HashMap<No, u64> = {
         let wanted: std::collections::BTreeSet<No> = way.iter().copied().collect();

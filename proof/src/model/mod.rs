@@ -33,6 +33,7 @@ mod observer;
 mod play;
 mod scope;
 mod sizes;
+mod spent;
 mod step;
 mod verdict;
 mod world;

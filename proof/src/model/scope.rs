@@ -39,8 +39,8 @@ pub struct Scope {
     pub mutant: Option<Mutant>,
 }
 
-/// A person's wishes. They are made at the first living node, from `at` on in the order of names, and made
-/// again when they were left undecided.
+/// A person's wishes. They are made where the last one was, at first at `at`; when that node is dead, at the
+/// next living one in the order of names. They are made again when they were left undecided.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// The node that is preferred.
@@ -79,6 +79,8 @@ pub struct Script {
     pub messages: bool,
     /// What a message's handler may submit while it is open.
     pub handler_child: Option<String>,
+    /// As a review, it may not approve. (What reviews do is the script `review`.)
+    pub rejects: bool,
     /// Its evidence may not hold.
     pub unverified: bool,
 }
@@ -156,12 +158,6 @@ impl Scope {
             token_budget: None,
         };
         (0..self.peers).map(spec).collect()
-    }
-
-    /// The round that everybody is to be told of in the end.
-    pub(crate) fn last_round(&self) -> u32 {
-        let wants = self.people.iter().flat_map(|person| &person.wants);
-        wants.map(|want| if let Want::Told(round) = want { *round } else { 0 }).max().unwrap_or(0)
     }
 
     /// Adds a script.

@@ -1,7 +1,7 @@
 //! Which models there are: by size for exhausting them, and small named ones that between them exercise every rule.
 
 use super::scope::{Budgets, Person, Scope, Script, Want, one_person, plain};
-use meshwork_core::{DependencyPolicy, Verify};
+use meshwork_core::{DependencyPolicy, Review, Verify};
 use std::collections::BTreeMap;
 
 fn base(name: &str, nodes: usize) -> Scope {
@@ -12,7 +12,7 @@ fn base(name: &str, nodes: usize) -> Scope {
         slots: 1,
         balancing: false,
         crashes: 2,
-        interruptions: 3,
+        interruptions: 100,
         scripts: BTreeMap::new(),
         people: Vec::new(),
         budgets: Budgets { faults: 2, ..Budgets::default() },
@@ -48,7 +48,7 @@ pub fn sized(tasks: usize, attempts: u32, nodes: usize) -> Scope {
     let retries = attempts.saturating_sub(1);
     let mut scope = base(&format!("{tasks}x{attempts}x{nodes}"), nodes);
     scope.budgets =
-        Budgets { faults: 2, crashes: 1, suspicions: 1, errors: 1, lags: 1, failures: 1, ..Budgets::default() };
+        Budgets { faults: 1, crashes: 1, suspicions: 1, errors: 1, lags: 1, failures: 1, ..Budgets::default() };
     let all = [
         parent("parent", retries, &["child"]),
         plain("child", retries),
@@ -75,20 +75,21 @@ pub fn named(name: &str) -> Option<Scope> {
 /// Small models that between them exercise every rule, cheapest first.
 pub fn hunts() -> Vec<Scope> {
     vec![
-        paused_node(),
-        births(),
-        children(),
-        evidence(),
-        messages(),
         dependants(),
-        alone(),
-        losses(),
         parts(),
         rounds(),
+        alone(),
+        paused_node(),
+        births(),
+        evidence(),
+        reviewed(),
+        messages(),
+        children(),
+        leaving(),
         cancels(),
         pauses(),
+        losses(),
         two_peers(),
-        leaving(),
     ]
 }
 
@@ -97,7 +98,7 @@ pub fn hunts() -> Vec<Scope> {
 fn paused_node() -> Scope {
     let mut scope = base("paused-node", 2).with(plain("task", 1));
     scope.people = one_person(&["task"]);
-    scope.budgets = Budgets { faults: 2, suspicions: 1, lags: 2, failures: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 2, suspicions: 1, lags: 1, ..Budgets::default() };
     scope.lags_at_will = true;
     scope
 }
@@ -106,8 +107,8 @@ fn paused_node() -> Scope {
 fn births() -> Scope {
     let mut scope = base("births", 2).with(plain("task", 0));
     scope.people = one_person(&["task"]);
-    scope.budgets = Budgets { faults: 2, crashes: 2, errors: 1, ..Budgets::default() };
-    (scope.cold, scope.replays, scope.lags_at_will) = (true, true, true);
+    scope.budgets = Budgets { faults: 2, crashes: 1, errors: 1, lags: 1, ..Budgets::default() };
+    (scope.cold, scope.replays) = (true, true);
     scope
 }
 
@@ -125,6 +126,17 @@ fn evidence() -> Scope {
     let mut scope = base("evidence", 2).with(verified("task", 1));
     scope.people = one_person(&["task"]);
     scope.budgets = Budgets { faults: 2, crashes: 1, suspicions: 1, lags: 1, failures: 1, ..Budgets::default() };
+    scope
+}
+
+/// A result with evidence is reviewed by two, who both must approve.
+fn reviewed() -> Scope {
+    let mut work = verified("task", 1);
+    work.spec.review = Some(Review { requires: Vec::new(), approvals: 2, of: 2, run: None });
+    let review = Script { rejects: true, ..plain("review", 0) };
+    let mut scope = base("reviewed", 2).with(work).with(review);
+    scope.people = one_person(&["task"]);
+    scope.budgets = Budgets { faults: 1, crashes: 1, suspicions: 1, failures: 1, ..Budgets::default() };
     scope
 }
 
@@ -162,6 +174,7 @@ fn alone() -> Scope {
 fn losses() -> Scope {
     let mut scope = base("losses", 2).with(plain("task", 1));
     scope.people = one_person(&["task"]);
+    scope.interruptions = 1;
     scope.budgets = Budgets { faults: 3, crashes: 1, losses: 3, failures: 2, ..Budgets::default() };
     scope
 }
@@ -172,7 +185,7 @@ fn parts() -> Scope {
     let submitter =
         vec![Want::Submit(vec!["one".to_owned()], true), Want::Submit(vec!["two".to_owned()], false), Want::Told(1)];
     scope.people = vec![Person { at: 1, wants: submitter }, Person { at: 0, wants: vec![Want::Seal(1)] }];
-    scope.budgets = Budgets { faults: 1, lags: 1, errors: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 1, crashes: 1, suspicions: 1, lags: 1, errors: 1, ..Budgets::default() };
     scope
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Letter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Progress {
     pub(crate) wants: usize,
+    /// Where the last wish was made: the parts of a submission have one author, as long as it lives.
+    pub(crate) at: usize,
     /// The node at which the present want is undecided.
     pub(crate) asked: Option<usize>,
 }
@@ -167,7 +169,7 @@ impl World {
             processes: vec![None; scope.nodes],
             lives: vec![0; scope.nodes],
             on_way: Vec::new(),
-            people: scope.people.iter().map(|_| Progress { wants: 0, asked: None }).collect(),
+            people: scope.people.iter().map(|person| Progress { wants: 0, at: person.at, asked: None }).collect(),
             told: 0,
             budgets: scope.budgets,
             observer: Observer::default(),
@@ -216,7 +218,8 @@ impl World {
         unread
     }
 
-    /// All is said and done: everybody has got what they wanted, and nothing is left over.
+    /// All is said and done: everybody has got what they wanted, and nothing is left over. A round that nobody
+    /// has sealed may be open: an undecided submission that was made again elsewhere may come late.
     pub fn is_done(&self, scope: &Scope) -> bool {
         let people = self.people.iter().zip(&scope.people);
         let satisfied = people.into_iter().all(|(progress, person)| progress.wants == person.wants.len());
@@ -227,7 +230,9 @@ impl World {
                 && !process.node.has_undecided()
                 && process.node.is_member()
         };
-        satisfied && self.reference.round().is_none() && self.alive().all(|(_, process)| at_rest(process))
+        let closed = self.reference.tasks().all(|(_, task)| task.phase.is_closed());
+        let sealed = self.reference.round().is_some_and(|round| round.sealed);
+        satisfied && closed && !sealed && self.alive().all(|(_, process)| at_rest(process))
     }
 
     /// Equal for states that will behave alike; see [`meshwork_core::canonical`].
@@ -255,7 +260,11 @@ impl World {
                 canon.batch(&letter.batch);
             });
             for progress in &self.people {
-                canon.word((progress.wants as u64) << 8 | progress.asked.map_or(0, |name| name as u64 + 1));
+                canon.word(
+                    (progress.wants as u64) << 16
+                        | (progress.at as u64) << 8
+                        | progress.asked.map_or(0, |name| name as u64 + 1),
+                );
             }
             canon.word(u64::from(self.told));
             canon.list(self.budgets.words().into_iter().map(u64::from));

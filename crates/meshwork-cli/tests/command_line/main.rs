@@ -9,4 +9,5 @@ mod going_on;
 mod ledger;
 mod reviews;
 mod scene;
+mod simulate;
 mod zombies;

@@ -65,6 +65,12 @@ impl World<'_> {
                 format!("{} starts {}, and the log gave no such grant", self.hosts[host].name, self.attempt(key));
             return self.found(FindingKind::Broken, text);
         };
+        let node = self.hosts[host].node.as_ref().expect("a node that asks");
+        let present = node.swarm().task(key.0).and_then(|task| task.phase.grant());
+        if present.map(|(_, grant)| grant) != Some(key.1) {
+            let text = format!("{} starts {}, whose grant is gone", self.hosts[host].name, self.attempt(key));
+            return self.found(FindingKind::Broken, text);
+        }
         if !self.witness.started.insert(key) {
             return self.found(FindingKind::DoubleCommit, format!("{} starts twice", self.attempt(key)));
         }
@@ -195,6 +201,9 @@ impl World<'_> {
                 self.wish(host, Op::Usage { task, grant, tokens }, Whom::Nobody);
                 let text = "half of it".to_owned();
                 self.wish(host, Op::Progress { task, grant, text }, Whom::Nobody);
+                if self.dice.chance(30) {
+                    self.ask_for_a_cycle(host, key);
+                }
                 self.after(1, Event::Body(process, key));
             }
             None => match body.end {
@@ -221,6 +230,22 @@ impl World<'_> {
         });
         let submission = Submission { tasks: tasks.collect(), parent: Some(key), more: false };
         self.wish(host, Op::Submit(submission), Whom::Spawn(key));
+    }
+
+    /// A child that depends on its own parent: refused, with both named.
+    fn ask_for_a_cycle(&mut self, host: usize, key: Key) {
+        let id = self.judge.tasks[key.0.index()].spec.id.clone();
+        let dependencies = vec![id.clone()];
+        let child = TaskSpec {
+            id: format!("{id}.cycle"),
+            kind: "plain".to_owned(),
+            priority: 5,
+            dependencies,
+            ..TaskSpec::default()
+        };
+        self.report.note("a child was to depend on its parent");
+        let submission = Submission { tasks: vec![child], parent: Some(key), more: false };
+        self.wish(host, Op::Submit(submission), Whom::Nobody);
     }
 
     fn wait_for_children(&mut self, host: usize, key: Key, some: bool) {
@@ -312,6 +337,9 @@ impl World<'_> {
             self.report.note("a body ended with messages open");
         }
         self.witness.ended.insert(key, outcome);
+        if outcome.is_some() {
+            self.hosts[host].owed.insert(key);
+        }
         self.witness.handed.insert(key, self.now);
         say!(self, self.hosts[host].name, "{} ends: {}", self.attempt(key), ending(outcome, messages_open));
         let mut usage = Tokens { input: self.dice.ms(1_000), output: self.dice.ms(1_000) };

@@ -87,6 +87,11 @@ impl World<'_> {
             }
             Fault::WrongSuspicion => self.suspect(),
             Fault::Shutdown => {
+                if self.dice.chance(30) {
+                    // Somebody who does not know how a node stops: refused while a peer of it is up.
+                    self.wish(host, Op::Leave, Whom::Nobody);
+                    return self.report.inject(fault.name());
+                }
                 say!(self, self.hosts[host].name, "is told to stop");
                 self.after(0, Event::Tell(self.process(host), Box::new(Input::Shutdown)));
                 true
@@ -135,8 +140,9 @@ impl World<'_> {
                 true
             }
             Fault::EarlySeal => {
-                // The round as this node sees it, or one that it has heard of: it may be over.
-                let round = self.judge.round.as_ref().map_or(1, |round| round.number);
+                // The open round, or one that is over, or one that is yet to come.
+                let open = self.judge.round.as_ref().map_or(1, |round| round.number);
+                let round = self.dice.pick(&[open, open, open.saturating_sub(1), open + 1]).unwrap_or(open);
                 self.wish(host, Op::Seal { round }, Whom::Nobody);
                 true
             }
@@ -175,7 +181,7 @@ impl World<'_> {
         say!(self, self.hosts[host].name, "suspects {}", self.hosts[other].name);
         self.after(0, Event::Tell(self.process(host), Box::new(Input::Silent { incarnation })));
         if self.dice.chance(40) {
-            self.after(0, Event::Tell(self.process(other), Box::new(Input::Suspected)));
+            self.after(0, Event::Suspected(self.process(other)));
         }
         true
     }

@@ -57,6 +57,10 @@ pub(super) struct Host {
     pub(super) told: BTreeSet<u32>,
     /// Where the log ended when the present process had caught up.
     pub(super) caught_up: u64,
+    /// Its node has left.
+    left: bool,
+    /// Results of its bodies that the log does not hold yet.
+    pub(super) owed: BTreeSet<Key>,
     /// The log is damaged, as it saw, and it has stopped.
     pub(super) faulted: bool,
     /// It takes several inputs in before it decides, as the driver does.
@@ -86,6 +90,8 @@ impl Host {
             peers_still: BTreeSet::new(),
             told: BTreeSet::new(),
             caught_up: 0,
+            left: false,
+            owed: BTreeSet::new(),
             faulted: false,
             slow_turns,
             decides: false,
@@ -180,8 +186,9 @@ impl World<'_> {
         state.node = None;
         state.bodies.clear();
         state.told.clear();
+        state.owed.clear();
         state.peers_still.clear();
-        (state.trip, state.appended, state.reading) = (None, None, None);
+        (state.trip, state.appended, state.reading, state.left) = (None, None, None, false);
         (state.reads, state.decides, state.still_until, state.blind_until) = (false, false, 0, 0);
         let asked = std::mem::take(&mut state.asked);
         self.asked_in_vain(asked);
@@ -288,6 +295,10 @@ impl World<'_> {
                 return;
             }
         }
+        // As the driver does: what else this input brought is done before.
+        if self.hosts[host].left {
+            self.has_left(host);
+        }
     }
 
     fn perform(&mut self, host: usize, ask: Ask) {
@@ -308,20 +319,27 @@ impl World<'_> {
             Ask::Answer { ticket, answer } => self.answered(host, ticket, &answer),
             Ask::RoundClosed(round) => self.told(host, round),
             Ask::Suspend { peer, still } => self.suspend(host, peer, still),
-            Ask::Left => {
-                say!(self, self.hosts[host].name, "has left");
-                if !self.hosts[host].bodies.is_empty() {
-                    let text = format!("{} has left, and processes of it run", self.hosts[host].name);
-                    return self.found(FindingKind::Overlap, text);
-                }
-                if !self.hosts[host].asked.is_empty() {
-                    let text = format!("{} has left, and owes answers", self.hosts[host].name);
-                    return self.found(FindingKind::Unanswered, text);
-                }
-                self.report.note("a node left in good order");
-                self.kill(host);
-            }
+            Ask::Left => self.hosts[host].left = true,
         }
+    }
+
+    /// A node that has left has answered everybody, and nothing of it runs.
+    fn has_left(&mut self, host: usize) {
+        say!(self, self.hosts[host].name, "has left");
+        let Host { name, bodies, asked, owed, .. } = &self.hosts[host];
+        let wrong = if !bodies.is_empty() {
+            Some((FindingKind::Overlap, format!("{name} has left, and processes of it run")))
+        } else if !asked.is_empty() {
+            Some((FindingKind::Unanswered, format!("{name} has left, and owes answers")))
+        } else {
+            let kept = |key: &Key| format!("{name} has left, and kept what {} said", self.attempt(*key));
+            owed.first().map(|key| (FindingKind::LostTask, kept(key)))
+        };
+        if let Some((kind, text)) = wrong {
+            return self.found(kind, text);
+        }
+        self.report.note("a node left in good order");
+        self.kill(host);
     }
 
     fn append(&mut self, host: usize, batch: &Arc<Batch>) {
@@ -398,6 +416,24 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The log holds what became of an attempt.
+    pub(super) fn handed_in(&mut self, name: &str, key: Key) {
+        if let Some(host) = self.hosts.iter_mut().find(|host| host.name == name) {
+            host.owed.remove(&key);
+        }
+    }
+
+    /// Somebody says that this node is suspected: a member says that it is alive.
+    pub(super) fn suspected(&mut self, host: usize) {
+        self.tell(host, Input::Suspected);
+        let state = &self.hosts[host];
+        let Some(node) = &state.node else { return };
+        if node.is_member() && !node.undecided().any(|op| *op == Op::Alive) {
+            let text = format!("{} hears that it is suspected, and says nothing", state.name);
+            self.found(FindingKind::Broken, text);
+        }
     }
 
     fn suspend(&mut self, host: usize, peer: PeerNo, still: bool) {

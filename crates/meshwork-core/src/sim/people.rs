@@ -1,6 +1,7 @@
 //! People: who submits, seals, cancels, pauses and resumes, asks again when nobody answered, and puts things
 //! right once the world has calmed down. And what everybody who asks was answered.
 
+use super::faults::Fault;
 use super::finding::FindingKind;
 use super::trace;
 use super::witness::Key;
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// Who is not answered asks again after this long, in virtual ms.
 const PATIENCE_MS: u64 = 300;
+/// The next part of a submission comes within this time, in virtual ms, where its author is slow.
+const SLOW_PART_MS: u64 = 2_500;
 /// Who is refused for what somebody else has yet to submit asks so often.
 const TRIES: u32 = 40;
 
@@ -134,7 +137,14 @@ impl World<'_> {
                 if errand.done {
                     self.may_seal(host);
                 } else {
-                    self.after(1, Event::Errand(index));
+                    // Who has more to come may take a while; others may think that it was all.
+                    let slow = !self.calm && self.dice.chance(30);
+                    let ms = 1 + if slow { self.dice.ms(SLOW_PART_MS) } else { 0 };
+                    self.after(ms, Event::Errand(index));
+                    if slow && self.plan.faults.has(Fault::EarlySeal) {
+                        self.report.inject(Fault::EarlySeal.name());
+                        self.seal(host);
+                    }
                 }
             }
             Answer::NodeLost => {
@@ -391,6 +401,10 @@ impl World<'_> {
             }
             if !state.asked.is_empty() {
                 return self.found(FindingKind::Unanswered, format!("{name} owes {} answers", state.asked.len()));
+            }
+            if let Some(key) = state.owed.first() {
+                let text = format!("what {} said was never handed in by {name}", self.attempt(*key));
+                return self.found(FindingKind::LostTask, text);
             }
             if let Some(key) = state.bodies.keys().next() {
                 let text = format!("{} still runs at {name}", self.attempt(*key));

@@ -39,6 +39,8 @@ pub(super) enum Event {
     Store(Arc<Batch>),
     /// A node is told something.
     Tell(Process, Box<Input>),
+    /// A node is told that it is suspected.
+    Suspected(Process),
     /// A node looks after its balance; the world is quiet although this comes again and again.
     Tick(Process, Box<Input>),
     /// A node decides on what it was told.
@@ -69,6 +71,7 @@ impl Event {
         match self {
             Self::Tell(process, _)
             | Self::Tick(process, _)
+            | Self::Suspected(process)
             | Self::Decide(process)
             | Self::Read(process)
             | Self::Body(process, _)
@@ -306,6 +309,7 @@ impl<'a> World<'a> {
         match event {
             Event::Store(batch) => self.store(&batch),
             Event::Tell(process, input) | Event::Tick(process, input) => self.tell(process.host, *input),
+            Event::Suspected(process) => self.suspected(process.host),
             Event::Decide(process) => self.decide(process.host),
             Event::Read(process) => self.read(process.host),
             Event::Body(process, key) => self.body_goes_on(process.host, key),
@@ -400,6 +404,9 @@ impl<'a> World<'a> {
     /// What the log says happened must have happened; what it grants may now be started.
     fn bear_witness(&mut self, seq: u64, batch: &Batch, applied: &Applied) -> Result<(), super::finding::Wrong> {
         for (index, (op, effects)) in batch.entries.iter().zip(&applied.effects).enumerate() {
+            if let crate::Op::Return(returned) = op {
+                self.handed_in(&batch.author.node, (returned.task, returned.grant));
+            }
             if effects.refusal.is_some() {
                 self.witness.refused.insert(Position::new(seq, index));
                 continue;

@@ -147,6 +147,36 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_promise_comes_with_the_command_that_shows_it_again() {
+        use crate::arguments::{Cli, Command};
+        use clap::Parser;
+        use meshwork_core::sim::Finding;
+        let call = ["meshwork", "simulate", "--workload", "all", "--faults", "crash,cancel", "--schedules", "100"];
+        let Command::Simulate(arguments) = Cli::parse_from(call).command else { panic!("a simulation") };
+        let finding = Finding { kind: FindingKind::LostTask, at_ms: 12, text: "t1 is gone".to_owned() };
+        let first = First { seed: 22, finding, trace: vec!["its end".to_owned()] };
+        let mut report = Report::default();
+        report.schedules = 100;
+        let campaign = Campaign {
+            report,
+            findings: [(FindingKind::LostTask, 1)].into(),
+            first: Some(first),
+            interrupted: false,
+            took: std::time::Duration::from_secs(1),
+        };
+        let text = summary(&arguments, &campaign);
+        assert!(text.contains("lost tasks 1 · double commits 0"), "{text}");
+        assert!(text.contains("seed 22: lost tasks at 12 ms: t1 is gone"), "{text}");
+        let replay = "meshwork simulate --nodes 3 --peers 6 --tasks 12 --workload diamond --faults crash,cancel --seed 22 --trace";
+        assert!(text.contains(replay), "{text}");
+        assert!(text.ends_with("its last lines:\nits end\n"), "{text}");
+        assert_eq!(campaign.ending().number(), 1);
+        let Command::Simulate(again) = Cli::parse_from(replay.split(' ')).command else { panic!("a simulation") };
+        let (one, other) = (arguments.plan(22), again.plan(22));
+        assert_eq!(format!("{one:?}"), format!("{other:?}"), "the same schedule");
+    }
+
+    #[test]
     fn virtual_time_may_be_years() {
         let texts = [90_000, 36 * MS_A_DAY / 24, 400 * MS_A_DAY].map(simulated);
         assert_eq!(texts, ["1 min 30 s", "1.50 days", "1.09 years"]);

@@ -31,7 +31,8 @@ impl Judge {
             && facts.crashes < limits.crashes
             && facts.interruptions < limits.interruptions;
         rule(left, || format!("{} starts again, and its attempts are used up", name()))?;
-        rule(at.takes_work(), || format!("{} starts on {}, which takes no work", name(), at.id))?;
+        let takes = at.takes_work() && self.nodes[at.node.index()].present;
+        rule(takes, || format!("{} starts on {}, which takes no work", name(), at.id))?;
         let able = facts.spec.requires.iter().all(|capability| at.capabilities.contains(capability));
         rule(able, || format!("{} starts on {}, which cannot do it", name(), at.id))?;
         let free = self.has_slot(peer);

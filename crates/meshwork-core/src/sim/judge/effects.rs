@@ -195,7 +195,8 @@ impl Judge {
     fn assigned(&mut self, task: TaskNo, peer: PeerNo) -> Result<(), Wrong> {
         let (facts, at) = (&self.tasks[task.index()], &self.peers[peer.index()]);
         rule(facts.ready && facts.assigned.is_none(), || format!("{} is not ready to be assigned", facts.name()))?;
-        rule(at.takes_work(), || format!("{} is assigned to {}, which takes no work", facts.name(), at.id))?;
+        let takes = at.takes_work() && self.nodes[at.node.index()].present;
+        rule(takes, || format!("{} is assigned to {}, which takes no work", facts.name(), at.id))?;
         self.peers[peer.index()].assigned += 1;
         self.task_mut(task).assigned = Some(peer);
         Ok(())

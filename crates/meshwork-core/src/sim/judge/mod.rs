@@ -110,10 +110,7 @@ impl Judge {
             _ => {}
         }
         if effects.refusal.is_some() {
-            if effects.list.is_empty() {
-                return Ok(());
-            }
-            return Err(Wrong::broken(format!("{} was refused, and has effects", self.word(op))));
+            return self.refused(op, effects, swarm);
         }
         self.before_effects(op);
         for effect in &effects.list {
@@ -121,6 +118,24 @@ impl Judge {
         }
         self.after_effects(op)?;
         self.musts()
+    }
+
+    /// A refused entry changes nothing, but a result is kept where people can look at it.
+    fn refused(&self, op: &Op, effects: &crate::Effects, swarm: &Swarm) -> Result<(), Wrong> {
+        if !effects.list.is_empty() {
+            return Err(Wrong::broken(format!("{} was refused, and has effects", self.word(op))));
+        }
+        match op {
+            Op::Return(returned) if returned.task.index() < self.tasks.len() => {
+                let mut kept = swarm.rejected(returned.task).peekable();
+                // Later entries of the batch may have pushed it out.
+                let there =
+                    kept.peek().is_some_and(|oldest| oldest.at > self.at) || kept.any(|kept| kept.at == self.at);
+                let text = || format!("{} was refused, and nobody can look at it", self.word(op));
+                if there { Ok(()) } else { Err(Wrong::broken(text())) }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// An entry was taken that must be refused.

@@ -5,6 +5,7 @@ mod conformance;
 mod counts;
 mod events;
 mod play;
+mod rejected;
 mod report;
 mod reviews;
 mod scale;
