@@ -74,14 +74,14 @@ impl Stage {
     }
 
     fn retry(&self) -> Timer {
-        let timers = self.asked.iter().filter_map(|effect| match effect {
+        let mut timers = self.asked.iter().filter_map(|effect| match effect {
             Effect::Sleep { timer: timer @ Timer::Retry { .. }, ms } => {
                 assert_eq!(*ms, 50);
                 Some(*timer)
             }
             _ => None,
         });
-        timers.last().unwrap()
+        timers.next_back().unwrap()
     }
 
     fn timeout(&self) -> Option<Timer> {
