@@ -4,6 +4,9 @@ use meshwork_core::detector::DetectorMutant;
 use meshwork_proof::detector::world::Setup;
 use meshwork_proof::detector::{SMALL, early, hunting_ground, reach};
 
+/// The longest hunt takes 462,256.
+const STATES_OF_A_HUNT: usize = 600_000;
+
 #[test]
 fn completion_is_never_announced_early() {
     for size in SMALL {
@@ -35,6 +38,8 @@ fn every_mutant_is_caught_and_its_rule_holds_otherwise() {
         let ground = hunting_ground(*mutant);
         let (states, caught) = early(&ground);
         match caught {
+            // A hunt that grows much longer says that the ground no longer fits the mutant.
+            Some(caught) if caught.states > STATES_OF_A_HUNT => missed.push(format!("{name} within {states} states")),
             // What a way ends with is what the mutant did, not what the unbroken machine would do too.
             Some(caught) => assert!(!unbroken_is_early(&ground, &caught.way), "{name}: the rule itself is early"),
             None => missed.push(format!("{name} in {states} states")),

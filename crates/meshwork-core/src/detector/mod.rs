@@ -297,7 +297,7 @@ impl Detector {
             return;
         };
         let mut steps = Vec::new();
-        book.sends(message.map(|(message, _)| message), &mut steps);
+        book.sends(message.map(|(message, _)| message), self.switch, &mut steps);
         match message {
             Some((message, recipient)) => {
                 self.open.insert(message, Letter { sender, recipient });

@@ -55,13 +55,15 @@ impl Book {
     }
 
     /// It sent a message.
-    pub(super) fn sends(&mut self, message: Option<Message>, steps: &mut Vec<Step>) {
+    pub(super) fn sends(&mut self, message: Option<Message>, switch: Switch, steps: &mut Vec<Step>) {
         self.engage(Engager::Root, steps);
         self.sent += 1;
         match message {
             Some(message) => _ = self.outstanding.insert(message),
             None => self.unnamed += 1,
         }
+        // Its acknowledgement may have been told before.
+        self.release(switch, steps);
     }
 
     /// A message for it was sent.
@@ -93,7 +95,10 @@ impl Book {
     pub(super) fn closed(&mut self, message: Option<Message>, switch: Switch, steps: &mut Vec<Step>) {
         match message {
             Some(message) => _ = self.outstanding.remove(&message),
-            None => self.unnamed -= 1,
+            None => {
+                self.engage(Engager::Root, steps);
+                self.unnamed -= 1;
+            }
         }
         self.release(switch, steps);
     }
