@@ -205,6 +205,15 @@ impl World {
         self.flight.insert(message);
     }
 
+    /// A running handler sends.
+    fn send_from(&mut self, run: Run, sender: Peer, recipient: Peer, setup: &Setup) {
+        let by = |running: &Running| (running.run, running.peer) == (run, sender);
+        if let Some(running) = self.running.extract_if(.., |running| by(running)).next() {
+            self.running.insert(Running { sent: running.sent + 1, ..running });
+        }
+        self.send(sender, recipient, setup);
+    }
+
     fn end(&mut self, run: Run, peer: Peer, setup: &Setup) {
         let Some(ended) = self.running.iter().find(|running| (running.run, running.peer) == (run, peer)).copied()
         else {
@@ -248,13 +257,7 @@ impl World {
                 self.running.insert(Running { run, peer, message: None, again: false, sent: 0 });
                 self.tell_run(peer, Input::Started { peer, run }, setup);
             }
-            Action::Send(run, sender, recipient) => {
-                let by = |running: &Running| (running.run, running.peer) == (run, sender);
-                if let Some(running) = self.running.extract_if(.., |running| by(running)).next() {
-                    self.running.insert(Running { sent: running.sent + 1, ..running });
-                }
-                self.send(sender, recipient, setup);
-            }
+            Action::Send(run, sender, recipient) => self.send_from(run, sender, recipient, setup),
             Action::Deliver(message) => {
                 self.flight.remove(&message);
                 self.deliver(message, false, setup);

@@ -131,7 +131,8 @@ impl Ledger {
                 }
             }
             Effect::PeerUp { peer } => {
-                if self.hosts.insert(peer, author).is_none() {
+                let came = self.hosts.insert(peer, author).is_none();
+                if came {
                     self.paused.remove(&peer);
                 }
             }

@@ -6,7 +6,7 @@
 //! crashes takes nothing out of them. When the root of the tree is free, a wave of probes asks every peer, also those
 //! that other detectors answer for; `detection` says what follows from the answers.
 //!
-//! Two small machines: [`peer`] is one peer in the tree, [`detection`] is one call that wants to know. This file
+//! Two small machines: `peer` is one peer in the tree, `detection` is one call that wants to know. This file
 //! routes between them. [`Input`] and [`Effect`] are the contract. There is no clock: a timer is a value that is
 //! asked for and given back.
 //!
