@@ -319,7 +319,7 @@ impl Driver {
 
     /// What the next start is to find beside the log.
     async fn save_all(&mut self) -> Result<(), MeshError> {
-        self.mark.keep_at_the_end(self.node.swarm().last()).await?;
+        self.mark.keep_at_the_end(self.node.swarm()).await?;
         // The last that happened may have been the end of a round.
         self.tell_closed();
         self.save_snapshot().await

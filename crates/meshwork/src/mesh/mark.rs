@@ -3,7 +3,7 @@
 use super::MeshError;
 use super::driver::Event;
 use crate::high_water::HighWaterFile;
-use meshwork_core::{Seen, Swarm};
+use meshwork_core::Swarm;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -67,12 +67,15 @@ impl Mark {
     }
 
     /// Writes the last mark of a node that has left, behind any that is being written.
-    pub(super) async fn keep_at_the_end(&mut self, seen: Seen) -> Result<(), MeshError> {
+    ///
+    /// # Errors
+    /// As [`Mark::on_kept`]: a run that has told of its completion does not end badly for a later mark.
+    pub(super) async fn keep_at_the_end(&mut self, swarm: &Swarm) -> Result<(), MeshError> {
         let Some(file) = self.file.clone() else { return Ok(()) };
+        let seen = swarm.last();
         let kept = tokio::task::spawn_blocking(move || file.keep(seen)).await;
         // Only a runtime that shuts down, or a panic, comes this way.
-        kept.map_err(|_| MeshError::Stopped)??;
-        self.kept = self.kept.max(seen.seq);
-        Ok(())
+        let kept = kept.map_err(|_| MeshError::Stopped)?;
+        self.on_kept(kept.map(|()| seen.seq).map_err(MeshError::from), swarm)
     }
 }
