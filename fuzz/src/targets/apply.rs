@@ -210,8 +210,21 @@ impl World<'_> {
                 let (task, grant) = self.grant(author);
                 Op::Progress { task, grant, text: "half".to_owned() }
             }
-            28 => self.lost(),
-            29 | 30 => {
+            28 | 29 => self.wait(author),
+            _ => self.rare_op(author),
+        }
+    }
+
+    /// What ends much at once, or is refused mostly.
+    fn rare_op(&mut self, author: &Author) -> Op {
+        match self.reader.below(8) {
+            0 => self.lost(),
+            1..=3 => {
+                // A node that is there is replaced by its Join, with all that it holds.
+                let present = self.swarm.present_nodes().any(|(_, node)| node.incarnation == author.incarnation);
+                if present && self.reader.chance(80) {
+                    return Op::Alive;
+                }
                 let replaces = if self.reader.chance(10) {
                     Position::from_u64(self.reader.number())
                 } else {
@@ -220,16 +233,14 @@ impl World<'_> {
                 let version = if self.reader.chance(5) { self.reader.short() } else { VERSION };
                 Op::Join { replaces, version, sessions: self.reader.short() }
             }
-            _ => match self.reader.below(4) {
-                0 => Op::Alive,
-                3 => Op::Leave,
-                1 => Op::Configure { config: self.config() },
-                _ => Op::Open {
-                    log_id: String::new(),
-                    swarm_id: String::new(),
-                    config: self.config(),
-                    version: self.reader.short(),
-                },
+            4 => Op::Alive,
+            5 => Op::Configure { config: self.config() },
+            6 => Op::Leave,
+            _ => Op::Open {
+                log_id: String::new(),
+                swarm_id: String::new(),
+                config: self.config(),
+                version: self.reader.short(),
             },
         }
     }
@@ -251,7 +262,12 @@ impl World<'_> {
         let reader = &mut self.reader;
         let number = reader.below(12);
         let odd = number + usize::from(reader.chance(10));
-        let dependencies = (0..reader.below(3)).map(|_| format!("{prefix}{}", reader.below(12))).collect();
+        let mut dependencies: Vec<String> =
+            (0..reader.below(3)).map(|_| format!("{prefix}{}", reader.below(12))).collect();
+        // An unknown one has the whole submission refused.
+        if reader.chance(95) {
+            dependencies.retain(|id| self.swarm.find_task(id).is_some());
+        }
         TaskSpec {
             id: if reader.chance(2) { String::new() } else { format!("{prefix}{number}") },
             kind: format!("k{}", odd % 2),
@@ -320,7 +336,11 @@ impl World<'_> {
     }
 
     fn wait(&mut self, author: &Author) -> Op {
-        let (task, grant) = self.grant(author);
+        let parents = self.present(author);
+        let parents: Vec<(TaskNo, Grant)> =
+            parents.into_iter().filter(|(task, _)| self.swarm.children(*task).next().is_some()).collect();
+        let (task, grant) =
+            if parents.is_empty() || self.reader.chance(20) { self.grant(author) } else { self.reader.pick(&parents) };
         let mut children: Vec<TaskNo> = match self.swarm.task(task) {
             Some(_) if self.reader.chance(70) => self.swarm.children(task).collect(),
             _ => Vec::new(),
@@ -364,20 +384,24 @@ impl World<'_> {
             let grant = last.filter(|_| self.reader.chance(70));
             return (task, grant.unwrap_or_else(|| Position::from_u64(self.reader.number())));
         }
+        let present = self.present(author);
+        if present.is_empty() { (self.task(), Position::new(1, 0)) } else { self.reader.pick(&present) }
+    }
+
+    /// What the author holds, and what is open of what it held.
+    fn present(&self, author: &Author) -> Vec<(TaskNo, Grant)> {
         let own = |peer| {
             let node = self.swarm.peer(peer).and_then(|peer| self.swarm.node(peer.node));
             node.is_some_and(|node| node.incarnation == author.incarnation)
         };
-        let present: Vec<(TaskNo, Grant)> = self
-            .swarm
+        self.swarm
             .tasks()
             .filter_map(|(no, task)| match task.phase.grant() {
                 Some((peer, grant)) if own(peer) => Some((no, grant)),
                 None if task.messages_open => Some((no, task.last_grant)),
                 _ => None,
             })
-            .collect();
-        if present.is_empty() { (self.task(), Position::new(1, 0)) } else { self.reader.pick(&present) }
+            .collect()
     }
 
     fn round(&mut self) -> u32 {
