@@ -13,7 +13,8 @@ Campaigns over the production rules.
 
 Usage: proof <command>
 
-  model  explore every state of a model; `proof model --help` says which
+  model     explore every state of a model; `proof model --help` says which
+  detector  explore every state of the stand-alone detector's model, and hunt its mutants; `detector small` in less time
 ";
 
 fn main() -> ExitCode {
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["model", rest @ ..] => command::model::run(rest),
+        ["detector"] => command::detector::run(meshwork_proof::detector::LARGE),
+        ["detector", "small"] => command::detector::run(meshwork_proof::detector::SMALL),
         ["help" | "--help" | "-h"] => {
             let _closed = std::io::stdout().write_all(HELP.as_bytes());
             ExitCode::SUCCESS

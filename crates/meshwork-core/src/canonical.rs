@@ -19,8 +19,8 @@
 //! | crashes and interruptions | against their limits | distance, when it is below 64 (a model has fewer losses) |
 //! | ready numbers | order among waiting tasks | rank |
 //! | waits | whether it is open | its task |
-//! | attempt number | 0, or whether it is the first | up to 2, and whether a first one keeps its number |
-//! | a review's attempt | equality with that of the task that it reviews | whether it is that one |
+//! | attempt number | 0, or whether it is the first; of what is reviewed, all of it | as it is read; whether the next keeps it, where that shows |
+//! | a review | which attempt it is of, and how it votes | these |
 //! | a closed task | its vote, content, parent, outcome, generation, round | these |
 //! | `last_grant`, `last_peer`, `rank`, `reserved` | in some phases | in those |
 //! | learned numbers | by `load_balancing` and mean durations | when these can read them |
@@ -425,7 +425,7 @@ impl<'a> Canon<'a> {
             task.cancelled,
             task.check,
             task.awaited,
-            task.keeps_number && attempt == 1,
+            task.keeps_number && (attempt == 1 || task.review.is_some()),
         ];
         let flags = flags.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         self.word(u64::from(attempt) << 16 | task.ending.map_or(0, outcome_word) << 8 | flags);
@@ -442,15 +442,16 @@ impl<'a> Canon<'a> {
         self.phase(no, task, ready);
     }
 
-    /// Votes are read from reviews that are closed, of the attempt that is reviewed. What a task needs is
-    /// part of its content; who did the work decides who may not vote on it.
+    /// A review is known by its id, which the attempt that it reviews is part of; its vote is read when it is
+    /// closed. Who did the work decides who may not vote on it. What a task needs is part of its content.
     fn reviews(&mut self, task: &Task) {
-        let of = task.parent.map_or(0, |parent| self.base.tasks[parent.index()].attempt);
-        let vote =
-            task.reviews.map_or(0, |vote| 1 | u64::from(vote.attempt == of) << 1 | u64::from(vote.approves) << 2);
-        self.word(vote);
-        let by = task.review.filter(|_| !task.phase.is_closed() && task.attempt > 0).map(|_| task.returned_by);
-        self.word(by.map_or(0, |peer| 1 + u64::from(peer.0)));
+        if let Some(vote) = task.reviews {
+            self.text(&task.id);
+            self.word(u64::from(vote.attempt) << 1 | u64::from(vote.approves));
+        }
+        if task.review.is_some() && !task.phase.is_closed() {
+            self.word(u64::from(task.attempt) << 32 | u64::from(task.returned_by.0));
+        }
     }
 
     fn phase(&mut self, no: TaskNo, task: &Task, ready: &[u64]) {

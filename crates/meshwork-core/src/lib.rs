@@ -13,6 +13,7 @@ pub mod canonical;
 mod class;
 mod codec;
 mod config;
+pub mod detector;
 mod effect;
 mod explain;
 mod graph;

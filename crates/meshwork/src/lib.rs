@@ -3,6 +3,7 @@
 pub mod artifacts;
 pub mod broker;
 pub mod control;
+pub mod detector;
 pub mod endpoint;
 #[doc(hidden)]
 pub mod failpoint;
@@ -15,6 +16,7 @@ pub mod local;
 pub mod log;
 pub mod mail;
 pub mod mesh;
+pub mod messaging;
 pub mod process;
 mod review;
 pub mod state;

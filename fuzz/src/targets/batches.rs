@@ -58,7 +58,7 @@ fn one_batch(data: &[u8]) {
             assert!(entries <= bytes.len(), "a batch holds its entries");
         }
         Err(CodecError::NotABatch { found }) => {
-            assert!(found == data.len() && (found < HEADER || data[0] != start_of_a_batch()[0]))
+            assert!(found == data.len() && (found < HEADER || data[0] != start_of_a_batch()[0]));
         }
         Err(CodecError::TooLarge { found, most }) => assert!(found > most && most == 2 * BATCH_BYTES_MAX),
         Err(CodecError::NewerFormat { found } | CodecError::OlderFormat { found }) => {

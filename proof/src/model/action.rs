@@ -148,7 +148,8 @@ impl World {
 
     /// Of the script of a task; `None` for one that no script knows.
     pub(crate) fn script<'a>(&self, scope: &'a Scope, task: TaskNo) -> Option<&'a Script> {
-        scope.scripts.get(&*self.reference.task(task)?.id)
+        let record = self.reference.task(task)?;
+        scope.scripts.get(if record.reviews.is_some() { "review" } else { &*record.id })
     }
 
     fn of_body(&self, scope: &Scope, process: &Process, (task, _): Key, body: &Body, go: &mut dyn FnMut(Move)) {
@@ -193,6 +194,9 @@ impl World {
         }
         if fails && matches!(body.does, Does::Begins | Does::GoesOn | Does::HasChildren) {
             go(Move::Ends(AttemptOutcome::Failed));
+        }
+        if fails && script.rejects {
+            go(Move::Ends(AttemptOutcome::Rejected));
         }
         if self.may(self.budgets.losses) && body.does != Does::Fails {
             go(Move::Ends(AttemptOutcome::Lost));
@@ -311,7 +315,7 @@ impl World {
         let stopped = body.is_some_and(|body| body.stopped);
         match what {
             Move::Ends(AttemptOutcome::Failed) => refused,
-            Move::Ends(AttemptOutcome::Lost) => false,
+            Move::Ends(AttemptOutcome::Lost | AttemptOutcome::Rejected) => false,
             Move::Checked(passed) => passed || stopped,
             Move::Submits | Move::Waits | Move::Ends(_) | Move::EndsWithMessages | Move::Gone => true,
         }

@@ -1,7 +1,7 @@
 //! A batch is stored: the production `apply` says what happens, and this module whether it may.
 
 use super::ledger::Ledger;
-use super::observer::Observer;
+use super::observer::{Evidence, Observer};
 use super::verdict::{Check, Property, Violation, require};
 use super::world::{Cell, Key, World};
 use meshwork_core::{
@@ -94,7 +94,7 @@ impl Reader<'_> {
                 self.ledger.heard.insert(author, at);
             }
             for effect in &effects.list {
-                self.effect(op, at, *effect)?;
+                self.effect(at, *effect)?;
                 self.observe(*effect);
                 self.ledger.take(op, author, at, *effect, self.after);
             }
@@ -137,6 +137,7 @@ impl Reader<'_> {
             Op::Wait { task, grant, .. } => holds(*task, *grant).is_some_and(|live| !live.check && !live.waiting),
             Op::Checked { task, grant, .. } => holds(*task, *grant).is_some_and(|live| live.check),
             Op::Usage { task, grant, .. } | Op::Progress { task, grant, .. } => holds(*task, *grant).is_some(),
+            Op::Leave => !ledger.hosts.values().any(|host| *host == author),
             Op::Cancel { task } => !ledger.closed.contains_key(task),
             Op::Seal { round } => ledger.round.is_some_and(|(number, _)| number == *round),
             Op::Due { wait } => ledger.waits.contains(wait),
@@ -162,13 +163,13 @@ impl Reader<'_> {
     }
 
     /// Before the effect is taken in.
-    fn effect(&mut self, op: &Op, at: Position, effect: Effect) -> Check {
+    fn effect(&mut self, at: Position, effect: Effect) -> Check {
         match effect {
             Effect::Start { task, grant, peer, attempt } => {
                 self.granted(at, (task, grant), peer)?;
                 self.is_open(task, peer)?;
                 let remembered = *self.observer.of(task);
-                require(!remembered.unchecked, Property::Commit, || {
+                require(remembered.evidence != Evidence::Owed, Property::Commit, || {
                     format!("{task:?} is run again, and its evidence was not looked at")
                 })?;
                 require(attempt == remembered.next, Property::Commit, || {
@@ -180,12 +181,12 @@ impl Reader<'_> {
                 let waits = self.ledger.live.get(&task).is_some_and(|live| live.waiting);
                 self.fits(peer, usize::from(waits))
             }
-            Effect::Closed { task, outcome, .. } => self.closes(op, task, outcome),
+            Effect::Closed { task, outcome, .. } => self.closes(task, outcome),
             Effect::RoundClosed { round, at: completion, ok, failed } => {
                 self.closed = Some(ClosedRound { number: round, at: completion, ok, failed });
                 self.round_closes(at, ClosedRound { number: round, at: completion, ok, failed })
             }
-            Effect::Submitted { task, .. } => self.is_new(task),
+            Effect::Submitted { task, .. } | Effect::ReviewOpened { review: task, .. } => self.is_new(task),
             _ => Ok(()),
         }
     }
@@ -213,17 +214,19 @@ impl Reader<'_> {
         require(busy <= slots, Property::Invariants, || format!("{peer:?} has {slots} slots and is given {busy} tasks"))
     }
 
-    fn closes(&self, op: &Op, task: TaskNo, outcome: Outcome) -> Check {
-        let record = self.after.task(task);
+    fn closes(&mut self, task: TaskNo, outcome: Outcome) -> Check {
         let open = self.after.children(task).find(|child| !self.ledger.closed.contains_key(child));
         require(open.is_none(), Property::Safety, || format!("{task:?} closes, and its child {open:?} is open"))?;
         let runs = self.ledger.live.contains_key(&task) || self.ledger.messages.contains_key(&task);
         require(!runs, Property::Safety, || format!("{task:?} closes, and something of it runs"))?;
         let again = self.ledger.closed.contains_key(&task);
         require(!again, Property::Commit, || format!("{task:?} closes twice"))?;
-        let passed = matches!(op, Op::Checked { task: other, passed: true, .. } if *other == task);
-        let evidence = record.is_some_and(|record| record.verify) && outcome == Outcome::Ok;
-        require(passed || !evidence, Property::Commit, || format!("{task:?} closes ok without its evidence"))
+        let Some(record) = self.after.task(task).filter(|_| outcome == Outcome::Ok) else { return Ok(()) };
+        let held = !record.verify || self.observer.of(task).evidence == Evidence::Held;
+        require(held, Property::Commit, || format!("{task:?} closes ok without its evidence"))?;
+        let votes = self.after.votes(task);
+        let approved = record.review.is_none_or(|terms| votes.approvals >= terms.approvals);
+        require(approved, Property::Commit, || format!("{task:?} closes ok with {votes:?}"))
     }
 
     /// **No early "done".**
@@ -239,8 +242,9 @@ impl Reader<'_> {
         let of_round = || self.after.tasks().filter(|(_, task)| task.round == number);
         let open = of_round().find(|(no, _)| !self.ledger.closed.contains_key(no));
         require(open.is_none(), Property::Safety, || format!("round {number} closes, and {open:?} is open"))?;
-        let ok = of_round().filter(|(no, _)| self.ledger.closed.get(no) == Some(&Outcome::Ok)).count();
-        let counts = (closed.ok as usize, closed.failed as usize) == (ok, of_round().count() - ok);
+        let counted = || of_round().filter(|(_, task)| task.reviews.is_none());
+        let ok = counted().filter(|(no, _)| self.ledger.closed.get(no) == Some(&Outcome::Ok)).count();
+        let counts = (closed.ok as usize, closed.failed as usize) == (ok, counted().count() - ok);
         require(counts, Property::Safety, || format!("round {number} counts wrongly: {closed:?}"))?;
         // Of an attempt whose result counts no body runs, and no message is in flight.
         let counts = |(task, grant): &Key| {
@@ -271,8 +275,7 @@ impl Reader<'_> {
                 self.observer.attempt_ended(task, attempt, outcome, verify);
             }
             Effect::CheckEnded { task, attempt, passed } => {
-                let outcome = if passed { AttemptOutcome::Ok } else { AttemptOutcome::Unverified };
-                self.observer.attempt_ended(task, attempt, outcome, false);
+                self.observer.check_ended(task, attempt, passed);
             }
             // Revoked with messages open: interrupted, so the next one keeps its number.
             Effect::Stop { task, awaited: false, .. } if !self.ledger.live.contains_key(&task) => {
@@ -283,7 +286,7 @@ impl Reader<'_> {
             Effect::Closed { task, .. } => {
                 self.observer.tasks.remove(&task);
             }
-            Effect::NodeLost { node } => {
+            Effect::NodeLost { node } | Effect::NodeLeft { node } => {
                 if let Some(node) = self.after.node(node) {
                     self.observer.submitters.remove(&node.incarnation);
                 }

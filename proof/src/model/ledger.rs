@@ -121,7 +121,7 @@ impl Ledger {
                 self.present.insert(at, name);
                 self.heard.insert(at, at);
             }
-            Effect::NodeLost { node } => {
+            Effect::NodeLost { node } | Effect::NodeLeft { node } => {
                 if let Some(node) = swarm.node(node) {
                     self.present.remove(&node.incarnation);
                     self.heard.remove(&node.incarnation);
@@ -131,7 +131,8 @@ impl Ledger {
                 }
             }
             Effect::PeerUp { peer } => {
-                if self.hosts.insert(peer, author).is_none() {
+                let came = self.hosts.insert(peer, author).is_none();
+                if came {
                     self.paused.remove(&peer);
                 }
             }

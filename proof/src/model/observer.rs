@@ -17,18 +17,33 @@ pub(crate) struct Observer {
 pub(crate) struct Remembered {
     /// Number of the next attempt.
     pub(crate) next: u32,
-    /// Its last attempt ended ok, and its evidence has not been looked at.
-    pub(crate) unchecked: bool,
+    pub(crate) evidence: Evidence,
+}
+
+/// What is known of the evidence of the last attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// The attempt has not ended ok, or none is asked for.
+    Nothing,
+    /// It was not looked at yet.
+    Owed,
+    Held,
 }
 
 impl Observer {
     pub(crate) fn of(&mut self, task: TaskNo) -> &mut Remembered {
-        self.tasks.entry(task).or_insert(Remembered { next: 1, unchecked: false })
+        self.tasks.entry(task).or_insert(Remembered { next: 1, evidence: Evidence::Nothing })
     }
 
     pub(crate) fn attempt_ended(&mut self, task: TaskNo, attempt: u32, outcome: AttemptOutcome, verify: bool) {
         let next = attempt + u32::from(outcome != AttemptOutcome::Interrupted);
-        *self.of(task) = Remembered { next, unchecked: verify && outcome == AttemptOutcome::Ok };
+        let owed = verify && outcome == AttemptOutcome::Ok;
+        *self.of(task) = Remembered { next, evidence: if owed { Evidence::Owed } else { Evidence::Nothing } };
+    }
+
+    pub(crate) fn check_ended(&mut self, task: TaskNo, attempt: u32, passed: bool) {
+        let evidence = if passed { Evidence::Held } else { Evidence::Nothing };
+        *self.of(task) = Remembered { next: attempt + 1, evidence };
     }
 
     /// Numbers of attempts are compared with the record's own, so that only a difference tells states apart.
@@ -39,7 +54,7 @@ impl Observer {
             let next = swarm.task(*no).map(|task| task.attempt + u32::from(!task.keeps_number));
             let agrees =
                 swarm.task(*no).is_some_and(|task| task.phase.grant().is_some()) || next == Some(remembered.next);
-            canon.word(u64::from(no.0) << 2 | u64::from(remembered.unchecked) << 1 | u64::from(agrees));
+            canon.word(u64::from(no.0) << 3 | (remembered.evidence as u64) << 1 | u64::from(agrees));
         }
     }
 }

@@ -138,6 +138,7 @@ impl World {
             Op::Join { replaces, .. } => format!("join, replacing {replaces}"),
             Op::NodeLost { incarnation, heard } => format!("{} is lost, heard {heard}", self.node_of(*incarnation)),
             Op::Alive => "alive".to_owned(),
+            Op::Leave => "leave".to_owned(),
             Op::PeerUp(spec) => format!("peer {} up", spec.id),
             Op::PeerDown { peer, why } => format!("peer {peer} down, {why:?}"),
             Op::Pause { peer, reason } => format!("pause {peer}, {reason:?}"),

@@ -79,6 +79,8 @@ pub struct Script {
     pub messages: bool,
     /// What a message's handler may submit while it is open.
     pub handler_child: Option<String>,
+    /// As a review, it may not approve. (What reviews do is the script `review`.)
+    pub rejects: bool,
     /// Its evidence may not hold.
     pub unverified: bool,
 }

@@ -1,7 +1,7 @@
 //! Which models there are: by size for exhausting them, and small named ones that between them exercise every rule.
 
 use super::scope::{Budgets, Person, Scope, Script, Want, one_person, plain};
-use meshwork_core::{DependencyPolicy, Verify};
+use meshwork_core::{DependencyPolicy, Review, Verify};
 use std::collections::BTreeMap;
 
 fn base(name: &str, nodes: usize) -> Scope {
@@ -82,6 +82,7 @@ pub fn hunts() -> Vec<Scope> {
         paused_node(),
         births(),
         evidence(),
+        reviewed(),
         messages(),
         children(),
         leaving(),
@@ -125,6 +126,17 @@ fn evidence() -> Scope {
     let mut scope = base("evidence", 2).with(verified("task", 1));
     scope.people = one_person(&["task"]);
     scope.budgets = Budgets { faults: 2, crashes: 1, suspicions: 1, lags: 1, failures: 1, ..Budgets::default() };
+    scope
+}
+
+/// A result with evidence is reviewed by two, who both must approve.
+fn reviewed() -> Scope {
+    let mut work = verified("task", 1);
+    work.spec.review = Some(Review { requires: Vec::new(), approvals: 2, of: 2, run: None });
+    let review = Script { rejects: true, ..plain("review", 0) };
+    let mut scope = base("reviewed", 2).with(work).with(review);
+    scope.people = one_person(&["task"]);
+    scope.budgets = Budgets { faults: 1, crashes: 1, suspicions: 1, failures: 1, ..Budgets::default() };
     scope
 }
 

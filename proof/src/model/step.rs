@@ -71,7 +71,7 @@ impl World {
             Action::Handler(name, key) => {
                 self.process(*name).messages.insert(*key, true);
                 let child = self.script(scope, key.0).and_then(|script| script.handler_child.clone());
-                self.submits(scope, *name, *key, child.into_iter().collect(), Asked::Handler(*key))?;
+                self.submits(scope, *name, *key, child.as_slice(), Asked::Handler(*key))?;
             }
             Action::Fire(name, wait) => {
                 self.process(*name).timers.retain(|other| other != wait);
@@ -209,7 +209,8 @@ impl World {
         while node.swarm().last().seq < self.reference.last().seq {
             let seq = node.swarm().last().seq + 1;
             let cell = self.cell(seq).cloned().expect("the log holds everything");
-            let asks = node.handle(Input::Stored { seq, batch: cell.batch.clone() }, 0).map_err(damaged)?;
+            let asks =
+                node.handle(Input::Stored { seq, batch: cell.batch.clone() }, 0).map_err(|fault| damaged(&fault))?;
             require(asks.is_empty(), Property::NodeRules, || format!("asked for in catching up: {asks:?}"))?;
             let hash = node.swarm().state_hash();
             require(hash == cell.hash, Property::SameHash, || format!("{hash:016x} in catching up with batch {seq}"))?;
@@ -306,7 +307,7 @@ impl World {
         ticket
     }
 
-    fn submits(&mut self, scope: &Scope, name: usize, key: Key, ids: Vec<String>, asked: Asked) -> Check {
+    fn submits(&mut self, scope: &Scope, name: usize, key: Key, ids: &[String], asked: Asked) -> Check {
         let tasks = ids.iter().map(|id| scope.scripts[id].spec.clone()).collect();
         let op = Op::Submit(Submission { tasks, parent: Some(key), more: false });
         let ticket = Some(self.ticket(name, asked));
@@ -315,14 +316,15 @@ impl World {
 
     fn body_moves(&mut self, scope: &Scope, name: usize, key: Key, what: Move) -> Check {
         let (task, grant) = key;
-        let failure = matches!(what, Move::Ends(AttemptOutcome::Failed) | Move::Checked(false));
+        let failure =
+            matches!(what, Move::Ends(AttemptOutcome::Failed | AttemptOutcome::Rejected) | Move::Checked(false));
         let body = self.process(name).bodies.get_mut(&key).expect("only a body moves");
         let refused = body.does == Does::Fails || body.stopped;
         match what {
             Move::Submits => {
                 body.does = Does::Submits;
                 let children = self.script(scope, task).map(|script| script.children.clone()).unwrap_or_default();
-                return self.submits(scope, name, key, children, Asked::Children(key));
+                return self.submits(scope, name, key, &children, Asked::Children(key));
             }
             Move::Waits => {
                 body.does = Does::Waits;
@@ -364,7 +366,7 @@ impl World {
         let read = if let Input::Stored { seq, .. } = input { Some(seq) } else { None };
         // Clocks differ, and a process can be told from an earlier one by when it lives.
         let now = 10_000 - 1_000 * name as u64 + self.lives[name];
-        let asks = self.process(name).node.handle(input, now).map_err(damaged)?;
+        let asks = self.process(name).node.handle(input, now).map_err(|fault| damaged(&fault))?;
         for ask in asks.into_iter().take(most.unwrap_or(usize::MAX)) {
             self.perform(scope, name, ask, read)?;
         }
@@ -523,7 +525,7 @@ fn losable(node: &Node, batch: &Batch) -> Vec<Op> {
     node.undecided().filter(result).filter(|op| !batch.entries.contains(op)).cloned().collect()
 }
 
-fn damaged(fault: meshwork_core::LogFault) -> Violation {
+fn damaged(fault: &meshwork_core::LogFault) -> Violation {
     Violation { property: Property::Log, what: fault.to_string() }
 }
 

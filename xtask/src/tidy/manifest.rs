@@ -13,9 +13,6 @@ const PROOF: &str = "proof/";
 /// The one crate with lints of its own, since those of the workspace forbid `unsafe`: it lies below SQLite as a file
 /// system, which can't be written without. Only tests are built from it. Its manifest repeats all other lints.
 const OWN_LINTS: &str = "powerloss/Cargo.toml";
-/// Below here are crates that are no members of the workspace and have nothing to take lints from: wrappers of a few
-/// lines that libFuzzer calls.
-const NO_MEMBERS: &str = "fuzz/libfuzzer/";
 /// The only lint that [`OWN_LINTS`] may relax.
 const UNSAFE: &str = "unsafe_code";
 
@@ -51,7 +48,10 @@ pub(super) fn check(files: &Files) -> Vec<Finding> {
                     format!("no lint {lint}, which the workspace has: expected every one but {UNSAFE}"),
                 )
             }));
-        } else if !file.path.starts_with(NO_MEMBERS) && !has_line(text, "lints", |line| line.split_whitespace().eq(["workspace", "=", "true"])) {
+        } else if !has_line(text, "workspace", |_| true)
+            && !has_line(text, "lints", |line| line.split_whitespace().eq(["workspace", "=", "true"]))
+        {
+            // A crate that is a workspace of its own has no lints of ours to take.
             findings.push(Finding::new(&file.path, 0, "no [lints] with workspace = true"));
         }
         let silent = entries(text).into_iter().filter(|entry| entry.comment.is_empty() && !own.contains(entry.name));

@@ -57,6 +57,8 @@ pub(super) struct Host {
     pub(super) told: BTreeSet<u32>,
     /// Where the log ended when the present process had caught up.
     pub(super) caught_up: u64,
+    /// Its node has left.
+    left: bool,
     /// Results of its bodies that the log does not hold yet.
     pub(super) owed: BTreeSet<Key>,
     /// The log is damaged, as it saw, and it has stopped.
@@ -88,6 +90,7 @@ impl Host {
             peers_still: BTreeSet::new(),
             told: BTreeSet::new(),
             caught_up: 0,
+            left: false,
             owed: BTreeSet::new(),
             faulted: false,
             slow_turns,
@@ -185,7 +188,7 @@ impl World<'_> {
         state.told.clear();
         state.owed.clear();
         state.peers_still.clear();
-        (state.trip, state.appended, state.reading) = (None, None, None);
+        (state.trip, state.appended, state.reading, state.left) = (None, None, None, false);
         (state.reads, state.decides, state.still_until, state.blind_until) = (false, false, 0, 0);
         let asked = std::mem::take(&mut state.asked);
         self.asked_in_vain(asked);
@@ -292,6 +295,10 @@ impl World<'_> {
                 return;
             }
         }
+        // As the driver does: what else this input brought is done before.
+        if self.hosts[host].left {
+            self.has_left(host);
+        }
     }
 
     fn perform(&mut self, host: usize, ask: Ask) {
@@ -312,24 +319,27 @@ impl World<'_> {
             Ask::Answer { ticket, answer } => self.answered(host, ticket, &answer),
             Ask::RoundClosed(round) => self.told(host, round),
             Ask::Suspend { peer, still } => self.suspend(host, peer, still),
-            Ask::Left => {
-                say!(self, self.hosts[host].name, "has left");
-                if !self.hosts[host].bodies.is_empty() {
-                    let text = format!("{} has left, and processes of it run", self.hosts[host].name);
-                    return self.found(FindingKind::Overlap, text);
-                }
-                if !self.hosts[host].asked.is_empty() {
-                    let text = format!("{} has left, and owes answers", self.hosts[host].name);
-                    return self.found(FindingKind::Unanswered, text);
-                }
-                if let Some(key) = self.hosts[host].owed.first() {
-                    let text = format!("{} has left, and kept what {} said", self.hosts[host].name, self.attempt(*key));
-                    return self.found(FindingKind::LostTask, text);
-                }
-                self.report.note("a node left in good order");
-                self.kill(host);
-            }
+            Ask::Left => self.hosts[host].left = true,
         }
+    }
+
+    /// A node that has left has answered everybody, and nothing of it runs.
+    fn has_left(&mut self, host: usize) {
+        say!(self, self.hosts[host].name, "has left");
+        let Host { name, bodies, asked, owed, .. } = &self.hosts[host];
+        let wrong = if !bodies.is_empty() {
+            Some((FindingKind::Overlap, format!("{name} has left, and processes of it run")))
+        } else if !asked.is_empty() {
+            Some((FindingKind::Unanswered, format!("{name} has left, and owes answers")))
+        } else {
+            let kept = |key: &Key| format!("{name} has left, and kept what {} said", self.attempt(*key));
+            owed.first().map(|key| (FindingKind::LostTask, kept(key)))
+        };
+        if let Some((kind, text)) = wrong {
+            return self.found(kind, text);
+        }
+        self.report.note("a node left in good order");
+        self.kill(host);
     }
 
     fn append(&mut self, host: usize, batch: &Arc<Batch>) {

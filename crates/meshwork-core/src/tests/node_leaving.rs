@@ -3,7 +3,7 @@
 use super::mesh::{peer, submission, task};
 use super::one_node::{OneNode, setup};
 use crate::node::Input;
-use crate::{AttemptOutcome, Op, Phase};
+use crate::{AttemptOutcome, DownReason, Op, Phase};
 
 fn running(peers: &[crate::PeerSpec], tasks: &[&str]) -> OneNode {
     let mut n = OneNode::joined(peers);
@@ -231,4 +231,14 @@ fn a_leave_that_is_not_answered_is_said_again() {
     n.tell(Input::Shutdown).stored().stored().quiet();
     n.tell(Input::AppendFailed).asks(&["append leave"]);
     n.stored().asks(&["left"]);
+}
+
+/// Found by the simulator: the node had left while a body of a peer that was gone still ran.
+#[test]
+fn a_leave_that_somebody_asks_for_too_early_waits_until_nothing_runs() {
+    let mut n = running(&p(), &["a"]);
+    let a = n.grant("a");
+    n.wish(1, Op::PeerDown { peer: "p".to_owned(), why: DownReason::Left }).wish(2, Op::Leave).settle();
+    n.asks(&["append down p Left", "answer 1: accepted", "stop a", "append leave", "answer 2: accepted"]);
+    n.ended_by_stop(a).asks(&["left"]);
 }

@@ -20,6 +20,7 @@ use super::message::{Kind, Message, MessageId, Origin, PeerId};
 use super::metrics::Count;
 use super::sender::{Moment, Sender};
 use super::store::MailStoreError;
+use crate::messaging;
 
 /// A token to send with. It dies with what it was given to: the body of an attempt, one run of a
 /// handler, or nothing at all when it is outside any task. A call that had begun before goes on
@@ -179,10 +180,42 @@ impl Context {
     ) -> Result<Sent, SendError> {
         // A loop that sends must let the pumps run, or it only fills mailboxes.
         consume_budget().await;
-        let outgoing = match self.begin(name, to, kind.into(), payload)? {
-            Begun::Outgoing(outgoing) => outgoing,
-            Begun::Ended(receipt) => return Ok(Sent(receipt)),
-        };
+        match self.begin(name, to, kind.into(), payload)? {
+            Begun::Outgoing(outgoing) => self.send_outgoing(outgoing).await,
+            Begun::Ended(receipt) => Ok(Sent(receipt)),
+        }
+    }
+
+    /// Sends a whole message, by its name if it has one. A mailbox keeps type and payload of it.
+    pub(super) async fn send_whole(&self, to: &str, message: messaging::Message) -> Result<Sent, SendError> {
+        let name = message.message_id.as_deref().map(Arc::from);
+        self.send_whole_as(name, to, message).await
+    }
+
+    /// The same by a number of ours: whether it was sent before is not asked.
+    pub(super) async fn send_unnamed(&self, to: &str, message: messaging::Message) -> Result<Sent, SendError> {
+        self.send_whole_as(None, to, message).await
+    }
+
+    async fn send_whole_as(
+        &self,
+        name: Option<Arc<str>>,
+        to: &str,
+        mut message: messaging::Message,
+    ) -> Result<Sent, SendError> {
+        consume_budget().await;
+        let payload = Bytes::from(message.payload.to_string());
+        match self.begin(name, to, Kind::from(message.kind.clone()), payload)? {
+            Begun::Outgoing(mut outgoing) => {
+                message.message_id.get_or_insert_with(|| outgoing.draft.id.to_string());
+                outgoing.draft.whole = Some(Arc::new(message));
+                self.send_outgoing(outgoing).await
+            }
+            Begun::Ended(receipt) => Ok(Sent(receipt)),
+        }
+    }
+
+    async fn send_outgoing(&self, outgoing: Outgoing) -> Result<Sent, SendError> {
         let mailbox = &outgoing.lane.mailbox;
         match mailbox.room.try_acquire() {
             Ok(room) => room.forget(),
@@ -227,7 +260,7 @@ impl Context {
             return Ok(Begun::Ended(receipt));
         }
         let id = name.map_or_else(|| sender.next_id(), MessageId::Name);
-        let outgoing = Outgoing { lane, engagement, draft: Draft { id, kind, payload, hops } };
+        let outgoing = Outgoing { lane, engagement, draft: Draft { id, kind, payload, hops, whole: None } };
         if hops > config.max_hops {
             return Ok(Begun::Ended(too_far(&outgoing, self.origin())));
         }
@@ -330,8 +363,10 @@ async fn put_in_order(outgoing: Outgoing, mut room: RoomInStore, origin: Origin)
     let message = outgoing.to_message(origin);
     let id = message.id.clone();
     lane.sender.tell(Moment::Publish, &id, peer);
-    let stored = shared.store.put(message).await;
-    stored.map_err(|error| SendError::Store { peer: peer.clone(), error })?;
+    if let Err(error) = shared.store.put(message).await {
+        lane.sender.tell(Moment::GiveUp, &id, peer);
+        return Err(SendError::Store { peer: peer.clone(), error });
+    }
     room.stored = true;
     shared.counters.add(Count::Sent, 1);
     shared.counters.add(Count::Acknowledged, 1);
@@ -367,6 +402,7 @@ fn too_far(outgoing: &Outgoing, origin: Origin) -> Receipt {
     shared.counters.add(Count::Sent, 1);
     shared.counters.add(Count::Dead, 1);
     outgoing.lane.remember_fate(&id, Fate::DeadLettered(reason.clone()));
+    outgoing.lane.sender.tell(Moment::GiveUp, &id, outgoing.lane.mailbox.peer());
     shared.dead.push(DeadLetter { message, reason: reason.clone(), at_ms });
     Receipt::Ended(id, Fate::DeadLettered(reason))
 }

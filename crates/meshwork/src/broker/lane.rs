@@ -166,6 +166,7 @@ impl Lane {
     pub(super) fn on_dead(&self, letter: &Letter, reason: DeadReason) {
         self.shared.counters.add(Count::Dead, 1);
         self.remember_fate(&letter.id, Fate::DeadLettered(reason.clone()));
+        self.sender.tell(Moment::GiveUp, &letter.id, self.mailbox.peer());
         let at_ms = self.shared.clock.epoch_ms(self.shared.clock.now_ns());
         let message = letter.to_message();
         self.shared.dead.push(DeadLetter { message, reason, at_ms });

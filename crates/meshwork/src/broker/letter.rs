@@ -13,6 +13,7 @@ use super::attempts::Attempt;
 use super::errors::{DeadReason, Fate};
 use super::lane::Lane;
 use super::message::{Kind, Message, MessageId, Origin, PeerId};
+use crate::messaging;
 
 /// A message on its way. Shared by its lane, its handler, the messages that the handler sends
 /// (they close towards it) and whoever waits for its acknowledgement.
@@ -53,9 +54,16 @@ struct Rare {
     waiting: Vec<Waker>,
     reason: Option<DeadReason>,
     cancellation: Option<CancellationToken>,
+    /// What was sent, where more was sent than type and payload.
+    whole: Option<Arc<messaging::Message>>,
 }
 
 impl Aside {
+    fn of(whole: Option<Arc<messaging::Message>>) -> Self {
+        let rare = whole.map(|whole| Box::new(Rare { whole: Some(whole), ..Rare::default() }));
+        Self { waiting: None, rare }
+    }
+
     fn take_waiting(&mut self) -> (Option<Waker>, Vec<Waker>) {
         let others = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.waiting));
         (self.waiting.take(), others.unwrap_or_default())
@@ -79,6 +87,7 @@ pub(super) struct Draft {
     pub(super) kind: Kind,
     pub(super) payload: Bytes,
     pub(super) hops: u8,
+    pub(super) whole: Option<Arc<messaging::Message>>,
 }
 
 impl Letter {
@@ -94,7 +103,7 @@ impl Letter {
             deficit: Deficit::default(),
             run: AtomicU32::new(0),
             fate: AtomicU8::new(0),
-            aside: Mutex::default(),
+            aside: Mutex::new(Aside::of(draft.whole)),
         }
     }
 
@@ -281,6 +290,11 @@ impl Delivery {
     #[must_use]
     pub fn sent_at_ms(&self) -> u64 {
         self.0.lane.shared.clock.epoch_ms(self.0.accepted_ns)
+    }
+
+    /// The whole message, where it was sent as one.
+    pub(super) fn whole(&self) -> Option<Arc<messaging::Message>> {
+        self.0.aside().rare.as_ref()?.whole.clone()
     }
 
     /// The same as plain data.

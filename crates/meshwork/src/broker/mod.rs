@@ -10,15 +10,20 @@
 //! Messages are not in the log. What the log needs to know of them is what a body left open when
 //! it ended ([`Broker::body_ended`]) and when the last of that closed ([`Settled`]).
 //!
-//! Not here: topics, other processes, and what to do about a lost attempt.
+//! It is also [`crate::messaging::MessageBroker`] (`any`): peers that are listened to and topics, for whole messages
+//! (`listeners`). Those are sent outside any task.
+//!
+//! Not here: other processes, and what to do about a lost attempt.
 
 mod ack;
+mod any;
 mod attempts;
 mod context;
 mod dead_letters;
 mod errors;
 mod lane;
 mod letter;
+mod listeners;
 mod mailbox;
 mod message;
 mod metrics;
@@ -29,7 +34,7 @@ mod store;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -37,6 +42,7 @@ use tokio::runtime::Handle;
 
 use attempts::Attempts;
 use dead_letters::DeadLetters;
+use listeners::Listeners;
 use mailbox::Mailbox;
 use metrics::{Clock, Count, Counters, Histogram};
 use sender::{Moment, Sender};
@@ -96,6 +102,9 @@ pub(crate) struct Shared {
     runtime: Handle,
     mailboxes: RwLock<HashMap<PeerId, Arc<Mailbox>>>,
     senders: RwLock<HashMap<PeerId, Arc<Sender>>>,
+    listeners: Listeners,
+    /// Numbers the runs of handlers that somebody watches.
+    runs: AtomicU64,
     attempts: Arc<Attempts>,
     dead: DeadLetters,
     counters: Counters,
@@ -123,10 +132,33 @@ impl Shared {
         Arc::clone(senders.entry(peer.clone()).or_insert_with(new))
     }
 
+    fn admit(self: &Arc<Self>, peer: &PeerId, recipient: Recipient, waiting: usize) -> Result<(), RegisterError> {
+        let owner = self.sender(peer);
+        let mut mailboxes = self.mailboxes.write().unwrap_or_else(PoisonError::into_inner);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(RegisterError::Closed);
+        }
+        if mailboxes.contains_key(peer) {
+            return Err(RegisterError::AlreadyRegistered { peer: peer.clone() });
+        }
+        let mailbox = Arc::new(Mailbox::new(owner, recipient, self.config.mailbox_capacity, waiting));
+        mailboxes.insert(peer.clone(), mailbox);
+        Ok(())
+    }
+
+    fn unregister(&self, peer: &str) -> bool {
+        let mailbox = self.mailboxes.write().unwrap_or_else(PoisonError::into_inner).remove(peer);
+        if let Some(mailbox) = &mailbox {
+            mailbox.depart();
+        }
+        mailbox.is_some()
+    }
+
     /// Ends everything, so that nothing refers to anything in a circle any more.
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.attempts.close();
+        self.forget_subscriptions();
         let mailboxes = std::mem::take(&mut *self.mailboxes.write().unwrap_or_else(PoisonError::into_inner));
         mailboxes.values().for_each(|mailbox| mailbox.depart());
         let senders = std::mem::take(&mut *self.senders.write().unwrap_or_else(PoisonError::into_inner));
@@ -175,6 +207,8 @@ impl Broker {
             runtime: Handle::current(),
             mailboxes: RwLock::default(),
             senders: RwLock::default(),
+            listeners: Listeners::default(),
+            runs: AtomicU64::new(0),
             attempts,
             counters: Counters::default(),
             latency: Histogram::new(),
@@ -198,31 +232,15 @@ impl Broker {
                 Err(error) => return Err(RegisterError::Store { peer, error }),
             },
         };
-        let owner = shared.sender(&peer);
-        let capacity = shared.config.mailbox_capacity;
-        let mut mailboxes = shared.mailboxes.write().unwrap_or_else(PoisonError::into_inner);
-        if shared.closed.load(Ordering::Acquire) {
-            return Err(RegisterError::Closed);
-        }
-        if mailboxes.contains_key(&peer) {
-            return Err(RegisterError::AlreadyRegistered { peer });
-        }
-        let mailbox = Arc::new(Mailbox::new(owner, recipient, capacity, waiting));
-        mailboxes.insert(peer, mailbox);
-        Ok(())
+        shared.admit(&peer, recipient, waiting)
     }
 
     /// That peer left or was lost: its running handlers are dropped, what waits for it becomes
     /// dead letters. Mail in the store stays there. What it sent before is delivered. False when
     /// nobody of that name was registered.
     pub fn unregister(&self, peer: &str) -> bool {
-        let mut mailboxes = self.shared().mailboxes.write().unwrap_or_else(PoisonError::into_inner);
-        let mailbox = mailboxes.remove(peer);
-        drop(mailboxes);
-        if let Some(mailbox) = &mailbox {
-            mailbox.depart();
-        }
-        mailbox.is_some()
+        self.shared().forget_listener(peer);
+        self.shared().unregister(peer)
     }
 
     /// Takes the oldest unread messages of a peer that reads, at most `limit`; they will not be

@@ -112,6 +112,7 @@ impl Pump<'_> {
     }
 
     async fn run_handler(&mut self, delivery: &Delivery) -> Run {
+        let _watched = self.lane.mailbox.owner.handling_begins();
         match self.handler {
             Handler::Sync(handler) => run_sync(handler, delivery),
             Handler::Async(handler) => self.run_async(handler, delivery).await,

@@ -8,8 +8,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::Shared;
 use super::lane::Lane;
 use super::message::{MessageId, PeerId};
+use crate::messaging::{HandlingEvent, HandlingHook};
 
-/// Called with the id of a message that the watched peer sent, and its recipient.
+/// Called with the id of a message that the watched peer sent, and its recipient; `$topic.` and the topic stand for
+/// whoever subscribed.
 pub type Hook = Arc<dyn Fn(&MessageId, &PeerId) + Send + Sync>;
 
 /// When a hook is called.
@@ -17,12 +19,16 @@ pub type Hook = Arc<dyn Fn(&MessageId, &PeerId) + Send + Sync>;
 pub(super) enum Moment {
     Publish,
     Acknowledge,
+    /// It will never be acknowledged.
+    GiveUp,
 }
 
 #[derive(Default)]
 struct Hooks {
     publish: Vec<Hook>,
     acknowledge: Vec<Hook>,
+    give_up: Vec<Hook>,
+    handling: Vec<HandlingHook>,
 }
 
 /// Made when a peer is first heard of; kept, so that its numbers never start again.
@@ -101,8 +107,28 @@ impl Sender {
         match moment {
             Moment::Publish => hooks.publish.push(hook),
             Moment::Acknowledge => hooks.acknowledge.push(hook),
+            Moment::GiveUp => hooks.give_up.push(hook),
         }
         self.hooked.store(true, Ordering::Release);
+    }
+
+    pub(super) fn hook_handling(&self, hook: HandlingHook) {
+        self.hooks.write().unwrap_or_else(PoisonError::into_inner).handling.push(hook);
+        self.hooked.store(true, Ordering::Release);
+    }
+
+    /// A handler of this peer begins; its end is told to the same hooks.
+    pub(super) fn handling_begins(&self) -> Option<Handling> {
+        if !self.hooked.load(Ordering::Acquire) {
+            return None;
+        }
+        let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner).handling.clone();
+        if hooks.is_empty() {
+            return None;
+        }
+        let handling = Handling { run: self.shared.runs.fetch_add(1, Ordering::Relaxed), hooks };
+        handling.tell(true);
+        Some(handling)
     }
 
     /// Calls the hooks of that moment, with no lock held: a hook may do anything.
@@ -115,6 +141,7 @@ impl Sender {
             match moment {
                 Moment::Publish => hooks.publish.clone(),
                 Moment::Acknowledge => hooks.acknowledge.clone(),
+                Moment::GiveUp => hooks.give_up.clone(),
             }
         };
         for hook in hooks {
@@ -123,5 +150,27 @@ impl Sender {
                 tracing::error!(peer = %self.id, message = %id, "a message hook panicked");
             }
         }
+    }
+}
+
+/// A run of a handler that somebody watches. Its end is told when it is dropped.
+pub(super) struct Handling {
+    run: u64,
+    hooks: Vec<HandlingHook>,
+}
+
+impl Handling {
+    fn tell(&self, begins: bool) {
+        for hook in &self.hooks {
+            if catch_unwind(AssertUnwindSafe(|| hook(&HandlingEvent { run: self.run, begins }))).is_err() {
+                tracing::error!(run = self.run, "a handling hook panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        self.tell(false);
     }
 }

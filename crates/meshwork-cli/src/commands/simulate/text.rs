@@ -155,8 +155,10 @@ mod tests {
         let Command::Simulate(arguments) = Cli::parse_from(call).command else { panic!("a simulation") };
         let finding = Finding { kind: FindingKind::LostTask, at_ms: 12, text: "t1 is gone".to_owned() };
         let first = First { seed: 22, finding, trace: vec!["its end".to_owned()] };
+        let mut report = Report::default();
+        report.schedules = 100;
         let campaign = Campaign {
-            report: Report { schedules: 100, ..Report::default() },
+            report,
             findings: [(FindingKind::LostTask, 1)].into(),
             first: Some(first),
             interrupted: false,

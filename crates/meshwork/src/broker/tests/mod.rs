@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod acknowledgement;
+mod any;
 mod attempts;
 mod delivery;
 mod order;

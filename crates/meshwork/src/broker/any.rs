@@ -1,0 +1,123 @@
+//! Our broker as any broker: [`MessageBroker`], with everything that hooks may tell.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+
+use super::errors::{BroadcastError, Fate};
+use super::listeners::{OWN, check_name};
+use super::message::{MessageId, PeerId};
+use super::sender::Moment;
+use super::{Broker, Hook};
+use crate::messaging::{
+    HandlingHook, Message, MessageBroker, MessageBrokerError, MessageEvent, MessageHandler, MessageHook, Pattern,
+    RoutingType, Topic,
+};
+
+/// No name of a caller's looks like a number of ours.
+fn event_name(id: &MessageId) -> Arc<str> {
+    match id {
+        MessageId::Number(number) => format!("#{number}").into(),
+        MessageId::Name(name) if name.starts_with('#') => format!("#{name}").into(),
+        MessageId::Name(name) => Arc::clone(name),
+    }
+}
+
+fn named(hook: MessageHook) -> Hook {
+    Arc::new(move |id, recipient| {
+        let recipient = (!recipient.starts_with(OWN)).then(|| recipient.clone());
+        hook(&MessageEvent { message: Some(event_name(id)), recipient });
+    })
+}
+
+impl Broker {
+    /// Publishes as [`MessageBroker::publish`] does, and waits until the message is acknowledged or given up.
+    ///
+    /// # Errors
+    /// As there: some have not got it.
+    pub async fn publish_and_wait(&self, topic: &str, message: Message) -> Result<Fate, MessageBrokerError> {
+        let topic = Topic::new(topic)?;
+        Ok(self.shared().publish(topic, message).await?.ended().await)
+    }
+}
+
+impl MessageBroker for Broker {
+    fn publish<'a>(&'a self, topic: &'a str, message: Message) -> BoxFuture<'a, Result<(), MessageBrokerError>> {
+        async move {
+            let topic = Topic::new(topic)?;
+            message.sender_id.as_deref().map_or(Ok(()), check_name)?;
+            self.shared().publish(topic, message).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn subscribe(&self, pattern: &str, handler: MessageHandler) -> Result<(), MessageBrokerError> {
+        Ok(self.shared().subscribe(Pattern::new(pattern)?, handler)?)
+    }
+
+    fn unsubscribe(&self, pattern: &str, handler: &MessageHandler) {
+        self.shared().unsubscribe(pattern, handler);
+    }
+
+    fn send_to_peer<'a>(
+        &'a self,
+        sender: &'a str,
+        recipient: &'a str,
+        message: Message,
+    ) -> BoxFuture<'a, Result<(), MessageBrokerError>> {
+        async move {
+            check_name(sender)?;
+            check_name(recipient)?;
+            let message = Message { sender_id: Some(sender.to_owned()), ..message };
+            drop(self.shared().send_whole(recipient, message).await?);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn broadcast_to_mesh<'a>(
+        &'a self,
+        sender: &'a str,
+        neighbors: &'a [String],
+        message: Message,
+    ) -> BoxFuture<'a, Result<(), MessageBrokerError>> {
+        async move {
+            check_name(sender)?;
+            neighbors.iter().try_for_each(|name| check_name(name))?;
+            let routing_type = message.routing_type.or(Some(RoutingType::Broadcast));
+            let message = Message { sender_id: Some(sender.to_owned()), routing_type, ..message };
+            let sends = neighbors.iter().map(|peer| self.shared().send_whole(peer, message.clone()));
+            let (mut reached, mut missed) = (Vec::new(), Vec::new());
+            for (peer, sent) in neighbors.iter().zip(join_all(sends).await) {
+                match sent {
+                    Ok(_receipt) => reached.push(PeerId::from(peer.as_str())),
+                    Err(error) => missed.push((PeerId::from(peer.as_str()), error)),
+                }
+            }
+            if missed.is_empty() { Ok(()) } else { Err(BroadcastError { reached, missed }.into()) }
+        }
+        .boxed()
+    }
+
+    fn on_peer_message(&self, peer: &str, handler: MessageHandler) -> Result<(), MessageBrokerError> {
+        check_name(peer)?;
+        Ok(self.shared().listen(peer, handler)?)
+    }
+
+    fn on_publish(&self, peer: &str, hook: MessageHook) {
+        self.shared().sender(&peer.into()).hook(Moment::Publish, named(hook));
+    }
+
+    fn on_acknowledge(&self, peer: &str, hook: MessageHook) {
+        self.shared().sender(&peer.into()).hook(Moment::Acknowledge, named(hook));
+    }
+
+    fn on_give_up(&self, peer: &str, hook: MessageHook) {
+        self.shared().sender(&peer.into()).hook(Moment::GiveUp, named(hook));
+    }
+
+    fn on_handling(&self, peer: &str, hook: HandlingHook) {
+        self.shared().sender(&peer.into()).hook_handling(hook);
+    }
+}

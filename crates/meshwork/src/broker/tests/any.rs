@@ -1,0 +1,152 @@
+//! Our broker is any broker.
+
+use serde_json::json;
+
+use super::*;
+use crate::messaging::contract::{Place, suite};
+use crate::messaging::{HandlingEvent, Message as Whole, MessageBroker, MessageBrokerError, MessageHandler};
+
+fn whole(kind: &str) -> Whole {
+    Whole::new(kind, json!(null), 1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_keeps_the_contract() {
+    suite(|| {
+        let (broker, settled) = broker();
+        drop(settled);
+        Place { broker: Arc::new(broker), names: true, plain: false }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_listened_to_gets_what_others_send_in_their_way() {
+    let (broker, _settled) = broker();
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let handler = MessageHandler::new(move |message| {
+        let told = told.clone();
+        async move { told.send(message).map_err(|_| HandlerError::new("gone")) }
+    });
+    broker.on_peer_message("b", handler).unwrap();
+    let payload = Bytes::from_static(b"{\"x\":1}");
+    drop(broker.attempt_started("a", attempt(1)).send("b", "go", payload).await.unwrap());
+    let got: Whole = within(heard.recv()).await.unwrap();
+    assert_eq!((got.kind.as_str(), got.payload, got.sender_id.as_deref()), ("go", json!({ "x": 1 }), Some("a")));
+    // What is no JSON has no whole form: it is a dead letter that says so.
+    let sent = broker.outside("a").send("b", "go", Bytes::from_static(b"{")).await.unwrap();
+    let Fate::DeadLettered(reason) = within(sent.acknowledged()).await else { panic!("it can't be handled") };
+    assert!(reason.to_string().contains("no JSON"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_messages_in_another_way_is_not_listened_to() {
+    let (broker, _settled) = broker();
+    register(&broker, "b", taker()).await;
+    let nothing = MessageHandler::new(|_| async { Ok(()) });
+    let refused = broker.on_peer_message("b", nothing.clone()).unwrap_err();
+    assert!(matches!(refused, MessageBrokerError::Register(RegisterError::AlreadyRegistered { .. })), "{refused}");
+    let refused = broker.on_peer_message("$subscription.1.t", nothing).unwrap_err();
+    assert!(matches!(refused, MessageBrokerError::ReservedName { .. }), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_left_can_be_listened_to_again() {
+    let (broker, _settled) = broker();
+    let nothing = MessageHandler::new(|_| async { Ok(()) });
+    broker.on_peer_message("b", nothing.clone()).unwrap();
+    assert!(broker.unregister("b"));
+    assert!(broker.send_to_peer("a", "b", whole("lost")).await.is_err());
+    broker.on_peer_message("b", nothing).unwrap();
+    broker.send_to_peer("a", "b", whole("back")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_fails_for_good_leaves_the_message_unacknowledged() {
+    let (broker, _settled) = broker_with(BrokerConfig { max_redeliveries: 0, ..BrokerConfig::default() });
+    let diary = Diary::default();
+    for (what, hooked) in [("acknowledged", false), ("given up", true)] {
+        let diary = diary.clone();
+        let hook = Arc::new(move |_: &crate::messaging::MessageEvent| diary.note(what));
+        if hooked { broker.on_give_up("a", hook) } else { MessageBroker::on_acknowledge(&broker, "a", hook) }
+    }
+    broker.subscribe("t", MessageHandler::new(|_| async { Err(HandlerError::new("no")) })).unwrap();
+    broker.subscribe("t", MessageHandler::new(|_| async { Ok(()) })).unwrap();
+    let message = Whole { sender_id: Some("a".to_owned()), ..whole("news") };
+    let fate = within(broker.publish_and_wait("t", message)).await.unwrap();
+    assert!(matches!(fate, Fate::DeadLettered(DeadReason::HandlerFailed { .. })), "{fate:?}");
+    assert_eq!(diary.all(), ["given up"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_subscriber_is_named_and_the_message_given_up() {
+    let config =
+        BrokerConfig { mailbox_capacity: 1, send_deadline: Duration::from_millis(10), ..BrokerConfig::default() };
+    let (broker, _settled) = broker_with(config);
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let stuck = MessageHandler::new(move |_| {
+        arrived.send(()).unwrap();
+        std::future::pending()
+    });
+    broker.subscribe("t", stuck).unwrap();
+    broker.publish("t", whole("first")).await.unwrap();
+    within(arrivals.recv()).await.unwrap();
+    broker.publish("t", whole("second")).await.unwrap();
+    let refused = broker.publish("t", whole("third")).await.unwrap_err();
+    assert!(refused.to_string().contains("$subscription.1.t"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_published_before_the_unsubscription_is_handled() {
+    let (broker, _settled) = broker();
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let open = Arc::new(Notify::new());
+    let gate = Arc::clone(&open);
+    let slow = MessageHandler::new(move |message: Whole| {
+        let (arrived, gate) = (arrived.clone(), Arc::clone(&gate));
+        async move {
+            gate.notified().await;
+            arrived.send(message.kind).map_err(|_| HandlerError::new("gone"))
+        }
+    });
+    broker.subscribe("t", slow.clone()).unwrap();
+    broker.publish("t", whole("first")).await.unwrap();
+    broker.publish("t", whole("second")).await.unwrap();
+    broker.unsubscribe("t", &slow);
+    broker.publish("t", whole("third")).await.unwrap();
+    for kind in ["first", "second"] {
+        open.notify_one();
+        assert_eq!(within(arrivals.recv()).await.unwrap(), kind);
+    }
+    // With the last of them the subscription is gone for good, and its handler with it.
+    drop(slow);
+    assert_eq!(within(arrivals.recv()).await, None);
+    assert!(broker.metrics().queued.is_empty(), "{:?}", broker.metrics().queued);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_run_of_a_handler_is_told_from_begin_to_end() {
+    let (broker, _settled) = broker_with(BrokerConfig { max_redeliveries: 1, ..BrokerConfig::default() });
+    let diary = Diary::default();
+    let hook = diary.clone();
+    broker
+        .on_handling("b", Arc::new(move |event: &HandlingEvent| hook.note(format!("{} {}", event.run, event.begins))));
+    register(&broker, "b", Handler::sync(|_, _| Err(HandlerError::new("no")))).await;
+    register(&broker, "c", taker()).await;
+    let context = broker.outside("a");
+    within(context.send("c", "go", nothing()).await.unwrap().acknowledged()).await;
+    within(context.send("b", "go", nothing()).await.unwrap().acknowledged()).await;
+    assert_eq!(diary.all(), ["0 true", "0 false", "1 true", "1 false"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_too_large_with_all_that_belongs_to_it_is_refused() {
+    let (broker, _settled) = broker_with(BrokerConfig { max_message_bytes: 100, ..BrokerConfig::default() });
+    broker.on_peer_message("b", MessageHandler::new(|_| async { Ok(()) })).unwrap();
+    let mut message = whole("go");
+    broker.send_to_peer("a", "b", message.clone()).await.unwrap();
+    message.metadata = Some([("x".to_owned(), json!("y".repeat(100)))].into_iter().collect());
+    let refused = broker.send_to_peer("a", "b", message.clone()).await.unwrap_err();
+    assert!(matches!(refused, MessageBrokerError::Send(SendError::TooLarge { limit: 100, .. })), "{refused}");
+    assert!(broker.publish("t", message).await.is_err());
+}
