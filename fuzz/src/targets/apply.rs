@@ -67,7 +67,7 @@ impl World<'_> {
         self.append(newcomer(NODES[0]), vec![open, join(2)]);
         let peer = |id: &str| {
             let capabilities = CAPABILITIES.map(str::to_owned).to_vec();
-            Op::PeerUp(PeerSpec { id: id.to_owned(), capabilities, slots: 2, uses_session: false, token_budget: None })
+            Op::PeerUp(PeerSpec { id: id.to_owned(), capabilities, slots: 1, uses_session: false, token_budget: None })
         };
         let author = self.author_of(NODES[0]);
         self.append(author, vec![peer("p0"), peer("p1")]);
@@ -307,7 +307,11 @@ impl World<'_> {
 
     fn returned(&mut self, author: &Author) -> Returned {
         use AttemptOutcome::{Cancelled, Failed, Interrupted, Lost, Ok, Rejected, TimedOut, Unverified};
-        let (task, grant) = self.grant(author);
+        let is_awaited = |no: TaskNo| self.swarm.task(no).is_some_and(|task| task.awaited);
+        let awaited: Vec<(TaskNo, Grant)> =
+            self.present(author).into_iter().filter(|(task, _)| is_awaited(*task)).collect();
+        let (task, grant) =
+            if awaited.is_empty() || self.reader.chance(60) { self.grant(author) } else { self.reader.pick(&awaited) };
         let outcome = self.reader.pick(&[
             Ok,
             Ok,
@@ -345,6 +349,10 @@ impl World<'_> {
             Some(_) if self.reader.chance(70) => self.swarm.children(task).collect(),
             _ => Vec::new(),
         };
+        if self.reader.chance(50) {
+            // One that comes to its end soon.
+            children.truncate(1);
+        }
         if self.reader.chance(10) {
             children.push(self.task());
         }

@@ -32,6 +32,8 @@ ls first > /dev/null && echo done by $MESHWORK_PEER_ID
 '''
 [[tasks]]
 id = "guard"
+# Should this test fail, the run ends all the same.
+timeout = "60s"
 dependencies = ["work"]
 run = "echo > come; read go < gate"
 "#;
