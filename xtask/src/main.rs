@@ -1,4 +1,5 @@
-//! The chores of this repository: `cargo xtask test`, `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask fuzz`.
+//! The chores of this repository: `cargo xtask test`, `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask fuzz`,
+//! `cargo xtask model`.
 //!
 //! Only the standard library is used, so that the chores build in seconds on a machine that has nothing yet.
 
@@ -9,6 +10,7 @@ mod ci;
 mod counts;
 mod deny;
 mod fuzz;
+mod model;
 mod needs;
 mod repository;
 mod step;
@@ -25,6 +27,7 @@ Usage: cargo xtask <chore>
   test   install what the tests need, build, run every test, end with one line of counts
   tidy   check the rules of the house: purity of the core, lengths, names, phrases, manifests, white space
   fuzz   run random inputs against the decoders: TARGET or all, --executions N, --seed S
+  model  explore every state of a model of the rules: --size TASKSxATTEMPTSxNODES, --named NAME, --mutants
   ci     format check, clippy, documentation, cargo deny, tidy, test; each with its time
   help   show this text
 
@@ -36,13 +39,14 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let succeeded = match words.as_slice() {
         [] | ["help" | "--help" | "-h"] => say(HELP),
-        [chore @ ("test" | "tidy" | "fuzz" | "ci"), "--help" | "-h"] => say(help_of(chore)),
+        [chore @ ("test" | "tidy" | "fuzz" | "model" | "ci"), "--help" | "-h"] => say(help_of(chore)),
         ["test"] => Repository::find().and_then(|repository| test::chore(&repository)),
         ["tidy"] => Repository::find().and_then(|repository| tidy::chore(&repository)),
         ["fuzz", words @ ..] => Repository::find().and_then(|repository| fuzz::chore(&repository, words)),
+        ["model", words @ ..] => Repository::find().and_then(|repository| model::chore(&repository, words)),
         ["ci"] => Repository::find().and_then(|repository| ci::chore(&repository)),
         unknown => {
-            complain(&format!("\"{}\" is not a chore; expected test, tidy, fuzz, ci or help", unknown.join(" ")));
+            complain(&format!("\"{}\" is not a chore; expected test, tidy, fuzz, model, ci or help", unknown.join(" ")));
             return ExitCode::from(2);
         }
     };
