@@ -14,7 +14,7 @@ Usage: proof model [OPTIONS]
   --size TASKSxATTEMPTSxNODES  a model of this size [default: 3x2x2]
   --named NAME                 a small model that exercises some rules; `all`: each of them
   --budget NAME=N              how often something may go wrong, instead of the model's own; repeatable
-                               (faults, crashes, suspicions, errors, lags, shutdowns, losses, cancels,
+                               (faults, crashes, suspicions, errors, lags, shutdowns, losses, deaths, cancels,
                                pauses, idle-pauses, failures)
   --mutant NAME                with this rule broken: then a violation is to be found
   --mutants                    every rule broken in turn: which model catches it, after how many states
@@ -29,7 +29,7 @@ Exit codes: 0 everything holds, 1 something does not or the states were not exha
 ";
 
 /// States of each model that a hunt goes through at most.
-const HUNT: usize = 50_000;
+const HUNT: usize = 20_000;
 
 /// A line for each mutant.
 fn mutants(only: &[&str]) -> ExitCode {
@@ -43,9 +43,14 @@ fn mutants(only: &[&str]) -> ExitCode {
                 caught += 1;
                 let Found { violation, path, .. } = found;
                 let (model, steps) = (&hunt.scope.name, path.len());
-                format!("{name}: by {model} after {} states, in {steps} steps; {violation}\n", hunt.states)
+                let (states, first) = (found.states, violation.to_string());
+                let first = first.lines().next().unwrap_or_default();
+                format!(
+                    "{name}: by {model} after {states} states, in {steps} steps ({} before); {first}\n",
+                    hunt.before
+                )
             }
-            None => format!("{name}: NOT CAUGHT in {} states\n", hunt.states),
+            None => format!("{name}: NOT CAUGHT in {} states\n", hunt.before),
         };
         say(&line);
     }
@@ -162,6 +167,7 @@ fn set(scope: &mut Scope, word: &str) -> Result<(), String> {
         "lags" => &mut budgets.lags,
         "shutdowns" => &mut budgets.shutdowns,
         "losses" => &mut budgets.losses,
+        "deaths" => &mut budgets.deaths,
         "cancels" => &mut budgets.cancels,
         "pauses" => &mut budgets.pauses,
         "idle-pauses" => &mut budgets.idle_pauses,

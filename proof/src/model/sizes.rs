@@ -75,11 +75,13 @@ pub fn named(name: &str) -> Option<Scope> {
 /// Small models that between them exercise every rule, cheapest first.
 pub fn hunts() -> Vec<Scope> {
     vec![
+        refused(),
         dependants(),
         parts(),
         rounds(),
         alone(),
         paused_node(),
+        peers_die(),
         births(),
         evidence(),
         reviewed(),
@@ -87,9 +89,9 @@ pub fn hunts() -> Vec<Scope> {
         children(),
         leaving(),
         cancels(),
+        two_peers(),
         pauses(),
         losses(),
-        two_peers(),
     ]
 }
 
@@ -146,6 +148,27 @@ fn messages() -> Scope {
     let mut scope = base("messages", 2).with(sender).with(plain("child", 0));
     scope.people = one_person(&["sender"]);
     scope.budgets = Budgets { faults: 2, suspicions: 1, lags: 1, errors: 1, ..Budgets::default() };
+    scope
+}
+
+/// What has to be refused: another content under a name that is taken, a child that depends on its parent.
+fn refused() -> Scope {
+    let family = Script { waits: true, ..parent("parent", 0, &["child"]) };
+    let child = after(plain("child", 0), "parent", DependencyPolicy::Fail);
+    let mut scope = base("refused", 1).with(family).with(child);
+    let edit = Person { at: 0, wants: vec![Want::Edit("parent".to_owned())] };
+    scope.people = one_person(&["parent"]);
+    scope.people.push(edit);
+    scope.budgets = Budgets { faults: 1, errors: 1, ..Budgets::default() };
+    scope
+}
+
+/// A peer's agent dies while its node lives: its attempts are lost, and what its bodies say comes too late.
+fn peers_die() -> Scope {
+    let family = Script { messages: true, ..parent("parent", 1, &["child"]) };
+    let mut scope = base("peers-die", 2).with(family).with(plain("child", 0));
+    scope.people = one_person(&["parent"]);
+    scope.budgets = Budgets { faults: 1, deaths: 1, ..Budgets::default() };
     scope
 }
 
