@@ -272,7 +272,7 @@ impl World {
             let Some((_, process)) = self.at(progress.at).filter(|_| progress.asked.is_none()) else { continue };
             let swarm = process.node.swarm();
             let may = match want {
-                Want::Submit(..) | Want::Edit(_) => true,
+                Want::Submit(..) | Want::Edit(_) | Want::Leave => true,
                 Want::Seal(number) => swarm.round().is_some_and(|round| round.number == *number),
                 Want::Told(_) => false,
             };

@@ -122,6 +122,7 @@ impl World {
             Want::Submit(ids, more) => {
                 format!("submits {}{}", ids.join(", "), if *more { ", more follows" } else { "" })
             }
+            Want::Leave => "says that its node has left".to_owned(),
             Want::Edit(id) => format!("submits an edited {id}"),
             Want::Seal(round) => format!("seals round {round}"),
             Want::Told(round) => format!("has been told that round {round} is closed"),

@@ -56,6 +56,8 @@ pub enum Want {
     Submit(Vec<String>, bool),
     /// This task is submitted with another description: it is amended, or the edit is refused.
     Edit(String),
+    /// That its node is taken as having left, which it has not: it is to be refused.
+    Leave,
     /// This round may close.
     Seal(u32),
     /// To be told that this round is closed.

@@ -275,6 +275,7 @@ impl World {
                 let edited = TaskSpec { description: "edited".to_owned(), ..scope.scripts[id].spec.clone() };
                 Op::Submit(Submission { tasks: vec![edited], parent: None, more: false })
             }
+            Want::Leave => Op::Leave,
             Want::Seal(round) => Op::Seal { round: *round },
             Want::Told(round) => unreachable!("nobody has to be asked to be told of round {round}"),
         };
@@ -290,7 +291,7 @@ impl World {
             let passed = |world: &Self, want: &Want| match want {
                 Want::Told(round) => world.told >= *round,
                 Want::Seal(round) => knows.is_some_and(|swarm| is_sealed(swarm, *round)),
-                Want::Submit(..) | Want::Edit(_) => false,
+                Want::Submit(..) | Want::Edit(_) | Want::Leave => false,
             };
             let mut progress = self.people[index];
             while progress.asked.is_none() && person.wants.get(progress.wants).is_some_and(|want| passed(self, want)) {
