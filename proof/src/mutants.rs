@@ -20,7 +20,7 @@ pub struct Caught {
     pub mutant: Mutant,
     /// Schedules that the simulator played until it noticed, and what it noticed.
     pub simulator: Option<(u64, String)>,
-    /// States that models explored until one noticed, its name, and the property that did not hold.
+    /// States of the model that noticed, explored until then, its name, and the property that did not hold.
     pub model: Option<(usize, String, String)>,
 }
 
@@ -51,7 +51,7 @@ fn explore(mutant: Mutant, states: usize) -> Option<(usize, String, String)> {
     let scopes: Vec<Scope> = model::hunts();
     let hunt = model::hunt(Some(mutant), &scopes, states);
     let found = hunt.found?;
-    Some((hunt.states, hunt.scope.name, format!("{:?}", found.violation.property).to_lowercase()))
+    Some((found.states, hunt.scope.name, format!("{:?}", found.violation.property).to_lowercase()))
 }
 
 /// The table of the manual.

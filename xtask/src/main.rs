@@ -1,4 +1,5 @@
-//! The chores of this repository: `cargo xtask test`, `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask fuzz`.
+//! The chores of this repository: `cargo xtask test`, `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask fuzz`,
+//! `cargo xtask model`.
 //!
 //! Only the standard library is used, so that the chores build in seconds on a machine that has nothing yet.
 
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let succeeded = match words.as_slice() {
         [] | ["help" | "--help" | "-h"] => say(HELP),
-        [chore @ ("test" | "tidy" | "fuzz" | "ci"), "--help" | "-h"] => say(help_of(chore)),
+        [chore @ ("test" | "tidy" | "fuzz" | "model" | "ci"), "--help" | "-h"] => say(help_of(chore)),
         ["test"] => Repository::find().and_then(|repository| test::chore(&repository)),
         ["tidy"] => Repository::find().and_then(|repository| tidy::chore(&repository)),
         ["fuzz", words @ ..] => Repository::find().and_then(|repository| fuzz::chore(&repository, words)),

@@ -19,7 +19,7 @@
 //! | crashes and interruptions | against their limits | distance, when it is below 64 (a model has fewer losses) |
 //! | ready numbers | order among waiting tasks | rank |
 //! | waits | whether it is open | its task |
-//! | attempt number | 0, or whether it is the first; of what is reviewed, all of it | as it is read; whether the next keeps it, where that shows |
+//! | attempt number | 0, or whether it is the first; in the ids of reviews | up to 2, and whether a first one keeps it; of what is reviewed all of it |
 //! | a review | which attempt it is of, and how it votes | these |
 //! | a closed task | its vote, content, parent, outcome, generation, round | these |
 //! | `last_grant`, `last_peer`, `rank`, `reserved` | in some phases | in those |
@@ -445,6 +445,7 @@ impl<'a> Canon<'a> {
     /// A review is known by its id, which the attempt that it reviews is part of; its vote is read when it is
     /// closed. Who did the work decides who may not vote on it. What a task needs is part of its content.
     fn reviews(&mut self, task: &Task) {
+        self.flag(task.reviews.is_some());
         if let Some(vote) = task.reviews {
             self.text(&task.id);
             self.word(u64::from(vote.attempt) << 1 | u64::from(vote.approves));

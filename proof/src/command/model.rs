@@ -14,7 +14,7 @@ Usage: proof model [OPTIONS]
   --size TASKSxATTEMPTSxNODES  a model of this size [default: 3x2x2]
   --named NAME                 a small model that exercises some rules; `all`: each of them
   --budget NAME=N              how often something may go wrong, instead of the model's own; repeatable
-                               (faults, crashes, suspicions, errors, lags, shutdowns, losses, cancels,
+                               (faults, crashes, suspicions, errors, lags, shutdowns, losses, deaths, cancels,
                                pauses, idle-pauses, failures)
   --mutant NAME                with this rule broken: then a violation is to be found
   --balancing                  placement reads loads and learned durations
@@ -133,6 +133,7 @@ fn set(scope: &mut Scope, word: &str) -> Result<(), String> {
         "lags" => &mut budgets.lags,
         "shutdowns" => &mut budgets.shutdowns,
         "losses" => &mut budgets.losses,
+        "deaths" => &mut budgets.deaths,
         "cancels" => &mut budgets.cancels,
         "pauses" => &mut budgets.pauses,
         "idle-pauses" => &mut budgets.idle_pauses,

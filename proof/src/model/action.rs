@@ -3,7 +3,7 @@
 use super::scope::{Scope, Script, Want};
 use super::world::{Body, Does, Key, Process, World};
 use meshwork_core::node::Answer;
-use meshwork_core::{AttemptOutcome, Op, PauseReason, PeerNo, Position, Swarm, TaskNo, WaitNo};
+use meshwork_core::{AttemptOutcome, Op, PauseReason, PeerNo, PeerSpec, Position, Swarm, TaskNo, WaitNo};
 
 /// One step. The world is the same whenever the same step is taken from the same state.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +46,10 @@ pub enum Action {
     Error(usize),
     /// A node is told to stop.
     Shutdown(usize),
+    /// The agent of a peer of this node dies.
+    PeerDies(usize, PeerNo),
+    /// It is there again, and nothing of the dead one is left.
+    PeerReturns(usize, PeerNo),
     /// A person makes the next wish.
     Want(usize),
     /// A person cancels a task.
@@ -143,6 +147,7 @@ impl World {
         }
         if process.node.is_member() {
             self.of_detector(name, process, actions);
+            self.of_peers(name, process, actions);
         }
     }
 
@@ -223,6 +228,27 @@ impl World {
         }
     }
 
+    fn of_peers(&self, name: usize, process: &Process, actions: &mut Vec<Action>) {
+        let swarm = process.node.swarm();
+        let host = |no| swarm.node(no).map(|node| node.incarnation);
+        for (no, peer) in swarm.peers() {
+            let own = host(peer.node).is_some_and(|host| Some(host) == process.node.incarnation());
+            let is_its = |op: &Op| match op {
+                Op::PeerDown { peer: id, .. } | Op::PeerUp(PeerSpec { id, .. }) => **id == *peer.id,
+                _ => false,
+            };
+            if !own || process.node.undecided().any(is_its) {
+                continue;
+            }
+            let left = process.bodies.values().any(|body| body.peer == no);
+            if !peer.up && !left {
+                actions.push(Action::PeerReturns(name, no));
+            } else if peer.up && self.may(self.budgets.deaths) {
+                actions.push(Action::PeerDies(name, no));
+            }
+        }
+    }
+
     /// Whether a living process has this incarnation, or will when it reads that its Join was stored.
     fn is_incarnation(&self, process: &Process, incarnation: Position) -> bool {
         let joins = || {
@@ -246,7 +272,7 @@ impl World {
             let Some((_, process)) = self.at(progress.at).filter(|_| progress.asked.is_none()) else { continue };
             let swarm = process.node.swarm();
             let may = match want {
-                Want::Submit(..) | Want::NoMore => true,
+                Want::Submit(..) | Want::Edit(_) | Want::Leave => true,
                 Want::Seal(number) => swarm.round().is_some_and(|round| round.number == *number),
                 Want::Told(_) => false,
             };
@@ -295,7 +321,8 @@ impl World {
     pub(crate) fn is_good(&self, action: &Action) -> bool {
         match action {
             Action::Store { letter, lags } => self.is_own(&self.on_way[*letter]) && !matches!(lags, Lags::Also(_)),
-            Action::Read(_) | Action::Acknowledged(..) | Action::Fire(..) | Action::Want(_) | Action::Resume(_) => true,
+            Action::Read(_) | Action::Acknowledged(..) | Action::Fire(..) | Action::Want(_) => true,
+            Action::Resume(_) | Action::PeerReturns(..) => true,
             Action::Body(name, key, what) => self.is_good_move(*name, *key, *what),
             Action::Suspect { alive, .. } => alive.is_none(),
             Action::Start(_) => self.alive().next().is_none(),
@@ -304,6 +331,7 @@ impl World {
             | Action::Crash(_)
             | Action::Error(_)
             | Action::Shutdown(_)
+            | Action::PeerDies(..)
             | Action::Cancel(_)
             | Action::Pause(..) => false,
         }

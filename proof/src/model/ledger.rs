@@ -131,10 +131,9 @@ impl Ledger {
                 }
             }
             Effect::PeerUp { peer } => {
-                let came = self.hosts.insert(peer, author).is_none();
-                if came {
-                    self.paused.remove(&peer);
-                }
+                let comes = self.hosts.insert(peer, author).is_none();
+                // Who comes up is not paused; who is up already stays as it was.
+                self.paused.retain(|paused, _| *paused != peer || !comes);
             }
             Effect::PeerDown { peer, .. } => {
                 self.hosts.remove(&peer);

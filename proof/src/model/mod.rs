@@ -142,26 +142,25 @@ impl Situation {
 pub struct Hunt {
     /// The model that caught it, or the last one that was tried.
     pub scope: Scope,
-    /// States explored until then, over all models that were tried.
-    pub states: usize,
-    /// What was found.
+    /// States explored in the models that were tried before it.
+    pub before: usize,
+    /// What was found, and after how many states of this model.
     pub found: Option<Found>,
 }
 
 /// Looks for a violation in each of these models in turn, within so many states each, and ends at the first.
 /// With no rule broken, none may be found.
 pub fn hunt(mutant: Option<Mutant>, scopes: &[Scope], states: usize) -> Hunt {
-    let mut all = 0;
+    let mut before = 0;
     let mut last = None;
     for scope in scopes {
         let scope = Scope { mutant, ..scope.clone() };
         let explored = explore(&scope, Effort::hunt(states));
-        let before = all;
-        all += explored.states;
         if let Some(found) = explored.found {
-            return Hunt { scope, states: before + found.states, found: Some(found) };
+            return Hunt { scope, before, found: Some(found) };
         }
+        before += explored.states;
         last = Some(scope);
     }
-    Hunt { scope: last.unwrap_or_else(|| sizes::hunts().remove(0)), states: all, found: None }
+    Hunt { scope: last.unwrap_or_else(|| sizes::hunts().remove(0)), before, found: None }
 }

@@ -109,6 +109,8 @@ impl World {
             Action::Error(name) => format!("{}: the append comes back with an error", own(name)),
             Action::Shutdown(name) => format!("{} is told to stop", own(name)),
             Action::Want(person) => self.want(scope, *person),
+            Action::PeerDies(name, peer) => format!("{}: the agent of {} dies", own(name), self.peer(*peer)),
+            Action::PeerReturns(name, peer) => format!("{}: {} is there again", own(name), self.peer(*peer)),
             Action::Cancel(task) => format!("somebody cancels {}", self.id(*task)),
             Action::Pause(peer, reason) => format!("somebody pauses {}: {reason:?}", self.peer(*peer)),
             Action::Resume(peer) => format!("somebody lets {} go on", self.peer(*peer)),
@@ -120,7 +122,8 @@ impl World {
             Want::Submit(ids, more) => {
                 format!("submits {}{}", ids.join(", "), if *more { ", more follows" } else { "" })
             }
-            Want::NoMore => "says that nothing more follows".to_owned(),
+            Want::Leave => "says that its node has left".to_owned(),
+            Want::Edit(id) => format!("submits an edited {id}"),
             Want::Seal(round) => format!("seals round {round}"),
             Want::Told(round) => format!("has been told that round {round} is closed"),
         };

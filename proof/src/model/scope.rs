@@ -54,8 +54,10 @@ pub struct Person {
 pub enum Want {
     /// These tasks are submitted; `true`: more follow.
     Submit(Vec<String>, bool),
-    /// The last part of a submission.
-    NoMore,
+    /// This task is submitted with another description: it is amended, or the edit is refused.
+    Edit(String),
+    /// That its node is taken as having left, which it has not: it is to be refused.
+    Leave,
     /// This round may close.
     Seal(u32),
     /// To be told that this round is closed.
@@ -102,6 +104,8 @@ pub struct Budgets {
     pub shutdowns: u8,
     /// A body's process dies.
     pub losses: u8,
+    /// A peer's agent dies, and comes again.
+    pub deaths: u8,
     /// A person cancels a task.
     pub cancels: u8,
     /// A person pauses a peer.
@@ -113,10 +117,10 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    pub(crate) fn words(self) -> [u8; 11] {
+    pub(crate) fn words(self) -> [u8; 12] {
         let Self { faults, crashes, suspicions, errors, lags, shutdowns, .. } = self;
-        let Self { losses, cancels, pauses, idle_pauses, failures, .. } = self;
-        [faults, crashes, suspicions, errors, lags, shutdowns, losses, cancels, pauses, idle_pauses, failures]
+        let Self { losses, deaths, cancels, pauses, idle_pauses, failures, .. } = self;
+        [faults, crashes, suspicions, errors, lags, shutdowns, losses, deaths, cancels, pauses, idle_pauses, failures]
     }
 }
 
@@ -130,6 +134,7 @@ impl fmt::Display for Budgets {
             "lags",
             "shutdowns",
             "lost processes",
+            "peers that die",
             "cancels",
             "pauses",
             "idle pauses",

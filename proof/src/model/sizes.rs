@@ -75,11 +75,14 @@ pub fn named(name: &str) -> Option<Scope> {
 /// Small models that between them exercise every rule, cheapest first.
 pub fn hunts() -> Vec<Scope> {
     vec![
+        refused(),
         dependants(),
         parts(),
         rounds(),
         alone(),
+        checks(),
         paused_node(),
+        peers_die(),
         births(),
         evidence(),
         reviewed(),
@@ -87,9 +90,9 @@ pub fn hunts() -> Vec<Scope> {
         children(),
         leaving(),
         cancels(),
+        two_peers(),
         pauses(),
         losses(),
-        two_peers(),
     ]
 }
 
@@ -107,7 +110,7 @@ fn paused_node() -> Scope {
 fn births() -> Scope {
     let mut scope = base("births", 2).with(plain("task", 0));
     scope.people = one_person(&["task"]);
-    scope.budgets = Budgets { faults: 2, crashes: 1, errors: 1, lags: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 1, crashes: 1, errors: 1, lags: 1, ..Budgets::default() };
     (scope.cold, scope.replays) = (true, true);
     scope
 }
@@ -117,7 +120,7 @@ fn children() -> Scope {
     let family = Script { forgets: true, ..parent("parent", 1, &["child"]) };
     let mut scope = base("children", 2).with(family).with(plain("child", 0));
     scope.people = one_person(&["parent"]);
-    scope.budgets = Budgets { faults: 2, suspicions: 1, lags: 1, failures: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 1, suspicions: 1, lags: 1, failures: 1, ..Budgets::default() };
     scope
 }
 
@@ -125,7 +128,16 @@ fn children() -> Scope {
 fn evidence() -> Scope {
     let mut scope = base("evidence", 2).with(verified("task", 1));
     scope.people = one_person(&["task"]);
-    scope.budgets = Budgets { faults: 2, crashes: 1, suspicions: 1, lags: 1, failures: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 1, crashes: 1, suspicions: 1, lags: 1, failures: 1, ..Budgets::default() };
+    scope
+}
+
+/// A check is lost with its peer and repeated by another of the same node: the first verdict comes too late.
+fn checks() -> Scope {
+    let mut scope = base("checks", 1).with(verified("task", 1));
+    scope.people = one_person(&["task"]);
+    scope.budgets = Budgets { faults: 1, deaths: 1, errors: 1, failures: 1, ..Budgets::default() };
+    scope.peers = 2;
     scope
 }
 
@@ -145,7 +157,29 @@ fn messages() -> Scope {
     let sender = Script { messages: true, handler_child: Some("child".to_owned()), ..plain("sender", 0) };
     let mut scope = base("messages", 2).with(sender).with(plain("child", 0));
     scope.people = one_person(&["sender"]);
-    scope.budgets = Budgets { faults: 2, suspicions: 1, lags: 1, errors: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 1, suspicions: 1, lags: 1, errors: 1, ..Budgets::default() };
+    scope
+}
+
+/// What has to be refused: another content under a name that is taken, a child that depends on its parent, and
+/// that a node has left whose peers are up.
+fn refused() -> Scope {
+    let family = Script { waits: true, ..parent("parent", 0, &["child"]) };
+    let child = after(plain("child", 0), "parent", DependencyPolicy::Fail);
+    let mut scope = base("refused", 1).with(family).with(child);
+    let edit = Person { at: 0, wants: vec![Want::Edit("parent".to_owned()), Want::Leave] };
+    scope.people = one_person(&["parent"]);
+    scope.people.push(edit);
+    scope.budgets = Budgets { faults: 1, errors: 1, ..Budgets::default() };
+    scope
+}
+
+/// A peer's agent dies while its node lives: its attempts are lost, and what its bodies say comes too late.
+fn peers_die() -> Scope {
+    let family = Script { messages: true, ..parent("parent", 1, &["child"]) };
+    let mut scope = base("peers-die", 2).with(family).with(plain("child", 0));
+    scope.people = one_person(&["parent"]);
+    scope.budgets = Budgets { faults: 1, deaths: 1, ..Budgets::default() };
     scope
 }
 
@@ -208,7 +242,7 @@ fn rounds() -> Scope {
 fn cancels() -> Scope {
     let mut scope = base("cancels", 2).with(parent("parent", 1, &["child"])).with(plain("child", 0));
     scope.people = one_person(&["parent"]);
-    scope.budgets = Budgets { faults: 2, cancels: 1, suspicions: 1, failures: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 1, cancels: 1, suspicions: 1, failures: 1, ..Budgets::default() };
     scope
 }
 
@@ -216,7 +250,7 @@ fn cancels() -> Scope {
 fn pauses() -> Scope {
     let mut scope = base("pauses", 2).with(plain("one", 0)).with(plain("two", 0));
     scope.people = one_person(&["one", "two"]);
-    scope.budgets = Budgets { faults: 2, pauses: 1, idle_pauses: 1, suspicions: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 1, pauses: 1, idle_pauses: 1, suspicions: 1, ..Budgets::default() };
     scope
 }
 
@@ -234,6 +268,6 @@ fn two_peers() -> Scope {
 fn leaving() -> Scope {
     let mut scope = base("leaving", 2).with(verified("task", 0)).with(plain("other", 0));
     scope.people = one_person(&["task", "other"]);
-    scope.budgets = Budgets { faults: 2, shutdowns: 1, crashes: 1, suspicions: 1, ..Budgets::default() };
+    scope.budgets = Budgets { faults: 1, shutdowns: 1, crashes: 1, suspicions: 1, ..Budgets::default() };
     scope
 }

@@ -6,7 +6,8 @@ use super::verdict::{Check, Property, Violation, require};
 use super::world::{Asked, Body, Does, Key, Letter, Process, World, name_of};
 use meshwork_core::node::{Answer, Ask, BodyEnd, Input, Node, Ticket, Timer};
 use meshwork_core::{
-    AttemptOutcome, Batch, Grant, Op, PauseReason, PeerNo, Position, Returned, Submission, Swarm, TaskNo, Tokens,
+    AttemptOutcome, Batch, DownReason, Grant, Op, PauseReason, PeerNo, Position, Returned, Submission, Swarm, TaskNo,
+    TaskSpec, Tokens,
 };
 use std::cell::Cell as Local;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -90,7 +91,13 @@ impl World {
         let spend = |left: &mut u8| *left = left.saturating_sub(1);
         match action {
             Action::Start(name) => return self.starts(scope, *name),
-            Action::Resume(peer) => return self.peer_wish(scope, *peer, |peer| Op::Resume { peer }),
+            Action::Resume(peer) => return self.peer_wish(scope, 0, *peer, |peer| Op::Resume { peer }),
+            Action::PeerReturns(name, peer) => {
+                let spec = scope.peer_specs(*name).into_iter();
+                let up = |id: String| spec.filter(|spec| spec.id == id).map(Op::PeerUp).next();
+                let up = |id| up(id).expect("a node's peers are those of its setup");
+                return self.peer_wish(scope, *name, *peer, up);
+            }
             _ => spend(&mut self.budgets.faults),
         }
         match action {
@@ -106,6 +113,11 @@ impl World {
                 spend(&mut self.budgets.shutdowns);
                 self.tell(scope, *name, Input::Shutdown)?;
             }
+            Action::PeerDies(name, peer) => {
+                spend(&mut self.budgets.deaths);
+                let why = DownReason::Died;
+                self.peer_wish(scope, *name, *peer, |peer| Op::PeerDown { peer, why })?;
+            }
             Action::Cancel(task) => {
                 spend(&mut self.budgets.cancels);
                 self.wish(scope, 0, Op::Cancel { task: *task }, None)?;
@@ -113,7 +125,7 @@ impl World {
             Action::Pause(peer, reason) => {
                 let idle = *reason == PauseReason::Idle;
                 spend(if idle { &mut self.budgets.idle_pauses } else { &mut self.budgets.pauses });
-                self.peer_wish(scope, *peer, |peer| Op::Pause { peer, reason: *reason })?;
+                self.peer_wish(scope, 0, *peer, |peer| Op::Pause { peer, reason: *reason })?;
             }
             other => unreachable!("{other:?} is no misfortune"),
         }
@@ -254,13 +266,16 @@ impl World {
     fn wants(&mut self, scope: &Scope, person: usize) -> Check {
         let want = &scope.people[person].wants[self.people[person].wants];
         let (at, _) = self.at(self.people[person].at).expect("somebody lives");
-        let last = Submission { tasks: Vec::new(), parent: None, more: false };
         let op = match want {
             Want::Submit(ids, more) => {
                 let tasks = ids.iter().map(|id| scope.scripts[id].spec.clone()).collect();
                 Op::Submit(Submission { tasks, parent: None, more: *more })
             }
-            Want::NoMore => Op::Submit(last),
+            Want::Edit(id) => {
+                let edited = TaskSpec { description: "edited".to_owned(), ..scope.scripts[id].spec.clone() };
+                Op::Submit(Submission { tasks: vec![edited], parent: None, more: false })
+            }
+            Want::Leave => Op::Leave,
             Want::Seal(round) => Op::Seal { round: *round },
             Want::Told(round) => unreachable!("nobody has to be asked to be told of round {round}"),
         };
@@ -276,7 +291,7 @@ impl World {
             let passed = |world: &Self, want: &Want| match want {
                 Want::Told(round) => world.told >= *round,
                 Want::Seal(round) => knows.is_some_and(|swarm| is_sealed(swarm, *round)),
-                Want::Submit(..) | Want::NoMore => false,
+                Want::Submit(..) | Want::Edit(_) | Want::Leave => false,
             };
             let mut progress = self.people[index];
             while progress.asked.is_none() && person.wants.get(progress.wants).is_some_and(|want| passed(self, want)) {
@@ -286,10 +301,10 @@ impl World {
         }
     }
 
-    fn peer_wish(&mut self, scope: &Scope, peer: PeerNo, op: impl FnOnce(String) -> Op) -> Check {
-        let (_, process) = self.at(0).expect("somebody lives");
+    fn peer_wish(&mut self, scope: &Scope, at: usize, peer: PeerNo, op: impl FnOnce(String) -> Op) -> Check {
+        let (_, process) = self.at(at).expect("somebody lives");
         let id = process.node.swarm().peer(peer).map(|peer| peer.id.to_string()).expect("it was seen there");
-        self.wish(scope, 0, op(id), None)
+        self.wish(scope, at, op(id), None)
     }
 
     /// At the first living process from this one on.
