@@ -211,8 +211,11 @@ impl<'a> Canon<'a> {
         });
     }
 
-    /// The number that an author gives to a batch.
+    /// The number that an author gives to a batch. Of a joining batch it tells only whose it is.
     pub(crate) fn sequence(&mut self, incarnation: Position, seq: u64) {
+        if incarnation == Position::START {
+            return self.word(0);
+        }
         let last = self.base.node_no(incarnation).map_or(0, |no| self.base.nodes[no.index()].last_seq);
         self.word(seq.wrapping_sub(last));
     }

@@ -567,7 +567,8 @@ impl Node {
             entries.push(op);
             tickets.push(ticket);
         }
-        let (incarnation, seq) = if joining { (Position::START, 0) } else { (self.incarnation, self.next_seq) };
+        let (incarnation, seq) =
+            if joining { (Position::START, self.setup.nonce) } else { (self.incarnation, self.next_seq) };
         let author = Author { node: self.setup.name.clone(), incarnation };
         if self.breaks(Mutant::ActsBeforeApplied) {
             self.answer_early(&mut tickets);

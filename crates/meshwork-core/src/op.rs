@@ -12,8 +12,8 @@ pub const VERSION: u32 = 2;
 pub struct Batch {
     /// Who appends.
     pub author: Author,
-    /// Numbers an author's batches from 1; a batch that was applied already is dropped by it. 0 before
-    /// the author has joined.
+    /// Numbers an author's batches from 1; a batch that was applied already is dropped by it. Of a joining
+    /// batch: any number that tells its process from others of the same name.
     pub seq: u64,
     /// What the author had applied when it wrote this: a log that lost entries is found out by it.
     pub seen: Seen,

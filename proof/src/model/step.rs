@@ -212,7 +212,7 @@ impl World {
     fn starts(&mut self, scope: &Scope, name: usize) -> Check {
         self.lives[name] += 1;
         let process = name as u64 + 1;
-        let setup = Self::setup(scope, name);
+        let setup = Self::setup(scope, name, self.lives[name]);
         let mut node = if scope.replays {
             Node::new(setup, Swarm::new().broken_by(scope.mutant).in_process(process))
         } else {
@@ -379,8 +379,8 @@ impl World {
 
     fn tell_some(&mut self, scope: &Scope, name: usize, input: Input, most: Option<usize>) -> Check {
         let read = if let Input::Stored { seq, .. } = input { Some(seq) } else { None };
-        // Clocks differ, and a process can be told from an earlier one by when it lives.
-        let now = 10_000 - 1_000 * name as u64 + self.lives[name];
+        // Clocks differ.
+        let now = 10_000 - 1_000 * name as u64;
         let asks = self.process(name).node.handle(input, now).map_err(|fault| damaged(&fault))?;
         for ask in asks.into_iter().take(most.unwrap_or(usize::MAX)) {
             self.perform(scope, name, ask, read)?;

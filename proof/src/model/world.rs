@@ -177,9 +177,10 @@ impl World {
         }
     }
 
-    pub(crate) fn setup(scope: &Scope, name: usize) -> Setup {
+    pub(crate) fn setup(scope: &Scope, name: usize, life: u64) -> Setup {
         Setup {
             name: name_of(name),
+            nonce: life,
             open: Some(("log".to_owned(), "swarm".to_owned(), scope.config())),
             sessions: 1,
             peers: scope.peer_specs(name),

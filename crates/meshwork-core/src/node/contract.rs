@@ -197,6 +197,9 @@ pub enum Timer {
 pub struct Setup {
     /// The node's name.
     pub name: String,
+    /// Tells this process from any other under the same name: two that join at one moment would say the same, and
+    /// each would take the other's Join for its own.
+    pub nonce: u64,
     /// Opens an empty log with these; `None`: an empty log is an error of the caller.
     pub open: Option<(String, String, Config)>,
     /// Sessions that it may hold.

@@ -112,9 +112,10 @@ impl World<'_> {
     }
 
     fn setup(&self, host: usize) -> Setup {
-        let Host { name, specs, .. } = &self.hosts[host];
+        let Host { name, specs, life, .. } = &self.hosts[host];
         Setup {
             name: name.clone(),
+            nonce: u64::from(*life),
             open: Some(("log".to_owned(), "swarm".to_owned(), self.config.clone())),
             sessions: self.sessions,
             peers: specs.clone(),
@@ -374,7 +375,8 @@ impl World<'_> {
         let Host { name, node, appended, bodies, .. } = &self.hosts[host];
         let swarm = node.as_ref().expect("a node that asks").swarm();
         let again = appended.as_ref().is_some_and(|last| {
-            last.author == batch.author && last.seq == batch.seq && (batch.seq > 0 || **last == *batch)
+            let member = batch.author.incarnation > Position::START;
+            last.author == batch.author && last.seq == batch.seq && (member || **last == *batch)
         });
         let broken = |what: String| Err((FindingKind::Broken, format!("{name} {what}")));
         if again && appended.as_ref().is_some_and(|last| **last != *batch) {

@@ -79,6 +79,21 @@ fn a_join_that_an_earlier_process_left_behind_is_replaced() {
 }
 
 #[test]
+fn two_processes_that_join_under_one_name_at_one_moment_are_two() {
+    let mut first = OneNode::new(Setup { nonce: 1, ..setup(&p()) });
+    let mut second = OneNode::new(Setup { nonce: 2, ..setup(&p()) });
+    first.tell(Input::CaughtUp).asks(&["append open, join"]);
+    second.tell(Input::CaughtUp).asks(&["append open, join"]);
+    let join = first.appended.pop_front().expect("it joins");
+    first.store(join.clone());
+    second.store(join);
+    assert!(first.node.is_member());
+    assert!(!second.node.is_member(), "the other one's Join is not its own");
+    let later = second.appended.pop_front().expect("it joins");
+    second.store(later).asks(&["append join after 1.1"]);
+}
+
+#[test]
 fn a_node_that_can_never_join_says_why_and_leaves() {
     let mut n = OneNode::new(Setup { name: "-n".to_owned(), ..setup(&p()) });
     n.wish(1, Op::Alive).tell(Input::CaughtUp).stored();

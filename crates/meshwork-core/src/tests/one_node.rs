@@ -24,6 +24,7 @@ pub(super) struct OneNode {
 pub(super) fn setup(peers: &[PeerSpec]) -> Setup {
     Setup {
         name: "n".to_owned(),
+        nonce: 0,
         open: Some(("log".to_owned(), "swarm".to_owned(), Config::default())),
         sessions: 2,
         peers: peers.to_vec(),

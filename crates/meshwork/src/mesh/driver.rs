@@ -152,6 +152,7 @@ pub(super) async fn start(
     let (agents, peers) = announced(options.peers);
     let setup = Setup {
         name: options.node,
+        nonce: u64::from_le_bytes(random()),
         open: Some((random_name(), options.swarm_id, options.config)),
         sessions: options.max_sessions,
         peers,
@@ -205,9 +206,13 @@ fn announced(setups: Vec<PeerSetup>) -> (Agents, Vec<PeerSpec>) {
 
 /// 128 random bits in hex.
 fn random_name() -> String {
-    let mut bytes = [0u8; 16];
+    random::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0u8; N];
     getrandom::fill(&mut bytes).expect("the operating system has a random source");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
 }
 
 impl Driver {
