@@ -3,6 +3,7 @@
 pub mod artifacts;
 pub mod broker;
 pub mod control;
+pub mod controller;
 pub mod detector;
 pub mod endpoint;
 #[doc(hidden)]
@@ -15,8 +16,10 @@ pub mod high_water;
 pub mod local;
 pub mod log;
 pub mod mail;
+pub mod memory;
 pub mod mesh;
 pub mod messaging;
+pub mod peers;
 pub mod process;
 mod review;
 pub mod state;

@@ -1,0 +1,104 @@
+//! Who pauses and resumes agents, and counts what that saves (seed, section 8).
+//!
+//! [`QueryController`] is object-safe, so that a controller of somebody else fits.
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Tokens that pausing saved: measured, never assumed (the seed's `TokenSavings`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenSavings {
+    /// Wakes that did not happen, times the measured tokens of a wake, less what the first turns after a pause cost
+    /// more than others; never below 0.
+    pub saved: u64,
+    /// Tokens that were spent, as the agents reported them.
+    pub total: u64,
+    /// 100 × saved ÷ (saved + total); 0 when both are 0.
+    pub percentage: f64,
+    /// How long agents were paused, in ms.
+    pub pause_duration_ms: u64,
+    /// How long they were not, in ms.
+    pub active_duration_ms: u64,
+}
+
+/// Why a controller did not do what it was asked.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ControlError {
+    /// Nobody here knows such an agent.
+    #[error("there is no agent {id:?}; nothing changed")]
+    UnknownAgent {
+        /// What was asked for.
+        id: String,
+    },
+    /// There is no such checkpoint of the agent; the agent is as it was.
+    #[error("agent {agent:?} has no checkpoint {checkpoint:?}; it is as it was")]
+    UnknownCheckpoint {
+        /// The agent.
+        agent: String,
+        /// What was asked for.
+        checkpoint: String,
+    },
+    /// The reason is none.
+    #[error("the pause reason is {found:?}, expected one of idle, user, budget, rate-limit, shutdown; nothing changed")]
+    UnknownReason {
+        /// What was found.
+        found: String,
+    },
+    /// Some of a batch failed; the others did what was asked.
+    #[error("{}", several(.failures))]
+    Several {
+        /// The agents that failed, and why.
+        failures: Vec<(String, ControlError)>,
+    },
+    /// The agent itself failed, or whoever holds it.
+    #[error("{0}")]
+    Failed(String),
+}
+
+fn several(failures: &[(String, ControlError)]) -> String {
+    let each: Vec<String> = failures.iter().map(|(id, error)| format!("{id}: {error}")).collect();
+    format!("{} of the agents failed: {}", failures.len(), each.join("; "))
+}
+
+/// Pauses and resumes agents. The seed's `IQueryController` in Rust habits.
+pub trait QueryController: Send + Sync + 'static {
+    /// The agent gets no new work. To pause a paused one is no error.
+    ///
+    /// # Errors
+    /// [`ControlError::UnknownAgent`], [`ControlError::Failed`].
+    fn pause_agent<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, Result<(), ControlError>>;
+
+    /// The agent gets work again; with a checkpoint, from there on.
+    ///
+    /// # Errors
+    /// [`ControlError::UnknownAgent`], [`ControlError::UnknownCheckpoint`], [`ControlError::Failed`].
+    fn resume_agent<'a>(
+        &'a self,
+        agent_id: &'a str,
+        checkpoint_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), ControlError>>;
+
+    /// Pauses all of them, at the same time.
+    ///
+    /// # Errors
+    /// [`ControlError::Several`] after each was tried; [`ControlError::UnknownReason`] before any was.
+    fn pause_peers<'a>(
+        &'a self,
+        peer_ids: &'a [String],
+        reason: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), ControlError>>;
+
+    /// Resumes all of them, at the same time.
+    ///
+    /// # Errors
+    /// [`ControlError::Several`] after each was tried.
+    fn resume_peers<'a>(&'a self, peer_ids: &'a [String]) -> BoxFuture<'a, Result<(), ControlError>>;
+
+    /// What pausing this agent saved until now; nothing for an unknown one.
+    fn token_savings(&self, agent_id: &str) -> TokenSavings;
+
+    /// The sum over a swarm's agents; nothing for an unknown swarm.
+    fn mesh_token_savings(&self, swarm_id: &str) -> TokenSavings;
+}

@@ -1,0 +1,221 @@
+//! Memory that agents share (seed, section 7): what they remember, and what peers say of themselves.
+//!
+//! [`SwarmMemory`] is object-safe, so that a memory of somebody else fits.
+
+use crate::peers::PeerState;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+/// What an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// Something learned.
+    Knowledge,
+    /// What came out of a task.
+    Result,
+    /// What somebody does.
+    State,
+    /// Something said.
+    Communication,
+    /// Something that went wrong.
+    Error,
+}
+
+/// Who may read an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShareLevel {
+    /// Its author alone; it can't be shared.
+    Private,
+    /// Everybody in the swarm.
+    #[default]
+    Team,
+    /// Everybody.
+    Public,
+}
+
+/// What is said of an entry.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryMetadata {
+    /// The task that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<String>,
+    /// The objective that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective_id: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// How much it matters; any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<f64>,
+    /// Who may read it; `None`: [`ShareLevel::Team`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_level: Option<ShareLevel>,
+    /// Of a shared entry: the entry that it was made from. Set by the memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_id: Option<String>,
+    /// Of a shared entry: whose it was. Set by the memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_from: Option<String>,
+    /// Of a shared entry: whose it is now. Set by the memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_to: Option<String>,
+    /// Of a shared entry: when it was shared, in ms since the epoch. Set by the memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_at: Option<u64>,
+}
+
+/// What somebody remembers (the seed's `SwarmMemoryEntry`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryEntry {
+    /// Unique in its memory.
+    pub id: String,
+    /// Its author.
+    pub agent_id: String,
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: EntryKind,
+    /// The content.
+    pub content: Value,
+    /// When it was written, in ms since the epoch.
+    pub timestamp: u64,
+    /// What is said of it.
+    pub metadata: EntryMetadata,
+}
+
+/// Which entries somebody wants; all of what is given must hold (the seed's `SwarmMemoryQuery`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MemoryQuery {
+    /// Written by this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// About this.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<EntryKind>,
+    /// Of this task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<String>,
+    /// Of this objective.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective_id: Option<String>,
+    /// With all of these tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Not older than this, in ms since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Older than this, in ms since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// At most so many, the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// With this level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_level: Option<ShareLevel>,
+    /// Words that all occur in its content or tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Who asks: private entries of others are left out. `None`: the operator, who sees all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester_id: Option<String>,
+}
+
+/// Why a memory did not do what it was asked. Nothing changed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum MemoryError {
+    /// There is no such entry.
+    #[error("there is no memory entry {id:?}")]
+    UnknownEntry {
+        /// What was asked for.
+        id: String,
+    },
+    /// Private entries stay with their author.
+    #[error("memory entry {id:?} is private to {author:?} and can't be shared; nothing changed")]
+    Private {
+        /// The entry.
+        id: String,
+        /// Its author.
+        author: String,
+    },
+    /// A field is not what it should be.
+    #[error("{field} is {found}, expected {expected}; nothing changed")]
+    Invalid {
+        /// The field, in the seed's words.
+        field: &'static str,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// An entry may have so many bytes.
+    #[error("the memory entry has {found} bytes, the limit is {most}; nothing changed")]
+    TooLarge {
+        /// Its size.
+        found: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// What holds the memory failed, or is not ours and said so.
+    #[error("the memory can't be used: {0}; nothing changed")]
+    Storage(String),
+}
+
+/// Memory that agents share. The seed's `ISwarmMemoryManager` in Rust habits; what it resolves to is durable.
+pub trait SwarmMemory: Send + Sync + 'static {
+    /// Keeps what `agent_id` wants to remember, and answers the entry's id. `kind` and `metadata` are what the seed
+    /// says of them: a word of [`EntryKind`], and an object of [`EntryMetadata`] or nothing.
+    ///
+    /// # Errors
+    /// [`MemoryError::Invalid`], [`MemoryError::TooLarge`], [`MemoryError::Storage`].
+    fn remember<'a>(
+        &'a self,
+        agent_id: &'a str,
+        kind: &'a str,
+        content: Value,
+        metadata: Option<Value>,
+    ) -> BoxFuture<'a, Result<String, MemoryError>>;
+
+    /// The entries that are wanted, newest first.
+    ///
+    /// # Errors
+    /// [`MemoryError::Invalid`], [`MemoryError::Storage`].
+    fn recall(&self, query: MemoryQuery) -> BoxFuture<'_, Result<Vec<MemoryEntry>, MemoryError>>;
+
+    /// Gives an agent an entry of its own with the same content.
+    ///
+    /// # Errors
+    /// [`MemoryError::UnknownEntry`], [`MemoryError::Private`], [`MemoryError::Storage`].
+    fn share_memory<'a>(&'a self, entry_id: &'a str, target: &'a str) -> BoxFuture<'a, Result<(), MemoryError>>;
+
+    /// Keeps what a peer says of itself, in place of what it said before.
+    ///
+    /// # Errors
+    /// [`MemoryError::Invalid`], [`MemoryError::Storage`].
+    fn share_peer_state<'a>(&'a self, peer_id: &'a str, state: PeerState) -> BoxFuture<'a, Result<(), MemoryError>>;
+
+    /// What the peers of a swarm said of themselves, by id.
+    ///
+    /// # Errors
+    /// [`MemoryError::Storage`].
+    fn mesh_peers<'a>(&'a self, swarm_id: &'a str) -> BoxFuture<'a, Result<Vec<PeerState>, MemoryError>>;
+
+    /// Keeps a peer's load.
+    ///
+    /// # Errors
+    /// [`MemoryError::Invalid`], [`MemoryError::Storage`].
+    fn update_peer_load<'a>(&'a self, peer_id: &'a str, load: f64) -> BoxFuture<'a, Result<(), MemoryError>>;
+
+    /// A peer's load; `None` while nobody said it.
+    ///
+    /// # Errors
+    /// [`MemoryError::Storage`].
+    fn peer_load<'a>(&'a self, peer_id: &'a str) -> BoxFuture<'a, Result<Option<f64>, MemoryError>>;
+}
