@@ -30,6 +30,7 @@ mod queue;
 mod refusal;
 mod review;
 mod round;
+pub mod savings;
 mod schedule;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -13,6 +13,7 @@ pub mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod group_commit;
 pub mod high_water;
 pub mod local;
 pub mod log;

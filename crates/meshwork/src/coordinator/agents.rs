@@ -1,10 +1,10 @@
 //! Agents: joining, pausing, resuming, leaving, and going back to a checkpoint.
 
 use super::config::AgentOptions;
-use super::definition::AgentDefinition;
 use super::error::CoordinatorError;
 use super::words::{AgentSession, CheckpointInfo};
 use super::{MeshCoordinator, Running};
+use crate::controller::AgentDefinition;
 use crate::mesh::{MeshError, PeerSetup};
 use crate::peers::AgentState;
 use bytes::Bytes;

@@ -1,9 +1,9 @@
 //! How a coordinator is set up, and with what.
 
-use super::definition::AgentDefinition;
 use super::log::{Logger, TracingLogger};
 use crate::artifacts::Artifacts;
 use crate::broker::BrokerConfig;
+use crate::controller::AgentDefinition;
 use crate::controller::QueryController;
 use crate::memory::SwarmMemory;
 use crate::messaging::MessageBroker;

@@ -14,7 +14,6 @@ mod books;
 mod bus;
 mod completion;
 mod config;
-mod definition;
 mod error;
 mod log;
 mod measure;
@@ -25,8 +24,8 @@ mod tests;
 mod upkeep;
 mod words;
 
+pub use crate::controller::AgentDefinition;
 pub use config::{AgentOptions, ConfigError, Dependencies, MeshCoordinatorConfig};
-pub use definition::AgentDefinition;
 pub use error::CoordinatorError;
 pub use log::{Level, Logger, TracingLogger};
 pub use words::{AgentSession, CheckpointInfo, MeshMetrics, MeshTask, PeerAgent};

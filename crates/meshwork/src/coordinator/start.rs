@@ -3,10 +3,10 @@
 use super::agents::spec_of;
 use super::books::Shared;
 use super::bus::Traffic;
-use super::definition::AgentDefinition;
 use super::error::CoordinatorError;
 use super::{Inner, Running, now_ms};
 use crate::broker::{Broker, MailInMemory};
+use crate::controller::AgentDefinition;
 use crate::detector::{CompletionDetector, CompletionDetectorConfig};
 use crate::high_water::HighWaterFile;
 use crate::local::held_until_ended;
