@@ -5,6 +5,7 @@ pub mod broker;
 pub mod control;
 pub mod controller;
 pub mod detector;
+pub mod discovery;
 pub mod endpoint;
 #[doc(hidden)]
 pub mod failpoint;
@@ -23,4 +24,5 @@ pub mod peers;
 pub mod process;
 mod review;
 pub mod state;
+mod timers;
 pub mod view;
