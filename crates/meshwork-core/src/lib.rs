@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows a clock, a random source, I/O, threads or `async`.
 
+pub mod balance;
 mod bits;
 #[cfg(any(test, feature = "sim"))]
 pub mod canonical;
@@ -14,6 +15,7 @@ mod class;
 mod codec;
 mod config;
 pub mod detector;
+pub mod discovery;
 mod effect;
 mod explain;
 mod graph;

@@ -6,6 +6,7 @@ pub mod control;
 pub mod controller;
 pub mod coordinator;
 pub mod detector;
+pub mod discovery;
 pub mod endpoint;
 #[doc(hidden)]
 pub mod failpoint;
@@ -25,4 +26,5 @@ pub mod peers;
 pub mod process;
 mod review;
 pub mod state;
+mod timers;
 pub mod view;
