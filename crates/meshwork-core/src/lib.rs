@@ -13,6 +13,7 @@ pub mod canonical;
 mod class;
 mod codec;
 mod config;
+pub mod consensus;
 pub mod detector;
 mod effect;
 mod explain;
@@ -39,6 +40,7 @@ mod swarm;
 mod task;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 mod tree;
 
 pub use codec::{CodecError, decode_batch, encode_batch, encoded_len};

@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub mod broker;
+pub mod consensus;
 pub mod control;
 pub mod controller;
 pub mod detector;
@@ -23,4 +24,5 @@ pub mod peers;
 pub mod process;
 mod review;
 pub mod state;
+pub mod topology;
 pub mod view;
