@@ -305,7 +305,7 @@ impl Held<'_> {
                 match effect {
                     Effect::Ask(whom) => self.ask(&whom)?,
                     Effect::Sleep { timer, ms } => {
-                        self.timer = Some((timer, Instant::now() + Duration::from_millis(ms)))
+                        self.timer = Some((timer, Instant::now() + Duration::from_millis(ms)));
                     }
                     Effect::Ended(outcome) => return Ok(outcome),
                 }

@@ -327,7 +327,7 @@ async fn many_ballots_at_once_each_get_their_own_answer() {
     }
     within(async {
         while let Some(ended) = running.join_next().await {
-            ended.unwrap()
+            ended.unwrap();
         }
     })
     .await;

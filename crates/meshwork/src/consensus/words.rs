@@ -19,7 +19,7 @@ pub enum ConsensusProtocol {
 }
 
 /// The seed's `ConsensusConfig`, with its defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConsensusConfig {
     /// Whose votes decide.

@@ -148,7 +148,7 @@ impl TopologyRouter {
             Topology::Mesh | Topology::Hybrid => ConsensusProtocol::Quorum,
         };
         let consensus = match &config.consensus_config {
-            Some(given) => given.clone(),
+            Some(given) => *given,
             None => ConsensusConfig { protocol, ..ConsensusConfig::default() },
         };
         consensus.validate()?;
