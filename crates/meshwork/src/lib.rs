@@ -5,6 +5,7 @@ pub mod broker;
 pub mod consensus;
 pub mod control;
 pub mod controller;
+pub mod coordinator;
 pub mod detector;
 pub mod endpoint;
 #[doc(hidden)]

@@ -101,4 +101,9 @@ pub trait QueryController: Send + Sync + 'static {
 
     /// The sum over a swarm's agents; nothing for an unknown swarm.
     fn mesh_token_savings(&self, swarm_id: &str) -> TokenSavings;
+
+    /// What a coordinator makes its peers of. Not of the seed: by default none.
+    fn definitions(&self) -> Vec<crate::coordinator::AgentDefinition> {
+        Vec::new()
+    }
 }
