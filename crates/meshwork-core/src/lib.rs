@@ -14,6 +14,7 @@ pub mod canonical;
 mod class;
 mod codec;
 mod config;
+pub mod consensus;
 pub mod detector;
 pub mod discovery;
 mod effect;
@@ -42,6 +43,7 @@ mod swarm;
 mod task;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 mod tree;
 
 pub use codec::{CodecError, decode_batch, encode_batch, encoded_len};

@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub mod broker;
+pub mod consensus;
 pub mod control;
 pub mod controller;
 pub mod coordinator;
@@ -14,7 +15,7 @@ pub mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod group_commit;
+pub mod group_commit;
 pub mod high_water;
 pub mod local;
 pub mod log;
@@ -26,5 +27,6 @@ pub mod peers;
 pub mod process;
 mod review;
 pub mod state;
-mod timers;
+pub mod timers;
+pub mod topology;
 pub mod view;
