@@ -31,6 +31,7 @@ pub use log::{Level, Logger, TracingLogger};
 pub use words::{AgentSession, CheckpointInfo, MeshMetrics, MeshTask, PeerAgent};
 
 use crate::detector::CompletionDetector;
+use crate::discovery::PeerDiscovery;
 use crate::mesh::{Mesh, MeshError, Stop};
 use books::Shared;
 use bus::Traffic;
@@ -68,6 +69,10 @@ struct Running {
     ended: Mutex<Option<JoinHandle<Result<(), MeshError>>>>,
     shared: Arc<Shared>,
     detector: CompletionDetector,
+    /// `None`: only the first peers exist.
+    discovery: Option<PeerDiscovery>,
+    /// Agents that the controller took.
+    taken: Arc<Mutex<HashSet<String>>>,
     traffic: Traffic,
     /// Peers whose messages are counted: hooks can't be taken back.
     watched: Mutex<HashSet<String>>,
