@@ -48,7 +48,9 @@ impl MeshCoordinator {
             Some(id) => id,
             None => running.free_id(),
         };
-        running.spawn(id, options.definition).await
+        let slots = options.definition.max_concurrent_tasks.unwrap_or(running.config.max_concurrent_tasks_per_peer);
+        let definition = AgentDefinition { max_concurrent_tasks: Some(slots), ..options.definition };
+        running.spawn(id, definition).await
     }
 
     /// The peer gets no new work; one of `idle`, `user`, `budget`, `rate-limit`, `shutdown`, by default `user`. To
@@ -169,7 +171,7 @@ impl MeshCoordinator {
 
 impl Running {
     /// The next `<swarm>-peer-N` that nobody has or had: on a bus that swarms share, the names of all differ.
-    fn free_id(&self) -> String {
+    pub(super) fn free_id(&self) -> String {
         let books = self.shared.books();
         let swarm = books.view.swarm();
         let known = |id: &String| swarm.find_peer(id).is_some() || books.stays.contains_key(id);

@@ -3,6 +3,7 @@
 use super::log::{Logger, TracingLogger};
 use crate::artifacts::Artifacts;
 use crate::broker::BrokerConfig;
+use crate::consensus::ConsensusConfig;
 use crate::controller::AgentDefinition;
 use crate::controller::QueryController;
 use crate::memory::SwarmMemory;
@@ -52,6 +53,8 @@ pub struct MeshCoordinatorConfig {
     pub branching: u32,
     /// How many workers a queen has; `None`: as many peers as there are. Default `None`.
     pub scaling: Option<Scaling>,
+    /// How peers vote on proposals; `None`, the default: they do not.
+    pub consensus: Option<ConsensusConfig>,
 }
 
 impl Default for MeshCoordinatorConfig {
@@ -73,6 +76,7 @@ impl Default for MeshCoordinatorConfig {
             topology: Topology::Mesh,
             branching: 7,
             scaling: None,
+            consensus: None,
         }
     }
 }
@@ -118,6 +122,9 @@ impl MeshCoordinatorConfig {
         }
         if !(self.load_imbalance_threshold >= 1.0 && self.load_imbalance_threshold.is_finite()) {
             return wrong("loadImbalanceThreshold", &self.load_imbalance_threshold, "a ratio of at least 1");
+        }
+        if let Some(error) = self.consensus.and_then(|consensus| consensus.validate().err()) {
+            return wrong("consensusConfig", &error, "a consensus that can be");
         }
         if self.branching == 0 {
             return wrong("branching", &0, "at least 1");

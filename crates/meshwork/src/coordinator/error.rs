@@ -2,6 +2,7 @@
 
 use super::config::ConfigError;
 use crate::artifacts::ArtifactError;
+use crate::consensus::ConsensusError;
 use crate::controller::ControlError;
 use crate::detector::DetectorError;
 use crate::high_water::LedgerError;
@@ -142,6 +143,12 @@ pub enum CoordinatorError {
     /// The query controller failed; the pause itself is decided.
     #[error("the query controller failed: {0}")]
     Controller(#[from] ControlError),
+    /// The configuration enables no consensus.
+    #[error("consensus is not enabled in this swarm; nothing changed")]
+    ConsensusDisabled,
+    /// A vote could not be held, or did not come to a decision.
+    #[error(transparent)]
+    Consensus(Arc<ConsensusError>),
     /// Discovery failed.
     #[error("discovery failed: {0}")]
     Discovery(String),
@@ -176,6 +183,12 @@ impl From<LogError> for CoordinatorError {
 impl From<ArtifactError> for CoordinatorError {
     fn from(error: ArtifactError) -> Self {
         Self::Artifact(Arc::new(error))
+    }
+}
+
+impl From<ConsensusError> for CoordinatorError {
+    fn from(error: ConsensusError) -> Self {
+        Self::Consensus(Arc::new(error))
     }
 }
 
@@ -215,6 +228,9 @@ impl CoordinatorError {
             Self::Bus(_) => "BusFailed",
             Self::Detector(_) => "DetectorFailed",
             Self::Controller(_) => "ControllerFailed",
+            Self::ConsensusDisabled => "ConsensusDisabled",
+            Self::Consensus(error) if matches!(**error, ConsensusError::Undecided { .. }) => "Undecided",
+            Self::Consensus(_) => "ConsensusFailed",
             Self::Discovery(_) => "DiscoveryFailed",
         }
     }

@@ -15,21 +15,26 @@ mod bus;
 mod completion;
 mod config;
 mod error;
+mod form;
 mod log;
 mod measure;
+mod select;
 mod start;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod vote;
 mod words;
 
 pub use crate::controller::AgentDefinition;
 pub use config::{AgentOptions, ConfigError, Dependencies, MeshCoordinatorConfig};
 pub use error::CoordinatorError;
 pub use log::{Level, Logger, TracingLogger};
+pub use select::{SelectError, SwarmConfig};
 pub use words::{AgentSession, CheckpointInfo, MeshMetrics, MeshTask, PeerAgent};
 
+use crate::consensus::Consensus;
 use crate::detector::CompletionDetector;
 use crate::discovery::PeerDiscovery;
 use crate::mesh::{Mesh, MeshError, Stop};
@@ -37,6 +42,7 @@ use books::Shared;
 use bus::Traffic;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::task::JoinHandle;
@@ -71,6 +77,11 @@ struct Running {
     detector: CompletionDetector,
     /// `None`: only the first peers exist.
     discovery: Option<PeerDiscovery>,
+    /// `None`: proposals are not voted on.
+    consensus: Option<Consensus>,
+    /// What workers are made of, one after the other, and how many were.
+    pool: Vec<AgentDefinition>,
+    hired: AtomicUsize,
     /// Agents that the controller took.
     taken: Arc<Mutex<HashSet<String>>>,
     traffic: Traffic,

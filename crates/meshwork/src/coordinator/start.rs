@@ -6,6 +6,7 @@ use super::bus::Traffic;
 use super::error::CoordinatorError;
 use super::{Inner, Running, now_ms};
 use crate::broker::{Broker, MailInMemory};
+use crate::consensus::Consensus;
 use crate::controller::{AgentDefinition, AgentEvent};
 use crate::detector::{CompletionDetector, CompletionDetectorConfig};
 use crate::discovery::{PeerDiscovery, PeerDiscoveryConfig};
@@ -18,6 +19,7 @@ use crate::topology::Shape;
 use meshwork_core::Config;
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +33,7 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     let first = first_peers(inner)?;
     let (log, kept) = open_log(inner)?;
     let broker = Broker::new(config.message_bus_config.clone(), Arc::new(MailInMemory::default()));
-    let ids = first.iter().map(|(id, _)| id.clone());
+    let ids = first.keys().cloned();
     let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
     opened.map_err(|error| CoordinatorError::Bus(error.into()))?;
     let peers = first.iter().map(|(id, one)| PeerSetup { spec: spec_of(id, one), agent: one.agent.clone() });
@@ -76,6 +78,9 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
         deps: deps.clone(),
         detector: CompletionDetector::new(detector_config, deps.message_bus.clone())?,
         discovery: discovery(inner)?,
+        consensus: consensus(inner)?,
+        pool: definitions(inner),
+        hired: AtomicUsize::new(first.len()),
         taken,
         mesh,
         ended: Mutex::new(Some(ended)),
@@ -96,18 +101,30 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     Ok(running)
 }
 
+/// What peers are made of: those of the coordinator, else the controller's.
+fn definitions(inner: &Inner) -> Vec<AgentDefinition> {
+    let own = &inner.definitions;
+    let definitions = if own.is_empty() { inner.deps.query_controller.definitions() } else { own.clone() };
+    let slots = inner.config.max_concurrent_tasks_per_peer;
+    let with_slots = |one: AgentDefinition| {
+        let max_concurrent_tasks = Some(one.max_concurrent_tasks.unwrap_or(slots));
+        AgentDefinition { max_concurrent_tasks, ..one }
+    };
+    definitions.into_iter().map(with_slots).collect()
+}
+
+fn consensus(inner: &Inner) -> Result<Option<Consensus>, CoordinatorError> {
+    let Some(config) = inner.config.consensus else { return Ok(None) };
+    Ok(Some(Consensus::new(config, inner.deps.message_bus.clone())?))
+}
+
 /// As many peers as are wanted, made of the definitions one after the other.
 fn first_peers(inner: &Inner) -> Result<BTreeMap<String, AgentDefinition>, CoordinatorError> {
     let peers = inner.config.peer_count;
-    let slots = inner.config.max_concurrent_tasks_per_peer;
-    let mut definitions = inner.definitions.clone();
-    if definitions.is_empty() {
-        definitions = inner.deps.query_controller.definitions();
-    }
+    let definitions = definitions(inner);
     let round = definitions.iter().cycle().take(peers as usize);
     let named = (1..).zip(round).map(|(number, definition): (u32, &AgentDefinition)| {
-        let max_concurrent_tasks = definition.max_concurrent_tasks.unwrap_or(slots);
-        let definition = AgentDefinition { max_concurrent_tasks: Some(max_concurrent_tasks), ..definition.clone() };
+        let definition = definition.clone();
         (format!("{}-peer-{number}", inner.config.swarm_id), definition)
     });
     let first: BTreeMap<String, AgentDefinition> = named.collect();

@@ -98,6 +98,9 @@ impl Running {
             self.tell(Level::Warn, "the completion detector did not know an agent", &context);
         }
         self.detach(id);
+        if let Some(consensus) = &self.consensus {
+            consensus.voter_lost(id);
+        }
         if let Some(leaving) = self.discovery.as_ref().and_then(|discovery| discovery.forget_local_peer(id).ok()) {
             leaving.done().await;
         }
@@ -133,6 +136,7 @@ impl Running {
                 }
                 let Some(running) = Weak::upgrade(&running) else { return };
                 running.share_changed(&mut idle).await;
+                running.scale().await;
                 if let Some(after) = pause_after {
                     running.pause_idle(&mut idle, after).await;
                 }
