@@ -96,7 +96,7 @@ impl Books {
             .filter(|(no, peer)| peer.up && Some(*no) != queen && has_nothing_to_do(peer))
             .map(|(no, peer)| (no, peer.id.to_string()))
             .collect();
-        idle.sort_by(|a, b| b.0.cmp(&a.0));
+        idle.sort_by_key(|(no, _)| std::cmp::Reverse(*no));
         idle.into_iter().take(most as usize).map(|(_, id)| id).collect()
     }
 }
