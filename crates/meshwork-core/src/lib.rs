@@ -57,6 +57,6 @@ pub use peer::{Kind, Node, Peer};
 pub use refusal::{Difference, LimitKind, LogFault, Refusal};
 pub use review::{ReviewOf, Terms, Votes, is_reserved_id};
 pub use snapshot::SnapshotError;
-pub use submit::content_hash;
+pub use submit::{content_hash, is_id};
 pub use swarm::{Applied, ClosedRound, Rejected, Round, Swarm, Wait};
 pub use task::{Outcome, Phase, Rank, Stage, Task};

@@ -445,9 +445,14 @@ fn may_be_amended(no: TaskNo, task: &Task, dependencies: &[TaskNo]) -> bool {
 }
 
 /// An id is 1 to 256 bytes of printable text without a leading `-`.
-pub(crate) fn judge_id(id: &str) -> Result<(), Refusal> {
+/// Whether this can be an id: 1 to 256 bytes of printable text without a leading `-`.
+pub fn is_id(id: &str) -> bool {
     let fits = (1..=ID_BYTES_MAX).contains(&id.len());
-    if fits && !id.starts_with('-') && !id.chars().any(char::is_control) {
+    fits && !id.starts_with('-') && !id.chars().any(char::is_control)
+}
+
+pub(crate) fn judge_id(id: &str) -> Result<(), Refusal> {
+    if is_id(id) {
         return Ok(());
     }
     let id = id.chars().take(ID_BYTES_MAX).collect();

@@ -4,6 +4,7 @@ pub mod artifacts;
 pub mod broker;
 pub mod control;
 pub mod controller;
+pub mod coordinator;
 pub mod detector;
 pub mod endpoint;
 #[doc(hidden)]

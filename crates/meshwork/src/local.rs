@@ -285,7 +285,7 @@ fn system(what: &'static str) -> impl Fn(std::io::Error) -> LocalError {
 }
 
 /// Waits for the node's end and holds the lock for as long.
-fn held_until_ended(
+pub(crate) fn held_until_ended(
     ended: JoinHandle<Result<(), MeshError>>,
     lock: Arc<FolderLock>,
 ) -> JoinHandle<Result<(), MeshError>> {

@@ -1,0 +1,3 @@
+//! What peers are made of: the query controller's word.
+
+pub use crate::controller::AgentDefinition;
