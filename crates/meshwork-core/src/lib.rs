@@ -7,13 +7,16 @@
 //!
 //! Nothing here knows a clock, a random source, I/O, threads or `async`.
 
+pub mod balance;
 mod bits;
 #[cfg(any(test, feature = "sim"))]
 pub mod canonical;
 mod class;
 mod codec;
 mod config;
+pub mod consensus;
 pub mod detector;
+pub mod discovery;
 mod effect;
 mod explain;
 mod graph;
@@ -40,6 +43,7 @@ mod swarm;
 mod task;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 mod tree;
 
 pub use codec::{CodecError, decode_batch, encode_batch, encoded_len};

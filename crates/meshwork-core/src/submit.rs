@@ -293,6 +293,7 @@ impl Swarm {
         let kind = self.intern_kind(&spec.kind);
         let class = self.class_of(spec);
         let review = self.terms_of(spec);
+        let prefers = self.preferred(spec);
         let at = self.at;
         let task = &mut self.tasks[no.index()];
         task.content = content;
@@ -306,8 +307,14 @@ impl Swarm {
         task.policy = spec.on_dependency_failure;
         task.verify = spec.verify.is_some();
         task.review = review;
+        task.prefers = prefers;
         self.touch(no);
         self.emit(Effect::Amended { task: no, index });
+    }
+
+    /// A peer that nobody has heard of is no preference.
+    fn preferred(&self, spec: &TaskSpec) -> Option<PeerNo> {
+        spec.prefers.as_deref().and_then(|id| self.find_peer(id))
     }
 
     /// A task that is there already: a later attempt of its parent adopts it.
@@ -365,6 +372,7 @@ impl Swarm {
             awaited: false,
             last_grant: Position::START,
             last_peer: PeerNo::default(),
+            prefers: self.preferred(spec),
             returned_at: Position::START,
             returned_by: PeerNo::default(),
             rank: Rank::default(),
@@ -459,10 +467,11 @@ pub(crate) fn judge_id(id: &str) -> Result<(), Refusal> {
     Err(Refusal::BadId { id })
 }
 
-/// 128-bit hash of every field but `priority`. Sets are hashed sorted: their order has no meaning.
+/// 128-bit hash of every field but `priority` and `prefers`. Sets are hashed sorted: their order has no meaning.
 pub fn content_hash(spec: &TaskSpec) -> [u64; 2] {
     let mut plain = spec.clone();
     plain.priority = 0;
+    plain.prefers = None;
     plain.requires.sort_unstable();
     plain.dependencies.sort_unstable();
     if let Some(review) = &mut plain.review {

@@ -2,10 +2,12 @@
 
 pub mod artifacts;
 pub mod broker;
+pub mod consensus;
 pub mod control;
 pub mod controller;
 pub mod coordinator;
 pub mod detector;
+pub mod discovery;
 pub mod endpoint;
 #[doc(hidden)]
 pub mod failpoint;
@@ -13,7 +15,7 @@ pub mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod group_commit;
+pub mod group_commit;
 pub mod high_water;
 pub mod local;
 pub mod log;
@@ -25,4 +27,6 @@ pub mod peers;
 pub mod process;
 mod review;
 pub mod state;
+pub mod timers;
+pub mod topology;
 pub mod view;

@@ -441,5 +441,6 @@ pub fn spec_of(task: &file::Task) -> TaskSpec {
             .as_ref()
             .map(|verify| Verify { run: verify.run.clone(), artifacts: verify.artifacts.clone() }),
         review: task.review.as_ref().map(file::Review::spec),
+        prefers: None,
     }
 }

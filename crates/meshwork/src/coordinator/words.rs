@@ -114,6 +114,7 @@ impl MeshTask {
             on_dependency_failure: DependencyPolicy::Fail,
             verify: None,
             review: None,
+            prefers: self.assigned_peer,
         })
     }
 

@@ -1,3 +1,0 @@
-//! What peers are made of: the query controller's word.
-
-pub use crate::controller::AgentDefinition;
