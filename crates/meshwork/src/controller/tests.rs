@@ -37,11 +37,11 @@ impl Host {
     }
 
     fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+        std::mem::take(&mut *self.asked.lock().expect("not poisoned"))
     }
 
-    fn answer<'a>(&'a self, agent: &'a str, what: String) -> BoxFuture<'a, Result<(), ControlError>> {
-        self.asked.lock().unwrap().push(format!("{agent} {what}"));
+    fn answer<'a>(&'a self, agent: &'a str, what: &str) -> BoxFuture<'a, Result<(), ControlError>> {
+        self.asked.lock().expect("not poisoned").push(format!("{agent} {what}"));
         match self.behaviours.get(agent).cloned() {
             None => ready(Ok(())).boxed(),
             Some(Behaviour::Fails) => ready(Err(ControlError::Failed("it is stuck".to_owned()))).boxed(),
@@ -57,7 +57,7 @@ impl Host {
 
 impl AgentHost for Host {
     fn pause<'a>(&'a self, agent_id: &'a str, reason: PauseReason) -> BoxFuture<'a, Result<(), ControlError>> {
-        self.answer(agent_id, format!("pause {}", reason.word()))
+        self.answer(agent_id, &format!("pause {}", reason.word()))
     }
 
     fn resume<'a>(&'a self, agent_id: &'a str, checkpoint: Option<&'a str>) -> BoxFuture<'a, Result<(), ControlError>> {
@@ -65,7 +65,7 @@ impl AgentHost for Host {
             let (agent, checkpoint) = (agent_id.to_owned(), "unknown".to_owned());
             return ready(Err(ControlError::UnknownCheckpoint { agent, checkpoint })).boxed();
         }
-        self.answer(agent_id, format!("resume {checkpoint:?}"))
+        self.answer(agent_id, &format!("resume {checkpoint:?}"))
     }
 }
 
@@ -429,10 +429,10 @@ async fn deeds_to_one_agent_come_one_after_the_other() {
     controller.attach(agent("s", "a"), host.clone()).expect("it is attached");
     let both = join(controller.pause_agent("a"), controller.resume_agent("a", None));
     let watch = async {
-        until(|| !host.asked.lock().unwrap().is_empty()).await;
+        until(|| !host.asked.lock().expect("not poisoned").is_empty()).await;
         assert_eq!(host.asked(), ["a pause user"], "the resume waits for the pause");
         barrier.wait().await;
-        until(|| !host.asked.lock().unwrap().is_empty()).await;
+        until(|| !host.asked.lock().expect("not poisoned").is_empty()).await;
         barrier.wait().await;
     };
     let ((paused, resumed), ()) = join(both, watch).await;

@@ -27,6 +27,7 @@ const SCHEMA: &str = "
     CREATE TABLE entry (
         number INTEGER PRIMARY KEY,
         swarm TEXT NOT NULL,
+        public INTEGER NOT NULL,
         author TEXT NOT NULL,
         kind TEXT NOT NULL,
         timestamp INTEGER NOT NULL,

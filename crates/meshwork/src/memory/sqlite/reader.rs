@@ -40,11 +40,11 @@ pub(super) fn recall(
     let Some((first, last)) = between.filter(|_| !wanted.nothing) else { return Ok(Vec::new()) };
     let sql = format!(
         "SELECT {COLUMNS} FROM found CROSS JOIN entry AS e ON e.number = found.rowid
-         WHERE found MATCH ?1 AND found.rowid BETWEEN ?2 AND ?3 ORDER BY found.rowid DESC LIMIT ?4"
+         WHERE found MATCH ?1 AND found.rowid BETWEEN ?2 AND ?3 AND (e.swarm = ?4 OR e.public) ORDER BY found.rowid DESC LIMIT ?5"
     );
     let limit = query.limit.map_or(-1, i64::from);
     let mut statement = connection.prepare_cached(&sql).map_err(|error| says(&error))?;
-    let rows = statement.query(params![wanted.expression(), first, last, limit]);
+    let rows = statement.query(params![wanted.expression(), first, last, swarm, limit]);
     let mut rows = rows.map_err(|error| says(&error))?;
     let (mut entries, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next().map_err(|error| says(&error))? {

@@ -18,17 +18,10 @@ const LONG: usize = 64;
 pub(super) fn of(swarm: &str, entry: &MemoryEntry) -> String {
     let EntryMetadata { task_id, objective_id, tags, share_level, .. } = &entry.metadata;
     let level = share_level.unwrap_or_default();
-    let mut tokens = BTreeSet::from([
-        key('s', &[swarm]),
-        key('a', &[&entry.agent_id]),
-        kind(entry.kind),
-        level_key(level),
-        match level {
-            ShareLevel::Private => private(swarm, &entry.agent_id),
-            ShareLevel::Team => team(swarm),
-            ShareLevel::Public => public(),
-        },
-    ]);
+    let mut tokens = BTreeSet::from([every(), key('a', &[&entry.agent_id]), kind(entry.kind), level_key(level)]);
+    if level == ShareLevel::Private {
+        tokens.insert(private_to(swarm, &entry.agent_id));
+    }
     tokens.extend(task_id.as_ref().map(|id| key('t', &[id])));
     tokens.extend(objective_id.as_ref().map(|id| key('o', &[id])));
     for tag in tags.iter().flatten() {
@@ -45,8 +38,8 @@ pub(super) fn of(swarm: &str, entry: &MemoryEntry) -> String {
 pub(super) struct Wanted {
     /// All of these.
     pub(super) all: BTreeSet<String>,
-    /// One of these: who asks may read it.
-    pub(super) one: Vec<String>,
+    /// This one if it is private: then it is private to who asks. `None`: that does not matter.
+    pub(super) own: Option<String>,
     /// Nothing can be found: the text has no word.
     pub(super) nothing: bool,
 }
@@ -64,21 +57,28 @@ impl Wanted {
         let text = query.text.as_deref().unwrap_or_default();
         words(text, &mut all);
         let nothing = !text.trim().is_empty() && all.len() == keys;
-        let one = match &query.requester_id {
-            Some(requester) => vec![public(), team(swarm), private(swarm, requester)],
-            None => vec![public(), key('s', &[swarm])],
-        };
-        Self { all, one, nothing }
+        if all.is_empty() {
+            all.insert(every());
+        }
+        let own = query.requester_id.as_ref().map(|requester| private_to(swarm, requester));
+        Self { all, own, nothing }
     }
 
-    /// In the words of the index, where a quoted string is nothing but itself.
+    /// In the words of the index, where a quoted string is nothing but itself. What is hidden is taken out of what is
+    /// found, so that it costs as little as there is of it.
     pub(super) fn expression(&self) -> String {
-        let quoted = |token: &String| format!("\"{token}\"");
-        let one: Vec<String> = self.one.iter().map(quoted).collect();
-        let mut terms: Vec<String> = self.all.iter().map(quoted).collect();
-        terms.push(format!("({})", one.join(" OR ")));
-        terms.join(" AND ")
+        let all: Vec<String> = self.all.iter().map(|token| format!("\"{token}\"")).collect();
+        let all = all.join(" AND ");
+        match &self.own {
+            None => all,
+            Some(own) => format!("({all}) NOT (\"{}\" NOT \"{own}\")", level_key(ShareLevel::Private)),
+        }
     }
+}
+
+/// What every entry has.
+fn every() -> String {
+    key('e', &[])
 }
 
 fn kind(kind: EntryKind) -> String {
@@ -89,16 +89,8 @@ fn level_key(level: ShareLevel) -> String {
     key('l', &[level.word()])
 }
 
-fn public() -> String {
-    key('p', &[])
-}
-
-fn team(swarm: &str) -> String {
-    key('q', &[swarm])
-}
-
-fn private(swarm: &str, author: &str) -> String {
-    key('r', &[swarm, author])
+fn private_to(swarm: &str, author: &str) -> String {
+    key('p', &[swarm, author])
 }
 
 /// A key: its sort and the bytes of its values, which no two lists of values share.

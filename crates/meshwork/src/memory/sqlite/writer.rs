@@ -30,6 +30,7 @@ pub(super) enum Work {
 /// An entry that is to be, with all that could be prepared outside the writer.
 pub(super) struct NewEntry {
     pub(super) swarm: Arc<str>,
+    pub(super) public: bool,
     pub(super) agent_id: String,
     pub(super) kind: EntryKind,
     pub(super) content: String,
@@ -42,6 +43,7 @@ impl NewEntry {
         let json = |error: serde_json::Error| MemoryError::Storage(error.to_string());
         Ok(Self {
             swarm: Arc::clone(swarm),
+            public: entry.metadata.share_level == Some(ShareLevel::Public),
             kind: entry.kind,
             content: serde_json::to_string(&entry.content).map_err(json)?,
             metadata: serde_json::to_string(&entry.metadata).map_err(json)?,
@@ -207,9 +209,10 @@ impl Step<'_> {
 
     fn remember(&self, entry: &NewEntry) -> rusqlite::Result<i64> {
         let timestamp = self.timestamp()?;
-        let NewEntry { swarm, agent_id, kind, content, metadata, tokens } = entry;
-        let sql = "INSERT INTO entry (swarm, author, kind, timestamp, metadata, content) VALUES (?, ?, ?, ?, ?, ?)";
-        self.run(sql, params![swarm, agent_id, kind.word(), timestamp, metadata, content])?;
+        let NewEntry { swarm, public, agent_id, kind, content, metadata, tokens } = entry;
+        let sql = "INSERT INTO entry (swarm, public, author, kind, timestamp, metadata, content)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+        self.run(sql, params![swarm, public, agent_id, kind.word(), timestamp, metadata, content])?;
         let number = self.connection.last_insert_rowid();
         self.run("INSERT INTO found (rowid, tokens) VALUES (?, ?)", params![number, tokens])?;
         Ok(number)
