@@ -1,7 +1,9 @@
 //! A swarm of agents as a peer-to-peer mesh over one durable log.
 
 pub mod artifacts;
+pub mod balance;
 pub mod broker;
+mod clock;
 pub mod control;
 pub mod controller;
 pub mod detector;
