@@ -1,7 +1,9 @@
 //! A swarm of agents as a peer-to-peer mesh over one durable log.
 
 pub mod artifacts;
+pub mod balance;
 pub mod broker;
+mod clock;
 pub mod consensus;
 pub mod control;
 pub mod controller;
@@ -15,7 +17,7 @@ pub mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod group_commit;
+mod group_commit;
 pub mod high_water;
 pub mod local;
 pub mod log;
@@ -27,6 +29,6 @@ pub mod peers;
 pub mod process;
 mod review;
 pub mod state;
-pub mod timers;
+mod timers;
 pub mod topology;
 pub mod view;

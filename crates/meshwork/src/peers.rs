@@ -48,6 +48,12 @@ impl AgentState {
             Self::Terminated => "terminated",
         }
     }
+
+    /// Whether it is dead, or has left.
+    #[must_use]
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::Error | Self::Terminated)
+    }
 }
 
 /// How a peer did so far (the seed's `metrics` of a peer).

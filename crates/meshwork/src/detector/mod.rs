@@ -22,7 +22,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use meshwork_core::detector::{DetectionNo, Input, Timer};
 use tokio::sync::mpsc;
@@ -37,6 +37,7 @@ pub use words::{
 };
 
 use crate::broker::{HandlerError, PeerId};
+use crate::clock::now_ms;
 use crate::messaging::{Message, MessageBroker, MessageHandler, MessageHook};
 use crate::timers;
 
@@ -49,11 +50,6 @@ struct Inner {
     /// Not bounded by themselves: a wave asks each peer once, and each call has one wave and two timers.
     probes: mpsc::UnboundedSender<(String, CompletionProbe)>,
     timers: mpsc::UnboundedSender<(Timer, Instant)>,
-}
-
-fn now_ms() -> u64 {
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Inner {

@@ -22,7 +22,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use meshwork_core::ID_BYTES_MAX;
@@ -41,6 +41,7 @@ pub use words::{
 };
 
 use crate::artifacts::Artifacts;
+use crate::clock::now_ms;
 use crate::messaging::{Message, MessageBroker, MessageHandler, Topic};
 use crate::peers::artifact::PeerStates;
 use crate::peers::{AgentState, PeerInfo};
@@ -48,11 +49,6 @@ use crate::timers;
 
 /// As many as the largest mesh that is measured: whoever floods the topics with names fills no memory.
 const PEERS_MAX: usize = 10_000;
-
-fn now_ms() -> u64 {
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX)
-}
 
 fn us(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)

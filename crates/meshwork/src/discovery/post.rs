@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::Inner;
 use super::outbox::{Outbox, Ticket};
 use super::wire::{self, ANNOUNCEMENT, Carried, HEARTBEAT};
-use super::{Inner, now_ms};
+use crate::clock::now_ms;
 use crate::messaging::Topic;
 use crate::peers::artifact::{PeerStates, StoredPeer};
 use crate::timers;

@@ -57,7 +57,7 @@ pub(super) struct Carried {
 pub(super) fn standing(state: AgentState) -> Standing {
     match state {
         AgentState::Paused => Standing::Paused,
-        AgentState::Error | AgentState::Terminated => Standing::Gone,
+        _ if state.is_gone() => Standing::Gone,
         _ => Standing::Open,
     }
 }
@@ -90,15 +90,15 @@ pub(super) fn stored(id: &str, said: &Said<Carried>) -> StoredPeer {
         metrics,
         last_updated: said.stamp,
     };
-    StoredPeer { state, incarnation: Some(said.incarnation) }
+    StoredPeer { state, incarnation: Some(said.incarnation), stamp: Some(said.stamp) }
 }
 
 /// What a stored peer had said. One that discovery did not store lived before all lives.
 pub(super) fn recalled(stored: StoredPeer) -> Result<(String, Said<Carried>), String> {
-    let StoredPeer { state, incarnation } = stored;
+    let StoredPeer { state, incarnation, stamp } = stored;
     let rest = Carried { load: state.load, state: state.state, metadata: Some(state.metrics.into()) };
     let profile = profile(state.capabilities, rest);
-    let said = Said { incarnation: incarnation.unwrap_or(0), stamp: state.last_updated, profile };
+    let said = Said { incarnation: incarnation.unwrap_or(0), stamp: stamp.unwrap_or(state.last_updated), profile };
     check(&state.peer_id, &said)?;
     Ok((state.peer_id, said))
 }

@@ -1,7 +1,7 @@
 //! Where the state of a peer is stored for those that join later, and in what form.
 //!
-//! The artifact `mesh/<swarm>/peers/<peer>.json` is the JSON of a [`PeerState`], and beside its fields the
-//! `incarnation` of the peer where discovery wrote it. Whatever in a name is no letter, digit, `_`, `-` or `.` is
+//! The artifact `mesh/<swarm>/peers/<peer>.json` is the JSON of a [`PeerState`], and beside its fields, where discovery
+//! wrote it, the `incarnation` of the peer and the `stamp` of the word of it that is stored. Whatever in a name is no letter, digit, `_`, `-` or `.` is
 //! percent-encoded in the key.
 //!
 //! Discovery writes what a peer says of itself, the balancer which tasks it has. Each reads what is there, changes its
@@ -64,6 +64,9 @@ pub struct StoredPeer {
     /// Which life of it said so; absent where somebody else than discovery wrote it first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<u64>,
+    /// When it said so, by its own clock in ms; absent where somebody else than discovery wrote it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<u64>,
 }
 
 /// What was found of a swarm.
@@ -257,6 +260,7 @@ mod tests {
         let other = serde_json::to_vec(&StoredPeer {
             state: PeerState { peer_id: "c".to_owned(), ..PeerState::default() },
             incarnation: None,
+            stamp: None,
         });
         artifacts.store(&key("s", "b"), other.unwrap().into()).await.unwrap();
         let found = states.all("s").await.unwrap();

@@ -59,7 +59,7 @@ async fn tasks_that_another_noted_stay_and_a_later_life_is_not_overwritten() {
     let note = |incarnation: Option<u64>| {
         move |_| {
             let state = PeerState { peer_id: "a".to_owned(), active_tasks: texts(&["t"]), ..PeerState::default() };
-            Some(StoredPeer { state, incarnation })
+            Some(StoredPeer { state, incarnation, stamp: None })
         }
     };
     states.change("s", "a", note(None)).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_peer_goes_beyond_its_stored_life_although_the_clock_was_set_back() {
     let (place, bus) = Place::small();
     let life = now_ms() * 2;
     let state = PeerState { peer_id: "a".to_owned(), ..PeerState::default() };
-    let ahead = StoredPeer { state, incarnation: Some(life) };
+    let ahead = StoredPeer { state, incarnation: Some(life), stamp: None };
     PeerStates::new(place.artifacts.clone()).change("s", "a", |_| Some(ahead)).await.unwrap();
     let _side = place.side(sharing(), &["a"]).await;
     let announced = bus.published().into_iter().find(|(_, message)| message.kind == ANNOUNCEMENT).unwrap().1;
@@ -101,7 +101,7 @@ async fn what_is_no_state_of_a_peer_is_counted_and_not_believed() {
     let place = Place::ours();
     place.artifacts.store(&artifact::key("s", "a"), "{".into()).await.unwrap();
     let state = PeerState { peer_id: "b".to_owned(), load: -1.0, ..PeerState::default() };
-    let wrong = StoredPeer { state, incarnation: None };
+    let wrong = StoredPeer { state, ..StoredPeer::default() };
     PeerStates::new(place.artifacts.clone()).change("s", "b", |_| Some(wrong)).await.unwrap();
     let side = place.side(sharing(), &["c"]).await;
     assert_eq!(side.all_peers().into_keys().collect::<Vec<_>>(), ["c"]);
