@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows a clock, a random source, I/O, threads or `async`.
 
+pub mod balance;
 mod bits;
 #[cfg(any(test, feature = "sim"))]
 pub mod canonical;
@@ -15,6 +16,7 @@ mod codec;
 mod config;
 pub mod consensus;
 pub mod detector;
+pub mod discovery;
 mod effect;
 mod explain;
 mod graph;
@@ -31,6 +33,7 @@ mod queue;
 mod refusal;
 mod review;
 mod round;
+pub mod savings;
 mod schedule;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -391,8 +391,8 @@ impl Swarm {
         self.index.placement.update(no, &mut self.peers[no.index()], backlog, balancing);
     }
 
-    /// Moves one assigned task p → q while (2·Lp − 1)·cq > (2·Lq + 1)·cp: Σ L²/c falls strictly, so it
-    /// ends. Running tasks do not move.
+    /// Moves one assigned task after the other, by the rule in [`crate::balance`]: Σ L²/c falls strictly, so it ends.
+    /// Running tasks do not move.
     pub(crate) fn rebalance(&mut self) {
         if !self.config.load_balancing {
             return;
@@ -443,7 +443,6 @@ impl Swarm {
 
     fn is_better(&self, from: PeerNo, to: PeerNo) -> bool {
         let (p, q) = (&self.peers[from.index()], &self.peers[to.index()]);
-        let (load_p, load_q) = (u64::from(p.load()), u64::from(q.load()));
-        (2 * load_p - 1) * u64::from(q.slots) > (2 * load_q + 1) * u64::from(p.slots)
+        crate::balance::is_better(p.load().into(), p.slots.into(), q.load().into(), q.slots.into())
     }
 }

@@ -7,6 +7,7 @@ pub mod control;
 pub mod controller;
 pub mod coordinator;
 pub mod detector;
+pub mod discovery;
 pub mod endpoint;
 #[doc(hidden)]
 pub mod failpoint;
@@ -14,6 +15,7 @@ pub mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod group_commit;
 pub mod high_water;
 pub mod local;
 pub mod log;
@@ -25,5 +27,6 @@ pub mod peers;
 pub mod process;
 mod review;
 pub mod state;
+pub mod timers;
 pub mod topology;
 pub mod view;

@@ -1,16 +1,17 @@
 //! Agents: joining, pausing, resuming, leaving, and going back to a checkpoint.
 
 use super::config::AgentOptions;
-use super::definition::AgentDefinition;
 use super::error::CoordinatorError;
 use super::words::{AgentSession, CheckpointInfo};
 use super::{MeshCoordinator, Running};
+use crate::controller::AgentDefinition;
 use crate::mesh::{MeshError, PeerSetup};
 use crate::peers::AgentState;
 use bytes::Bytes;
 use meshwork_core::{DownReason, PauseReason, PeerSpec, Refusal, Tokens, is_id};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// A checkpoint as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -167,18 +168,20 @@ impl MeshCoordinator {
 }
 
 impl Running {
-    /// The next `peer-N` that nobody has or had.
+    /// The next `<swarm>-peer-N` that nobody has or had: on a bus that swarms share, the names of all differ.
     fn free_id(&self) -> String {
         let books = self.shared.books();
         let swarm = books.view.swarm();
         let known = |id: &String| swarm.find_peer(id).is_some() || books.stays.contains_key(id);
-        (1_u64..)
-            .map(|number| format!("peer-{number}"))
-            .find(|id| !known(id))
-            .expect("there are more numbers than peers")
+        let name = |number: u64| format!("{}-peer-{number}", self.config.swarm_id);
+        (1_u64..).map(name).find(|id| !known(id)).expect("there are more numbers than peers")
     }
 
-    pub(super) async fn spawn(&self, id: String, definition: AgentDefinition) -> Result<String, CoordinatorError> {
+    pub(super) async fn spawn(
+        self: &Arc<Self>,
+        id: String,
+        definition: AgentDefinition,
+    ) -> Result<String, CoordinatorError> {
         if !is_id(&id) {
             return Err(MeshError::Refused(Refusal::BadId { id }).into());
         }

@@ -2,12 +2,14 @@
 
 use super::error::CoordinatorError;
 use super::words::{AgentSession, PeerAgent};
+use crate::controller::AgentEvent;
 use crate::log::{LogError, Stored};
 use crate::peers::{AgentState, PeerState, PeerStats};
+use crate::topology::Shape;
 use crate::view::{self, PeerReport, View};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use meshwork_core::{Effect, Outcome, PeerNo, Phase, Task, TaskNo, Tokens, decode_batch};
+use meshwork_core::{Effect, Outcome, Peer, PeerNo, Phase, Task, TaskNo, Tokens, decode_batch};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot, watch};
@@ -27,7 +29,6 @@ pub(super) struct Stay {
 }
 
 /// Everything behind the lock.
-#[derive(Default)]
 pub(super) struct Books {
     pub(super) view: View,
     pub(super) stays: BTreeMap<String, Stay>,
@@ -37,6 +38,10 @@ pub(super) struct Books {
     assigned: HashMap<TaskNo, Vec<oneshot::Sender<Assigned>>>,
     closed: HashMap<TaskNo, Vec<oneshot::Sender<()>>>,
     over: bool,
+    /// Who knows whom: the peers that are up.
+    pub(super) shape: Shape,
+    /// What the controller is to be told of its agents.
+    events: Vec<(String, AgentEvent)>,
 }
 
 /// The books, and who is told of their changes.
@@ -51,9 +56,26 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(now_ms: fn() -> u64) -> Arc<Self> {
+    pub(super) fn new(shape: Shape, now_ms: fn() -> u64) -> Arc<Self> {
         let (reached, _) = watch::channel(0);
-        Arc::new(Self { books: Mutex::default(), reached, changed: Mutex::default(), something: Notify::new(), now_ms })
+        let books = Books {
+            view: View::new(),
+            stays: BTreeMap::new(),
+            stays_made: 0,
+            arriving: HashMap::new(),
+            assigned: HashMap::new(),
+            closed: HashMap::new(),
+            over: false,
+            shape,
+            events: Vec::new(),
+        };
+        Arc::new(Self {
+            books: Mutex::new(books),
+            reached,
+            changed: Mutex::default(),
+            something: Notify::new(),
+            now_ms,
+        })
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -82,7 +104,13 @@ impl Shared {
     }
 
     /// Reads the log until it ends. Whoever waits then is told.
-    pub(super) async fn follow(self: Arc<Self>, mut tail: BoxStream<'static, Result<Stored, LogError>>) {
+    ///
+    /// `tell` is told what happens to agents, in order, without the books.
+    pub(super) async fn follow(
+        self: Arc<Self>,
+        tell: impl Fn(String, AgentEvent) + Send,
+        mut tail: BoxStream<'static, Result<Stored, LogError>>,
+    ) {
         while let Some(Ok(Stored { seq, bytes })) = tail.next().await {
             let Ok(batch) = decode_batch(&bytes) else { break };
             let mut books = self.books();
@@ -93,7 +121,9 @@ impl Shared {
                     self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
                 }
             }
+            let events = std::mem::take(&mut books.events);
             drop(books);
+            events.into_iter().for_each(|(agent, event)| tell(agent, event));
             self.something.notify_one();
             self.reached.send_replace(seq);
         }
@@ -114,6 +144,7 @@ impl Books {
                 }
                 if matches!(effect, Effect::Start { .. }) {
                     self.touch(&id, now_ms);
+                    self.events.push((id, AgentEvent::Busy));
                 }
                 Some(peer)
             }
@@ -130,18 +161,34 @@ impl Books {
                 }
                 None
             }
-            Effect::AttemptEnded { peer, .. } => {
+            Effect::AttemptEnded { task, grant, peer, .. } => {
                 let id = self.peer_id(peer);
                 self.touch(&id, now_ms);
+                let tokens = Tokens { input: self.view.tokens_of(task, grant), output: 0 };
+                self.events.push((id.clone(), AgentEvent::Turn(tokens)));
+                if self.view.swarm().peer(peer).is_some_and(has_nothing_to_do) {
+                    self.events.push((id, AgentEvent::Idle));
+                }
                 Some(peer)
             }
-            Effect::Unassigned { peer, .. }
-            | Effect::Continue { peer, .. }
-            | Effect::Check { peer, .. }
-            | Effect::Paused { peer, .. }
-            | Effect::Resumed { peer }
-            | Effect::PeerUp { peer }
-            | Effect::PeerDown { peer, .. } => Some(peer),
+            Effect::Paused { peer, .. } => {
+                self.events.push((self.peer_id(peer), AgentEvent::Paused));
+                Some(peer)
+            }
+            Effect::Resumed { peer } => {
+                self.events.push((self.peer_id(peer), AgentEvent::Resumed));
+                Some(peer)
+            }
+            Effect::PeerUp { peer } => {
+                // Announced anew, it is there already.
+                let _there = self.shape.join(peer);
+                Some(peer)
+            }
+            Effect::PeerDown { peer, .. } => {
+                let _gone = self.shape.leave(peer);
+                Some(peer)
+            }
+            Effect::Unassigned { peer, .. } | Effect::Continue { peer, .. } | Effect::Check { peer, .. } => Some(peer),
             _ => None,
         }
     }
@@ -155,6 +202,12 @@ impl Books {
         }
         // Dropped: who waits for a close sees that there is none.
         self.closed.clear();
+    }
+
+    /// Ids of the peers that this one is connected to.
+    pub(super) fn neighbors(&self, id: &str) -> BTreeSet<String> {
+        let Some(no) = self.view.swarm().find_peer(id) else { return BTreeSet::new() };
+        self.shape.neighbors(no).into_iter().map(|other| self.peer_id(other)).collect()
     }
 
     pub(super) fn peer_id(&self, no: PeerNo) -> String {
@@ -278,6 +331,11 @@ impl Books {
             capabilities: report.capabilities,
         })
     }
+}
+
+/// Whether a peer runs nothing, and nothing waits for it or with it.
+pub(super) fn has_nothing_to_do(peer: &Peer) -> bool {
+    peer.load() == 0 && peer.held.is_empty() && peer.line.is_empty()
 }
 
 fn stats(report: &PeerReport) -> PeerStats {

@@ -1,12 +1,13 @@
 //! How a coordinator is set up, and with what.
 
-use super::definition::AgentDefinition;
 use super::log::{Logger, TracingLogger};
 use crate::artifacts::Artifacts;
 use crate::broker::BrokerConfig;
+use crate::controller::AgentDefinition;
 use crate::controller::QueryController;
 use crate::memory::SwarmMemory;
 use crate::messaging::MessageBroker;
+use crate::topology::{Scaling, Topology};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,12 @@ pub struct MeshCoordinatorConfig {
     pub load_imbalance_threshold: f64,
     /// A peer with nothing to do for this long is paused as idle; work resumes it. `None`: never. Default 1 s.
     pub pause_idle_after: Option<Duration>,
+    /// Who knows whom, and how work finds its way. Default: a mesh.
+    pub topology: Topology,
+    /// The most peers right below another, in a tree. Default 7.
+    pub branching: u32,
+    /// How many workers a queen has; `None`: as many peers as there are. Default `None`.
+    pub scaling: Option<Scaling>,
 }
 
 impl Default for MeshCoordinatorConfig {
@@ -63,6 +70,9 @@ impl Default for MeshCoordinatorConfig {
             rebalance_interval: Duration::from_secs(5),
             load_imbalance_threshold: 1.5,
             pause_idle_after: Some(Duration::from_secs(1)),
+            topology: Topology::Mesh,
+            branching: 7,
+            scaling: None,
         }
     }
 }
@@ -109,6 +119,12 @@ impl MeshCoordinatorConfig {
         if !(self.load_imbalance_threshold >= 1.0 && self.load_imbalance_threshold.is_finite()) {
             return wrong("loadImbalanceThreshold", &self.load_imbalance_threshold, "a ratio of at least 1");
         }
+        if self.branching == 0 {
+            return wrong("branching", &0, "at least 1");
+        }
+        if let Some(error) = self.scaling.and_then(|scaling| scaling.validate().err()) {
+            return wrong("scaling", &error, "limits and a threshold that can be met");
+        }
         Ok(())
     }
 }
@@ -144,7 +160,7 @@ impl Dependencies {
 /// An agent that is to join (`spawnAgent`).
 #[derive(Clone)]
 pub struct AgentOptions {
-    /// Its id; `None`: the next free `peer-N`.
+    /// Its id; `None`: the next free `<swarm>-peer-N`.
     pub id: Option<String>,
     /// What it is.
     pub definition: AgentDefinition,

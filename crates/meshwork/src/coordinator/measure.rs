@@ -42,7 +42,7 @@ impl Running {
             let books = self.shared.books();
             books.view.swarm().find_peer(id).and_then(|no| books.agent(no))?
         };
-        peer.neighbors = self.neighbors(id);
+        peer.neighbors = self.shared.books().neighbors(id);
         peer.last_seen = peer.last_seen.max(self.last_heartbeat(id));
         Some(peer)
     }
@@ -54,17 +54,17 @@ impl Running {
             let has = |wanted: &String| peer.capabilities.iter().any(|cap| swarm.capability(*cap) == Some(wanted));
             peer.up && capabilities.iter().all(has)
         });
-        able.map(|(_, peer)| peer.id.to_string()).collect()
+        let mut found: BTreeSet<String> = able.map(|(_, peer)| peer.id.to_string()).collect();
+        drop(books);
+        // Peers of others, whom only discovery knows.
+        let known = self.discovery.as_ref().map(|discovery| discovery.find_peers_by_capabilities(capabilities));
+        found.extend(known.into_iter().flatten().filter(|id| !self.is_own(id)));
+        found
     }
 
-    /// In a mesh: everybody else who is up.
-    fn neighbors(&self, id: &str) -> BTreeSet<String> {
-        let books = self.shared.books();
-        let swarm = books.view.swarm();
-        if !swarm.find_peer(id).and_then(|no| swarm.peer(no)).is_some_and(|peer| peer.up) {
-            return BTreeSet::new();
-        }
-        swarm.peers().filter(|(_, peer)| peer.up && &*peer.id != id).map(|(_, peer)| peer.id.to_string()).collect()
+    /// Whether it is, or was, a peer of this coordinator: its log knows better than what is said of it.
+    fn is_own(&self, id: &str) -> bool {
+        self.shared.books().view.swarm().find_peer(id).is_some()
     }
 
     fn metrics(&self) -> MeshMetrics {

@@ -14,7 +14,6 @@ mod books;
 mod bus;
 mod completion;
 mod config;
-mod definition;
 mod error;
 mod log;
 mod measure;
@@ -25,13 +24,14 @@ mod tests;
 mod upkeep;
 mod words;
 
+pub use crate::controller::AgentDefinition;
 pub use config::{AgentOptions, ConfigError, Dependencies, MeshCoordinatorConfig};
-pub use definition::AgentDefinition;
 pub use error::CoordinatorError;
 pub use log::{Level, Logger, TracingLogger};
 pub use words::{AgentSession, CheckpointInfo, MeshMetrics, MeshTask, PeerAgent};
 
 use crate::detector::CompletionDetector;
+use crate::discovery::PeerDiscovery;
 use crate::mesh::{Mesh, MeshError, Stop};
 use books::Shared;
 use bus::Traffic;
@@ -69,6 +69,10 @@ struct Running {
     ended: Mutex<Option<JoinHandle<Result<(), MeshError>>>>,
     shared: Arc<Shared>,
     detector: CompletionDetector,
+    /// `None`: only the first peers exist.
+    discovery: Option<PeerDiscovery>,
+    /// Agents that the controller took.
+    taken: Arc<Mutex<HashSet<String>>>,
     traffic: Traffic,
     /// Peers whose messages are counted: hooks can't be taken back.
     watched: Mutex<HashSet<String>>,

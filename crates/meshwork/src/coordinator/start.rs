@@ -3,20 +3,22 @@
 use super::agents::spec_of;
 use super::books::Shared;
 use super::bus::Traffic;
-use super::definition::AgentDefinition;
 use super::error::CoordinatorError;
 use super::{Inner, Running, now_ms};
 use crate::broker::{Broker, MailInMemory};
+use crate::controller::{AgentDefinition, AgentEvent};
 use crate::detector::{CompletionDetector, CompletionDetectorConfig};
+use crate::discovery::{PeerDiscovery, PeerDiscoveryConfig};
 use crate::high_water::HighWaterFile;
 use crate::local::held_until_ended;
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::mesh::{Mesh, MeshOptions, PeerSetup};
 use crate::state::{FolderLock, StateError, StateRoot};
+use crate::topology::Shape;
 use meshwork_core::Config;
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +48,8 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
         // Checked to be at least 1; beyond 1,000,000 everything is balanced.
         imbalance_permille: (config.load_imbalance_threshold.clamp(1.0, 1e6) * 1_000.0) as u64,
     };
-    let shared = Shared::new(now_ms);
+    let shape = Shape::new(config.topology, config.branching as usize).expect("the branching was checked");
+    let shared = Shared::new(shape, now_ms);
     let (mesh, ended) = match kept {
         Some((lock, memory)) => {
             let (mesh, ended) = Mesh::start_remembering(options, memory).await?;
@@ -57,13 +60,23 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     for (id, definition) in &first {
         shared.books().arrive(id, definition.kind.clone(), now_ms());
     }
-    tokio::spawn(shared.clone().follow(log.tail(0)));
+    let taken: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let (known, controller) = (taken.clone(), deps.query_controller.clone());
+    let tell = move |agent: String, event: AgentEvent| {
+        if known.lock().unwrap_or_else(PoisonError::into_inner).contains(&agent) {
+            // It has left in the meantime.
+            let _unknown = controller.tell(&agent, event);
+        }
+    };
+    tokio::spawn(shared.clone().follow(tell, log.tail(0)));
     let ids: Vec<String> = first.keys().cloned().collect();
     let detector_config = CompletionDetectorConfig { default_timeout: config.completion_timeout, ..Default::default() };
     let running = Arc::new(Running {
         config: config.clone(),
         deps: deps.clone(),
         detector: CompletionDetector::new(detector_config, deps.message_bus.clone())?,
+        discovery: discovery(inner)?,
+        taken,
         mesh,
         ended: Mutex::new(Some(ended)),
         shared,
@@ -77,7 +90,7 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     let seq = running.mesh.look(|swarm| swarm.last().seq).await?;
     running.shared.hold(seq).await;
     running.welcome(&ids).await?;
-    running.meet(started).await?;
+    running.meet(&ids).await?;
     running.keep_up();
     running.info("the coordinator is initialized", &json!({ "peers": ids }));
     Ok(running)
@@ -95,10 +108,25 @@ fn first_peers(inner: &Inner) -> Result<BTreeMap<String, AgentDefinition>, Coord
     let named = (1..).zip(round).map(|(number, definition): (u32, &AgentDefinition)| {
         let max_concurrent_tasks = definition.max_concurrent_tasks.unwrap_or(slots);
         let definition = AgentDefinition { max_concurrent_tasks: Some(max_concurrent_tasks), ..definition.clone() };
-        (format!("peer-{number}"), definition)
+        (format!("{}-peer-{number}", inner.config.swarm_id), definition)
     });
     let first: BTreeMap<String, AgentDefinition> = named.collect();
     if first.is_empty() { Err(CoordinatorError::NoAgentDefinition { peers }) } else { Ok(first) }
+}
+
+fn discovery(inner: &Inner) -> Result<Option<PeerDiscovery>, CoordinatorError> {
+    let (config, deps) = (&inner.config, &inner.deps);
+    if !config.enable_peer_discovery {
+        return Ok(None);
+    }
+    let settings = PeerDiscoveryConfig {
+        swarm_id: config.swarm_id.clone(),
+        discovery_interval: config.discovery_interval,
+        ..PeerDiscoveryConfig::default()
+    };
+    let (bus, storage) = (deps.message_bus.clone(), deps.artifact_storage.clone());
+    let discovery = PeerDiscovery::new(settings, bus, storage);
+    discovery.map(Some).map_err(|error| CoordinatorError::Discovery(error.to_string()))
 }
 
 type Kept = (Arc<FolderLock>, HighWaterFile);

@@ -238,6 +238,11 @@ impl View {
         Some(self.peer_report(no, peer, &sum))
     }
 
+    /// Tokens that the attempt under this grant reported; 0 for an unknown one.
+    pub fn tokens_of(&self, task: TaskNo, grant: meshwork_core::Grant) -> u64 {
+        self.ledger.attempts_of(task).find(|attempt| attempt.grant == grant).map_or(0, |attempt| attempt.tokens)
+    }
+
     /// One task.
     pub fn task(&self, no: TaskNo, source: &dyn EntrySource) -> Option<TaskReport> {
         self.task_report_of(no, source)

@@ -30,7 +30,7 @@ async fn a_coordinator_is_initialized_once_and_ends_for_good() {
     assert_eq!(soon(mesh.initialize()).await.unwrap_err().code(), "AlreadyInitialized");
     soon(mesh.cleanup()).await.unwrap();
     soon(mesh.cleanup()).await.unwrap();
-    assert!(!mesh.is_ready() && mesh.active_peers().is_empty() && mesh.peer("peer-1").is_none());
+    assert!(!mesh.is_ready() && mesh.active_peers().is_empty() && mesh.peer("swarm-peer-1").is_none());
     assert_eq!(soon(mesh.initialize()).await.unwrap_err().code(), "Closing");
     assert_eq!(soon(mesh.assign_task_to_peer(task("t", &[]))).await.unwrap_err().code(), "Closing");
 }
@@ -59,14 +59,14 @@ async fn peers_know_each_other_as_neighbours_and_joiners_get_work() {
     let world = world(config(2), vec![echo(&["a"])]);
     let mesh = &world.coordinator;
     soon(mesh.initialize()).await.unwrap();
-    assert_eq!(soon(mesh.spawn_agent(joins(None, echo(&["b"])))).await.unwrap(), "peer-3");
+    assert_eq!(soon(mesh.spawn_agent(joins(None, echo(&["b"])))).await.unwrap(), "swarm-peer-3");
     assert_eq!(soon(mesh.spawn_agent(joins(Some("expert"), echo(&["c"])))).await.unwrap(), "expert");
     let taken = soon(mesh.spawn_agent(joins(Some("expert"), echo(&["d"])))).await.unwrap_err();
     assert_eq!(taken.code(), "PeerTaken");
     assert_eq!(soon(mesh.assign_task_to_peer(task("t", &["c"]))).await.unwrap(), "expert");
-    let neighbors = mesh.peer("peer-1").unwrap().neighbors;
-    assert_eq!(neighbors.into_iter().collect::<Vec<_>>(), ["expert", "peer-2", "peer-3"]);
-    assert_eq!(mesh.find_peers_by_capabilities(&["a".to_owned()]).await, ["peer-1", "peer-2"]);
+    let neighbors = mesh.peer("swarm-peer-1").unwrap().neighbors;
+    assert_eq!(neighbors.into_iter().collect::<Vec<_>>(), ["expert", "swarm-peer-2", "swarm-peer-3"]);
+    assert_eq!(mesh.find_peers_by_capabilities(&["a".to_owned()]).await, ["swarm-peer-1", "swarm-peer-2"]);
     soon(mesh.terminate_agent("expert", Some("done"))).await.unwrap();
     assert_eq!(mesh.agent_state("expert"), Some(AgentState::Terminated));
     assert_eq!(soon(mesh.terminate_agent("expert", None)).await.unwrap_err().code(), "UnknownPeer");
@@ -90,16 +90,19 @@ async fn a_paused_peer_gets_no_work_and_its_waiting_tasks_go_on() {
     let world = world(config(2), vec![echo(&["x"])]);
     let mesh = &world.coordinator;
     soon(mesh.initialize()).await.unwrap();
-    soon(mesh.pause_agent("peer-1", Some("budget"))).await.unwrap();
-    soon(mesh.pause_agent("peer-1", Some("budget"))).await.unwrap();
-    assert_eq!((mesh.active_agents(), mesh.paused_agents()), (vec!["peer-2".to_owned()], vec!["peer-1".to_owned()]));
-    assert_eq!(mesh.agent_state("peer-1"), Some(AgentState::Paused));
+    soon(mesh.pause_agent("swarm-peer-1", Some("budget"))).await.unwrap();
+    soon(mesh.pause_agent("swarm-peer-1", Some("budget"))).await.unwrap();
+    assert_eq!(
+        (mesh.active_agents(), mesh.paused_agents()),
+        (vec!["swarm-peer-2".to_owned()], vec!["swarm-peer-1".to_owned()])
+    );
+    assert_eq!(mesh.agent_state("swarm-peer-1"), Some(AgentState::Paused));
     for n in 0..20 {
-        assert_eq!(soon(mesh.assign_task_to_peer(task(&format!("t{n}"), &["x"]))).await.unwrap(), "peer-2");
+        assert_eq!(soon(mesh.assign_task_to_peer(task(&format!("t{n}"), &["x"]))).await.unwrap(), "swarm-peer-2");
     }
-    soon(mesh.resume_agent("peer-1", None)).await.unwrap();
+    soon(mesh.resume_agent("swarm-peer-1", None)).await.unwrap();
     assert_eq!(mesh.active_peers().len(), 2);
-    assert_eq!(soon(mesh.pause_agent("peer-1", Some("boredom"))).await.unwrap_err().code(), "UnknownReason");
+    assert_eq!(soon(mesh.pause_agent("swarm-peer-1", Some("boredom"))).await.unwrap_err().code(), "UnknownReason");
     assert_eq!(soon(mesh.pause_agent("nobody", None)).await.unwrap_err().code(), "UnknownPeer");
     assert_eq!(soon(mesh.resume_agent("nobody", None)).await.unwrap_err().code(), "UnknownPeer");
 }
@@ -124,13 +127,14 @@ async fn memory_is_told_the_state_and_load_of_each_peer() {
     let mesh = &world.coordinator;
     soon(mesh.initialize()).await.unwrap();
     soon(mesh.assign_task_to_peer(task("t", &["x"]))).await.unwrap();
-    let load = || world.memory.loads.lock().unwrap().get("peer-1").copied();
+    let load = || world.memory.loads.lock().unwrap().get("swarm-peer-1").copied();
     until(|| load() == Some(1.0)).await;
-    until(|| world.memory.states.lock().unwrap().get("peer-1").is_some_and(|state| state.active_tasks == ["t"])).await;
+    until(|| world.memory.states.lock().unwrap().get("swarm-peer-1").is_some_and(|state| state.active_tasks == ["t"]))
+        .await;
     open.send_replace(true);
     until(|| load() == Some(0.0)).await;
     let done = |state: &crate::peers::PeerState| state.metrics.tasks_completed == 1 && state.state == AgentState::Idle;
-    until(|| world.memory.states.lock().unwrap().get("peer-1").is_some_and(done)).await;
+    until(|| world.memory.states.lock().unwrap().get("swarm-peer-1").is_some_and(done)).await;
 }
 
 /// Counts its tasks, and can go back.
@@ -172,21 +176,21 @@ async fn an_agent_goes_back_to_a_checkpoint_and_stays_as_it_is_without_one() {
         soon(mesh.await_task(id)).await.unwrap().result
     };
     assert_eq!(run("a").await, Some(json!(1)));
-    let first = soon(mesh.create_checkpoint("peer-1")).await.unwrap();
-    assert_eq!(mesh.agent_session("peer-1").unwrap().checkpoint_id.as_deref(), Some(&*first));
+    let first = soon(mesh.create_checkpoint("swarm-peer-1")).await.unwrap();
+    assert_eq!(mesh.agent_session("swarm-peer-1").unwrap().checkpoint_id.as_deref(), Some(&*first));
     assert_eq!(run("b").await, Some(json!(2)));
-    let error = soon(mesh.resume_agent("peer-1", Some("cp-0000"))).await.unwrap_err();
-    assert_eq!(error.to_string(), r#"peer "peer-1" has no checkpoint "cp-0000"; it is as it was"#);
-    assert_eq!(soon(mesh.restore_checkpoint("peer-1", "../x")).await.unwrap_err().code(), "UnknownCheckpoint");
+    let error = soon(mesh.resume_agent("swarm-peer-1", Some("cp-0000"))).await.unwrap_err();
+    assert_eq!(error.to_string(), r#"peer "swarm-peer-1" has no checkpoint "cp-0000"; it is as it was"#);
+    assert_eq!(soon(mesh.restore_checkpoint("swarm-peer-1", "../x")).await.unwrap_err().code(), "UnknownCheckpoint");
     assert_eq!(*count.lock().unwrap(), 2);
-    soon(mesh.resume_agent("peer-1", Some(&first))).await.unwrap();
+    soon(mesh.resume_agent("swarm-peer-1", Some(&first))).await.unwrap();
     assert_eq!(run("c").await, Some(json!(2)));
-    let second = soon(mesh.create_checkpoint("peer-1")).await.unwrap();
-    let kept = soon(mesh.list_checkpoints("peer-1")).await.unwrap();
+    let second = soon(mesh.create_checkpoint("swarm-peer-1")).await.unwrap();
+    let kept = soon(mesh.list_checkpoints("swarm-peer-1")).await.unwrap();
     assert_eq!(kept.len(), 2);
-    assert!(kept.iter().any(|one| one.id == second) && kept.iter().all(|one| one.agent_id == "peer-1"));
+    assert!(kept.iter().any(|one| one.id == second) && kept.iter().all(|one| one.agent_id == "swarm-peer-1"));
     *count.lock().unwrap() = 10;
-    assert_eq!(soon(mesh.create_checkpoint("peer-1")).await.unwrap_err().code(), "AgentFailed");
+    assert_eq!(soon(mesh.create_checkpoint("swarm-peer-1")).await.unwrap_err().code(), "AgentFailed");
     assert_eq!(soon(mesh.create_checkpoint("nobody")).await.unwrap_err().code(), "UnknownPeer");
 }
 
@@ -195,9 +199,9 @@ async fn tokens_outside_of_tasks_count() {
     let world = world(config(1), vec![echo(&[])]);
     let mesh = &world.coordinator;
     soon(mesh.initialize()).await.unwrap();
-    mesh.update_token_usage("peer-1", Tokens { input: 10, output: 5 });
+    mesh.update_token_usage("swarm-peer-1", Tokens { input: 10, output: 5 });
     mesh.update_token_usage("nobody", Tokens { input: 10, output: 5 });
-    assert_eq!(mesh.agent_session("peer-1").unwrap().tokens_used, 15);
+    assert_eq!(mesh.agent_session("swarm-peer-1").unwrap().tokens_used, 15);
     assert_eq!(mesh.mesh_metrics().total_tokens_used, 15);
 }
 
@@ -215,7 +219,7 @@ async fn a_coordinator_with_a_path_goes_on_where_another_ended() {
     let second = world(settings, vec![echo(&["x"])]);
     soon(second.coordinator.initialize()).await.unwrap();
     assert_eq!(second.coordinator.mesh_metrics().completed_tasks, 1);
-    assert_eq!(soon(second.coordinator.assign_task_to_peer(task("t", &["x"]))).await.unwrap(), "peer-1");
+    assert_eq!(soon(second.coordinator.assign_task_to_peer(task("t", &["x"]))).await.unwrap(), "swarm-peer-1");
     assert_eq!(second.coordinator.mesh_metrics().total_tasks, 1);
 }
 

@@ -67,6 +67,7 @@ where
         agent: Arc::new(FnAgent::new(run)),
         kind: "function".to_owned(),
         max_concurrent_tasks: None,
+        wake: None,
     }
 }
 

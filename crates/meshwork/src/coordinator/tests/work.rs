@@ -13,11 +13,11 @@ async fn a_task_goes_to_a_peer_that_can_do_it_and_the_mesh_completes() {
     soon(mesh.initialize()).await.expect("it starts");
     let input = Some(json!({ "path": "src" }));
     let peer = soon(mesh.assign_task_to_peer(MeshTask { input, ..task("review", &["security", "code-review"]) })).await;
-    assert_eq!(peer.as_deref().unwrap(), "peer-2");
+    assert_eq!(peer.as_deref().unwrap(), "swarm-peer-2");
     assert!(soon(mesh.wait_for_mesh_completion()).await.unwrap());
     let done = mesh.task("review").await.unwrap().expect("it is known");
     assert_eq!((done.state, done.result), (TaskState::Completed, Some(json!({ "path": "src" }))));
-    assert_eq!(done.assigned_peer.as_deref(), Some("peer-2"));
+    assert_eq!(done.assigned_peer.as_deref(), Some("swarm-peer-2"));
     let metrics = mesh.mesh_metrics();
     assert_eq!((metrics.total_tasks, metrics.completed_tasks, metrics.running_tasks), (1, 1, 0));
     assert_eq!((metrics.total_peers, metrics.active_peers), (2, 2));
@@ -120,7 +120,7 @@ async fn a_dependant_is_assigned_after_what_it_depends_on_and_not_at_all_when_th
     until(|| mesh.mesh_metrics().total_tasks == 2).await;
     assert!(!waits.is_finished());
     open.send_replace(true);
-    assert_eq!(soon(waits).await.unwrap().unwrap(), "peer-1");
+    assert_eq!(soon(waits).await.unwrap().unwrap(), "swarm-peer-1");
     soon(mesh.submit_task(task("bad", &["fails"]))).await.unwrap();
     let after = MeshTask { dependencies: vec!["bad".to_owned()], ..task("after", &["x"]) };
     let error = soon(mesh.assign_task_to_peer(after)).await.unwrap_err();
@@ -145,10 +145,10 @@ async fn completion_waits_for_messages_on_the_bus_and_says_no_after_the_timeout(
             Ok(())
         }
     });
-    world.bus.on_peer_message("peer-2", handler).unwrap();
+    world.bus.on_peer_message("swarm-peer-2", handler).unwrap();
     // By the trait: the coordinator knows the bus by nothing else.
     let bus: &dyn MessageBroker = &world.bus;
-    bus.send_to_peer("peer-1", "peer-2", Message::new("hello", json!(1), 1)).await.unwrap();
+    bus.send_to_peer("swarm-peer-1", "swarm-peer-2", Message::new("hello", json!(1), 1)).await.unwrap();
     soon(mesh.assign_task_to_peer(task("t", &["x"]))).await.unwrap();
     let waits = tokio::spawn({
         let mesh = mesh.clone();
@@ -168,12 +168,12 @@ async fn what_nobody_can_go_on_with_is_no_completion_and_a_later_call_may_be_one
     let world = world(settings, vec![echo(&["x"])]);
     let mesh = &world.coordinator;
     soon(mesh.initialize()).await.unwrap();
-    soon(mesh.pause_agent("peer-1", None)).await.unwrap();
+    soon(mesh.pause_agent("swarm-peer-1", None)).await.unwrap();
     soon(mesh.submit_task(task("t", &["x"]))).await.unwrap();
     assert!(!soon(mesh.wait_for_mesh_completion()).await.unwrap());
-    soon(mesh.resume_agent("peer-1", None)).await.unwrap();
+    soon(mesh.resume_agent("swarm-peer-1", None)).await.unwrap();
     assert!(soon(mesh.wait_for_mesh_completion()).await.unwrap());
-    assert_eq!(world.controller.asked.lock().unwrap().join(", "), "pause peer-1, resume peer-1 as it was");
+    assert_eq!(world.controller.asked.lock().unwrap().join(", "), "pause swarm-peer-1, resume swarm-peer-1 as it was");
 }
 
 #[tokio::test]
