@@ -10,7 +10,10 @@ mod words;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use meshwork_core::topology::{self as core, Strategy};
-pub use meshwork_core::topology::{Scaling, ScalingDecision, Shape, Topology, Workers};
+pub use meshwork_core::topology::{
+    Capacity, Nobody, Rewired, Scaling, ScalingDecision, ScalingError, Shape, ShapeError, Step, Summary, Tally,
+    Topology, Worker, Workers, delegate, next_step, summaries, tallies,
+};
 
 use crate::consensus::{ConsensusConfig, ConsensusProtocol};
 pub use words::{
