@@ -3,6 +3,7 @@
 mod foreign;
 mod forms;
 mod life;
+mod own;
 mod work;
 
 use super::{AgentDefinition, AgentOptions, Dependencies, MeshCoordinator, MeshCoordinatorConfig, MeshTask};
