@@ -23,8 +23,7 @@ fn own(settings: MeshCoordinatorConfig, bus: &Broker, definitions: Vec<AgentDefi
     for definition in definitions {
         controller.register(definition).expect("a definition");
     }
-    let memory_config = MemoryConfig { swarm_id: settings.swarm_id.clone(), ..MemoryConfig::default() };
-    let memory = Arc::new(SqliteMemory::in_memory(memory_config).expect("a memory"));
+    let memory = Arc::new(SqliteMemory::in_memory(MemoryConfig::default()).expect("a memory"));
     let deps = Dependencies::new(Arc::new(bus.clone()), controller.clone(), artifacts, memory.clone());
     let mesh = MeshCoordinator::new(settings, deps).expect("a configuration");
     Own { mesh, controller, memory, _folder: folder }
@@ -88,15 +87,17 @@ async fn wakes_that_a_pause_avoids_are_what_it_saves() {
 #[tokio::test]
 async fn memory_shows_the_peers_of_the_swarm() {
     let bus = bus();
-    let own = own(config(2), &bus, vec![echo(&["x"])]);
+    // A memory may serve several swarms: its own id does not matter.
+    let settings = MeshCoordinatorConfig { swarm_id: "another".to_owned(), ..config(2) };
+    let own = own(settings, &bus, vec![echo(&["x"])]);
     soon(own.mesh.initialize()).await.unwrap();
     soon(async {
-        while own.memory.mesh_peers("swarm").await.unwrap().len() < 2 {
+        while own.memory.mesh_peers("another").await.unwrap().len() < 2 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    let states = own.memory.mesh_peers("swarm").await.unwrap();
+    let states = own.memory.mesh_peers("another").await.unwrap();
     assert!(states.iter().all(|state| state.capabilities == ["x"]));
 }
 
