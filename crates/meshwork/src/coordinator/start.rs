@@ -11,11 +11,10 @@ use crate::controller::{AgentDefinition, AgentEvent};
 use crate::detector::{CompletionDetector, CompletionDetectorConfig};
 use crate::discovery::{PeerDiscovery, PeerDiscoveryConfig};
 use crate::high_water::HighWaterFile;
-use crate::local::held_until_ended;
+use crate::local::{configure, held_until_ended};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::mesh::{Mesh, MeshOptions, PeerSetup};
 use crate::state::{FolderLock, StateError, StateRoot};
-use crate::topology::Shape;
 use meshwork_core::Config;
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
@@ -37,21 +36,24 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
     opened.map_err(|error| CoordinatorError::Bus(error.into()))?;
     let peers = first.iter().map(|(id, one)| PeerSetup { spec: spec_of(id, one), agent: one.agent.clone() });
+    let settings =
+        Config { load_balancing: config.enable_load_balancing, topology: config.choice(), ..Config::default() };
     let options = MeshOptions {
         log: log.clone(),
         artifacts: deps.artifact_storage.clone(),
         broker,
         node: NODE.to_owned(),
         swarm_id: config.swarm_id.clone(),
-        config: Config { load_balancing: config.enable_load_balancing, ..Config::default() },
+        config: settings.clone(),
         peers: peers.collect(),
+        // Its workers are agents of the coordinator, which calls them itself.
+        reserve: None,
         max_sessions: u32::MAX,
         rebalance: (config.enable_auto_rebalance && config.enable_load_balancing).then_some(config.rebalance_interval),
         // Checked to be at least 1; beyond 1,000,000 everything is balanced.
         imbalance_permille: (config.load_imbalance_threshold.clamp(1.0, 1e6) * 1_000.0) as u64,
     };
-    let shape = Shape::new(config.topology, config.branching as usize).expect("the branching was checked");
-    let shared = Shared::new(shape, now_ms);
+    let shared = Shared::new(now_ms);
     let (mesh, ended) = match kept {
         Some((lock, memory)) => {
             let (mesh, ended) = Mesh::start_remembering(options, memory).await?;
@@ -59,6 +61,7 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
         }
         None => Mesh::start(options).await?,
     };
+    configure(&mesh, settings).await?;
     for (id, definition) in &first {
         shared.books().arrive(id, definition.kind.clone(), now_ms());
     }

@@ -59,12 +59,7 @@ fn diamond() -> Play {
 #[test]
 fn a_run_is_measured_from_its_log() {
     let play = diamond();
-    let facts = RuntimeFacts {
-        topology: Some("mesh".into()),
-        messages_sent: Some(4),
-        topology_validation: Some(json!({"valid": true})),
-        ..RuntimeFacts::default()
-    };
+    let facts = RuntimeFacts { messages_sent: Some(4), ..RuntimeFacts::default() };
     let report = play.view.report(&facts);
     assert!(report.completed && report.succeeded);
     let end = play.batches.len();
@@ -277,7 +272,7 @@ fn a_replay_says_the_same_as_the_view_that_followed() {
     assert_eq!(again.report(&facts), play.view.report(&facts));
     assert_eq!(again.status(), play.view.status());
     assert_eq!(again.tasks(), play.view.tasks());
-    assert_eq!(again.peers(&facts), play.view.peers(&facts));
+    assert_eq!(again.peers(), play.view.peers());
 }
 
 #[test]
@@ -295,7 +290,7 @@ a     running  -        p            1         5  runs at \"p\" under grant 4.0
 evil  pending  -        -            0         5  waits for \"a\"
 ";
     assert_eq!(tasks, expected);
-    let peers = play.view.peers(&RuntimeFacts::default()).human();
+    let peers = play.view.peers().human();
     let expected = "\
 PEER  STATE          LOAD  OK  FAILED  TOKENS  CAPABILITIES
 p     paused (user)     1   0       0       0  x, y
