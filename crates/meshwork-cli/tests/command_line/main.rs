@@ -10,4 +10,5 @@ mod ledger;
 mod reviews;
 mod scene;
 mod simulate;
+mod topologies;
 mod zombies;

@@ -292,19 +292,21 @@ evil  pending  -        -            0         5  waits for \"a\"
     assert_eq!(tasks, expected);
     let peers = play.view.peers().human();
     let expected = "\
-PEER  STATE          LOAD  OK  FAILED  TOKENS  CAPABILITIES
-p     paused (user)     1   0       0       0  x, y
+topology mesh
+PEER  STATE          ROLE  NEIGHBOURS  LOAD  OK  FAILED  TOKENS  CAPABILITIES
+p     paused (user)  -              0     1   0       0       0  x, y
 ";
     assert_eq!(peers, expected);
     let status = play.view.status();
     let expected = "\
-SWARM    sw
-state    open, round 1
-tasks    0 completed, 0 failed, 1 running, 0 assigned, 1 pending
-peers    0 active, 1 paused, 0 gone
-nodes    n1
-tokens   0
-elapsed  0 ms
+SWARM     sw
+state     open, round 1
+tasks     0 completed, 0 failed, 1 running, 0 assigned, 1 pending
+peers     0 active, 1 paused, 0 gone
+topology  mesh
+nodes     n1
+tokens    0
+elapsed   0 ms
 ";
     assert_eq!(status.human(), expected);
     assert_eq!(View::new().status().state, SwarmState::Empty);
@@ -316,6 +318,7 @@ fn the_report_reads_well() {
     let human = report(&play).human();
     let expected = "\
 sw: completed, 4 of 4 tasks ok in 500 ms
+topology mesh
 completion log-1@10.0, round 1
 
 OUTCOME  TASKS
