@@ -321,8 +321,6 @@ impl Books {
     }
 }
 
-/// Whether a peer runs nothing, and nothing waits for it or with it.
-
 fn stats(report: &PeerReport) -> PeerStats {
     PeerStats {
         success_rate: report.metrics.success_rate,

@@ -3,6 +3,7 @@
 use super::agents::spec_of;
 use super::books::Shared;
 use super::bus::Traffic;
+use super::config::MeshCoordinatorConfig;
 use super::error::CoordinatorError;
 use super::{Inner, Running, now_ms};
 use crate::broker::{Broker, MailInMemory};
@@ -102,6 +103,12 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     running.keep_up();
     running.info("the coordinator is initialized", &json!({ "peers": ids }));
     Ok(running)
+}
+
+/// What `apply` needs to know.
+fn settings(config: &MeshCoordinatorConfig) -> Config {
+    let (load_balancing, topology) = (config.enable_load_balancing, config.choice());
+    Config { load_balancing, topology, ..Config::default() }
 }
 
 /// What peers are made of: those of the coordinator, else the controller's.
