@@ -63,17 +63,27 @@ impl Swarm {
     fn place(&mut self, task: TaskNo) {
         let class = self.tasks[task.index()].class;
         while self.tasks[task.index()].phase == Phase::Ready {
-            let Some(peer) = self.index.placement.least_loaded(self.index.classes.eligible(class)) else {
+            let eligible = self.index.classes.eligible(class);
+            let Some(least) = self.index.placement.least_loaded(eligible) else {
                 return;
             };
-            let record = &self.peers[peer.index()];
-            if record.busy < record.slots && !record.starved {
+            let preferred = self.tasks[task.index()]
+                .prefers
+                .filter(|peer| eligible.contains(peer.index()) && self.peers[peer.index()].placed.is_some());
+            // No task waits for the peer that it prefers while another one could run it.
+            let peer = preferred.filter(|peer| self.is_free(*peer) || !self.is_free(least)).unwrap_or(least);
+            if self.is_free(peer) {
                 // It takes the best that it can: this task, or it turns out to be starved or paused.
                 self.fill(peer);
             } else {
                 self.assign(task, peer);
             }
         }
+    }
+
+    fn is_free(&self, peer: PeerNo) -> bool {
+        let peer = &self.peers[peer.index()];
+        peer.busy < peer.slots && !peer.starved
     }
 
     /// A free slot takes what is first in line, then the highest-ranked task that its peer can take.

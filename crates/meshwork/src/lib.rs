@@ -4,8 +4,10 @@ pub mod artifacts;
 pub mod balance;
 pub mod broker;
 mod clock;
+pub mod consensus;
 pub mod control;
 pub mod controller;
+pub mod coordinator;
 pub mod detector;
 pub mod discovery;
 pub mod endpoint;
@@ -15,6 +17,7 @@ pub mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod group_commit;
 pub mod high_water;
 pub mod local;
 pub mod log;
@@ -27,4 +30,5 @@ pub mod process;
 mod review;
 pub mod state;
 mod timers;
+pub mod topology;
 pub mod view;
