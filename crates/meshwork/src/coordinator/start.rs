@@ -31,6 +31,10 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     let started = Instant::now();
     let (config, deps) = (&inner.config, &inner.deps);
     let first = first_peers(inner)?;
+    // What can be refused comes before the node: a node that runs has to be stopped.
+    let detector_config = CompletionDetectorConfig { default_timeout: config.completion_timeout, ..Default::default() };
+    let detector = CompletionDetector::new(detector_config, deps.message_bus.clone())?;
+    let (discovery, consensus) = (discovery(inner)?, consensus(inner)?);
     let (log, kept) = open_log(inner)?;
     let broker = Broker::new(config.message_bus_config.clone(), Arc::new(MailInMemory::default()));
     let ids = first.keys().cloned();
@@ -72,13 +76,12 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     };
     tokio::spawn(shared.clone().follow(tell, log.tail(0)));
     let ids: Vec<String> = first.keys().cloned().collect();
-    let detector_config = CompletionDetectorConfig { default_timeout: config.completion_timeout, ..Default::default() };
     let running = Arc::new(Running {
         config: config.clone(),
         deps: deps.clone(),
-        detector: CompletionDetector::new(detector_config, deps.message_bus.clone())?,
-        discovery: discovery(inner)?,
-        consensus: consensus(inner)?,
+        detector,
+        discovery,
+        consensus,
         pool: definitions(inner),
         hired: AtomicUsize::new(first.len()),
         taken,
