@@ -1,0 +1,11 @@
+// The same for `import`.
+
+import meshwork from './index.js'
+
+export const {
+  MeshworkError,
+  createMessageBroker,
+  createArtifactStorage,
+  createDistributedCompletionDetector,
+  createLogger,
+} = meshwork

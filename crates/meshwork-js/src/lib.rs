@@ -1,0 +1,17 @@
+//! The library for Node.js: what `lib/*.js` calls. One file a part of the mesh, no rule of the mesh in any.
+//!
+//! How things cross:
+//! - plain data as JSON text, in both directions: a text crosses once, an object property by property;
+//! - bytes as buffers;
+//! - what went wrong as a [`failure::Failure`], which the JavaScript side throws as an `Error` with a `code`;
+//! - calls into JavaScript through one queue ([`calls`]), taken in batches on JavaScript's own thread;
+//! - waits as promises, and without a promise where nothing has to be waited for ([`outcome::soon`]).
+
+mod artifacts;
+mod broker;
+mod calls;
+mod config;
+mod detector;
+mod failure;
+mod foreign;
+mod outcome;
