@@ -131,11 +131,7 @@ impl NodeArtifacts {
     /// # Errors
     /// Node is ending.
     #[napi(catch_unwind)]
-    pub fn retrieve<'env>(
-        &self,
-        env: &'env Env,
-        key: String,
-    ) -> Result<PromiseRaw<'env, Either<Buffer, String>>> {
+    pub fn retrieve<'env>(&self, env: &'env Env, key: String) -> Result<PromiseRaw<'env, Either<Buffer, String>>> {
         let store = self.store();
         env.spawn_future(async move {
             let read = match store {

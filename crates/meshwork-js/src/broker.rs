@@ -88,9 +88,7 @@ impl Config {
         let size = whole("maxMessageSize", self.max_message_size, 1, 1 << 30)?;
         Ok(BrokerConfig {
             mailbox_capacity: small("maxQueueSize", self.max_queue_size, 1, default.mailbox_capacity)?,
-            max_message_bytes: size
-                .and_then(|size| usize::try_from(size).ok())
-                .unwrap_or(default.max_message_bytes),
+            max_message_bytes: size.and_then(|size| usize::try_from(size).ok()).unwrap_or(default.max_message_bytes),
             ack_timeout: millis("ackTimeoutMs", self.ack_timeout_ms, 1)?.unwrap_or(default.ack_timeout),
             max_redeliveries: small("maxRedeliveries", self.max_redeliveries, 0, default.max_redeliveries)?,
             send_deadline: millis("sendTimeoutMs", self.send_timeout_ms, 0)?.unwrap_or(default.send_deadline),

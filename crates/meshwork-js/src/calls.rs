@@ -154,11 +154,7 @@ impl Drop for Open {
 impl JsFunction {
     /// Calls it; the future ends when it has answered, or what it promised. The call has its place in the queue when
     /// this returns, before the future is polled.
-    pub(crate) fn call(
-        &self,
-        arguments: String,
-        bytes: Option<Bytes>,
-    ) -> impl Future<Output = Answer> + Send + use<> {
+    pub(crate) fn call(&self, arguments: String, bytes: Option<Bytes>) -> impl Future<Output = Answer> + Send + use<> {
         self.open(arguments, bytes, false)
     }
 

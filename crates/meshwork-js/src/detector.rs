@@ -29,8 +29,7 @@ impl Config {
         let default = CompletionDetectorConfig::default();
         let retries = whole("maxProbeRetries", self.max_probe_retries, 0, 1_000_000)?;
         Ok(CompletionDetectorConfig {
-            default_timeout: millis("defaultTimeoutMs", self.default_timeout_ms, 0)?
-                .unwrap_or(default.default_timeout),
+            default_timeout: millis("defaultTimeoutMs", self.default_timeout_ms, 0)?.unwrap_or(default.default_timeout),
             probe_retry_interval: millis("probeRetryIntervalMs", self.probe_retry_interval_ms, 1)?
                 .unwrap_or(default.probe_retry_interval),
             max_probe_retries: retries

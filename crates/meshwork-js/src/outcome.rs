@@ -51,10 +51,7 @@ pub(crate) fn told<T: Serialize, E: Into<Failure>>(result: std::result::Result<T
 
 /// Answers at once where the work needs no waiting, which spares a promise and a change of threads; else by a promise,
 /// which keeps Node alive until it is answered.
-pub(crate) fn soon<'env>(
-    env: &'env Env,
-    work: impl Future<Output = Outcome> + Send + 'static,
-) -> Result<Soon<'env>> {
+pub(crate) fn soon<'env>(env: &'env Env, work: impl Future<Output = Outcome> + Send + 'static) -> Result<Soon<'env>> {
     let mut work = work.boxed();
     let first = within_runtime_if_available(|| work.poll_unpin(&mut Context::from_waker(Waker::noop())));
     match first {

@@ -7,9 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use meshwork::artifacts::{
-    ARTIFACT_LIMIT, ArtifactError, ArtifactInfo, Artifacts, ByteStream, Opened, check_key,
-};
+use meshwork::artifacts::{ARTIFACT_LIMIT, ArtifactError, ArtifactInfo, Artifacts, ByteStream, Opened, check_key};
 use napi::bindgen_prelude::External;
 use napi_derive::napi;
 use serde::Deserialize;

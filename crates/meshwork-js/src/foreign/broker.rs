@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use meshwork::broker::SendError;
-use meshwork::messaging::{
-    Message, MessageBroker, MessageBrokerError, MessageEvent, MessageHandler, MessageHook,
-};
+use meshwork::messaging::{Message, MessageBroker, MessageBrokerError, MessageEvent, MessageHandler, MessageHook};
 use napi::bindgen_prelude::External;
 use napi::{Env, Result};
 use napi_derive::napi;
