@@ -16,7 +16,7 @@ if (!existsSync(join(root, 'Cargo.toml'))) {
   throw new Error(`${root} has no Cargo.toml: the compiled part is built in a checkout of the repository`)
 }
 const profile = debug ? [] : ['--release']
-execFileSync('cargo', ['build', '--package', 'meshwork-js', ...profile], { cwd: root, stdio: 'inherit' })
+execFileSync(process.env.CARGO ?? 'cargo', ['build', '--package', 'meshwork-js', ...profile], { cwd: root, stdio: 'inherit' })
 
 const target = process.env.CARGO_TARGET_DIR ? resolve(root, process.env.CARGO_TARGET_DIR) : join(root, 'target')
 const library = { darwin: 'libmeshwork_js.dylib', win32: 'meshwork_js.dll' }[process.platform] ?? 'libmeshwork_js.so'

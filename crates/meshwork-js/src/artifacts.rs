@@ -1,5 +1,7 @@
 //! Artifact storage: a folder that stays, or one that goes with the process.
 
+#![expect(clippy::needless_pass_by_value, reason = "napi hands over values")]
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
@@ -119,7 +121,6 @@ impl NodeArtifacts {
     /// # Errors
     /// Node is ending.
     #[napi(js_name = "store", catch_unwind)]
-    #[expect(clippy::needless_pass_by_value, reason = "napi hands it over")]
     pub fn store_bytes<'env>(&self, env: &'env Env, key: String, bytes: Buffer) -> Answered<'env> {
         // The caller may change its bytes as soon as the call has returned.
         let bytes = Bytes::copy_from_slice(&bytes);

@@ -1,5 +1,7 @@
 //! The message broker, and what its JavaScript side needs of messages.
 
+#![expect(clippy::needless_pass_by_value, reason = "napi hands over values")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

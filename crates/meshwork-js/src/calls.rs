@@ -3,6 +3,8 @@
 //! JavaScript registers functions by numbers of its own (`lib/calls.js`). Any thread may call one; the first call of a
 //! batch wakes JavaScript. The way there is weak: an idle queue does not keep Node alive.
 
+#![expect(clippy::needless_pass_by_value, reason = "napi hands over values")]
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -220,7 +222,6 @@ impl CallQueue {
     /// # Errors
     /// Node is ending.
     #[napi(constructor)]
-    #[expect(clippy::needless_pass_by_value, reason = "napi hands it over")]
     pub fn new(wake: Function<'_, (), ()>) -> Result<Self> {
         let wake = wake.build_threadsafe_function().callee_handled::<false>().weak::<true>().build()?;
         Ok(Self { calls: Calls(Arc::new(Inner { wake, state: Mutex::default() })) })

@@ -1,5 +1,7 @@
 //! The completion detector.
 
+#![expect(clippy::needless_pass_by_value, reason = "napi hands over values")]
+
 use std::sync::Arc;
 
 use meshwork::detector::{CompletionDetector, CompletionDetectorConfig};
@@ -106,8 +108,8 @@ impl NodeDetector {
                 if let Err(error) = detector.serve(&swarm_id) {
                     return Some(failed(error.into()));
                 }
-                if let Err(error) = foreign.taken().await {
-                    return Some(failed(error.into()));
+                if let Err(failure) = foreign.taken().await {
+                    return Some(failed(failure));
                 }
             }
             told(detector.detect_completion(&swarm_id, timeout).await)

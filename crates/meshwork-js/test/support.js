@@ -9,7 +9,7 @@ const { join } = require('node:path')
 /** The longest that anything may take; a test that needs more has failed. */
 const DEADLINE = 60_000
 
-const test = (name, body) => nodeTest(name, { timeout: DEADLINE }, body)
+const test = (name, body, timeout = DEADLINE) => nodeTest(name, { timeout }, body)
 
 const message = (payload, more) => ({ type: 'test', payload, timestamp: 1_700_000_000_000, ...more })
 

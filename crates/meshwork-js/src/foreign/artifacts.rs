@@ -1,5 +1,7 @@
 //! An artifact storage that is written in JavaScript.
 
+#![expect(clippy::needless_pass_by_value, reason = "napi hands over values")]
+
 use std::io::Cursor;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -169,7 +171,6 @@ pub struct ForeignArtifacts(Inner);
 impl ForeignArtifacts {
     /// A storage with these methods.
     #[napi(constructor)]
-    #[expect(clippy::needless_pass_by_value, reason = "napi hands it over")]
     pub fn new(calls: &CallQueue, methods: ArtifactMethods) -> Self {
         let function = |number| calls.calls.function(number);
         Self(Inner {

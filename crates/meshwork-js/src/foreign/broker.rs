@@ -1,5 +1,7 @@
 //! A message broker that is written in JavaScript.
 
+#![expect(clippy::needless_pass_by_value, reason = "napi hands over values")]
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -220,7 +222,6 @@ impl ForeignBroker {
 impl ForeignBroker {
     /// A broker with these methods.
     #[napi(constructor)]
-    #[expect(clippy::needless_pass_by_value, reason = "napi hands it over")]
     pub fn new(calls: &CallQueue, methods: BrokerMethods) -> Self {
         let function = |number| calls.calls.function(number);
         Self(Arc::new(Inner {
@@ -250,7 +251,8 @@ impl ForeignBroker {
     pub fn handle<'env>(&self, env: &'env Env, handler: u32, text: String) -> Result<Soon<'env>> {
         let handler = self.0.state().handlers.get(&handler).cloned();
         soon(env, async move {
-            let Some(handler) = handler else { return None };
+            // One that is subscribed to nothing any more has nothing to do.
+            let handler = handler?;
             match message(&text, usize::MAX) {
                 Ok(message) => {
                     let handled = handler.handle(message).await;
