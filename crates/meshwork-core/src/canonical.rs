@@ -421,6 +421,7 @@ impl<'a> Canon<'a> {
             return;
         }
         self.list(task.dependencies.iter().map(|other| u64::from(other.0)));
+        self.word(task.prefers.map_or(0, |peer| 1 + u64::from(peer.0)));
         let attempt = task.attempt.min(2);
         let flags = [
             task.held,

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: u8 = 0xB7;
 /// 2: tasks have a review.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 const HEADER: usize = 10;
 
 /// Bytes that are not a batch. Nothing was applied.

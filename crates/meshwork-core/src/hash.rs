@@ -199,6 +199,7 @@ fn task_hash(no: TaskNo, task: &Task) -> u64 {
             task.review.map_or(0, |terms| pair(terms.class.0, terms.approvals)),
             task.reviews.map_or(0, |vote| pair(vote.attempt, 1 + u32::from(vote.approves))),
             pair(task.last_peer.0, task.upward),
+            task.prefers.map_or(0, |peer| 1 + u64::from(peer.0)),
             task.rank.level,
             pair(task.rank.peers, task.rank.upward),
             task.rank.ready,

@@ -7,13 +7,16 @@
 //!
 //! Nothing here knows a clock, a random source, I/O, threads or `async`.
 
+pub mod balance;
 mod bits;
 #[cfg(any(test, feature = "sim"))]
 pub mod canonical;
 mod class;
 mod codec;
 mod config;
+pub mod consensus;
 pub mod detector;
+pub mod discovery;
 mod effect;
 mod explain;
 mod graph;
@@ -30,6 +33,7 @@ mod queue;
 mod refusal;
 mod review;
 mod round;
+pub mod savings;
 mod schedule;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -39,6 +43,7 @@ mod swarm;
 mod task;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 mod tree;
 
 pub use codec::{CodecError, decode_batch, encode_batch, encoded_len};
@@ -56,6 +61,6 @@ pub use peer::{Kind, Node, Peer};
 pub use refusal::{Difference, LimitKind, LogFault, Refusal};
 pub use review::{ReviewOf, Terms, Votes, is_reserved_id};
 pub use snapshot::SnapshotError;
-pub use submit::content_hash;
+pub use submit::{content_hash, is_id};
 pub use swarm::{Applied, ClosedRound, Rejected, Round, Swarm, Wait};
 pub use task::{Outcome, Phase, Rank, Stage, Task};

@@ -5,7 +5,7 @@ use crate::ids::{Grant, Position, TaskNo, WaitNo};
 use serde::{Deserialize, Serialize};
 
 /// The version of `apply` that this crate implements; `Open` and `Join` carry it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What one author appends at once: stored whole or not at all, its entries judged one by one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,6 +228,9 @@ pub struct TaskSpec {
     pub verify: Option<Verify>,
     /// Votes before it counts as completed; asked for once its evidence, if it shows any, has held.
     pub review: Option<Review>,
+    /// The peer that should have it: it is placed there when that peer can take it and has a free slot, or has
+    /// room while no other has a free slot. A peer whose slot becomes free may take it from there. Not part of the task's content.
+    pub prefers: Option<String>,
 }
 
 /// JSON text, or the artifact that holds it when it is too large for an entry.

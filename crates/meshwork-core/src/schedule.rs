@@ -63,17 +63,27 @@ impl Swarm {
     fn place(&mut self, task: TaskNo) {
         let class = self.tasks[task.index()].class;
         while self.tasks[task.index()].phase == Phase::Ready {
-            let Some(peer) = self.index.placement.least_loaded(self.index.classes.eligible(class)) else {
+            let eligible = self.index.classes.eligible(class);
+            let Some(least) = self.index.placement.least_loaded(eligible) else {
                 return;
             };
-            let record = &self.peers[peer.index()];
-            if record.busy < record.slots && !record.starved {
+            let preferred = self.tasks[task.index()]
+                .prefers
+                .filter(|peer| eligible.contains(peer.index()) && self.peers[peer.index()].placed.is_some());
+            // No task waits for the peer that it prefers while another one could run it.
+            let peer = preferred.filter(|peer| self.is_free(*peer) || !self.is_free(least)).unwrap_or(least);
+            if self.is_free(peer) {
                 // It takes the best that it can: this task, or it turns out to be starved or paused.
                 self.fill(peer);
             } else {
                 self.assign(task, peer);
             }
         }
+    }
+
+    fn is_free(&self, peer: PeerNo) -> bool {
+        let peer = &self.peers[peer.index()];
+        peer.busy < peer.slots && !peer.starved
     }
 
     /// A free slot takes what is first in line, then the highest-ranked task that its peer can take.
@@ -381,8 +391,8 @@ impl Swarm {
         self.index.placement.update(no, &mut self.peers[no.index()], backlog, balancing);
     }
 
-    /// Moves one assigned task p → q while (2·Lp − 1)·cq > (2·Lq + 1)·cp: Σ L²/c falls strictly, so it
-    /// ends. Running tasks do not move.
+    /// Moves one assigned task after the other, by the rule in [`crate::balance`]: Σ L²/c falls strictly, so it ends.
+    /// Running tasks do not move.
     pub(crate) fn rebalance(&mut self) {
         if !self.config.load_balancing {
             return;
@@ -433,7 +443,6 @@ impl Swarm {
 
     fn is_better(&self, from: PeerNo, to: PeerNo) -> bool {
         let (p, q) = (&self.peers[from.index()], &self.peers[to.index()]);
-        let (load_p, load_q) = (u64::from(p.load()), u64::from(q.load()));
-        (2 * load_p - 1) * u64::from(q.slots) > (2 * load_q + 1) * u64::from(p.slots)
+        crate::balance::is_better(p.load().into(), p.slots.into(), q.load().into(), q.slots.into())
     }
 }

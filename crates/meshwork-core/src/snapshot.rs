@@ -14,8 +14,8 @@ use xxhash_rust::xxh3::xxh3_64;
 mod sound;
 
 const MAGIC: u8 = 0x5A;
-/// 2: tasks have a review.
-const FORMAT: u8 = 2;
+/// 2: tasks have a review. 3: and prefer a peer.
+const FORMAT: u8 = 3;
 const HEADER: usize = 10;
 
 /// Bytes that are not a snapshot of this version. The log can be replayed from its beginning instead.

@@ -293,6 +293,7 @@ impl Swarm {
         let kind = self.intern_kind(&spec.kind);
         let class = self.class_of(spec);
         let review = self.terms_of(spec);
+        let prefers = self.preferred(spec);
         let at = self.at;
         let task = &mut self.tasks[no.index()];
         task.content = content;
@@ -306,8 +307,14 @@ impl Swarm {
         task.policy = spec.on_dependency_failure;
         task.verify = spec.verify.is_some();
         task.review = review;
+        task.prefers = prefers;
         self.touch(no);
         self.emit(Effect::Amended { task: no, index });
+    }
+
+    /// A peer that nobody has heard of is no preference.
+    fn preferred(&self, spec: &TaskSpec) -> Option<PeerNo> {
+        spec.prefers.as_deref().and_then(|id| self.find_peer(id))
     }
 
     /// A task that is there already: a later attempt of its parent adopts it.
@@ -365,6 +372,7 @@ impl Swarm {
             awaited: false,
             last_grant: Position::START,
             last_peer: PeerNo::default(),
+            prefers: self.preferred(spec),
             returned_at: Position::START,
             returned_by: PeerNo::default(),
             rank: Rank::default(),
@@ -445,19 +453,25 @@ fn may_be_amended(no: TaskNo, task: &Task, dependencies: &[TaskNo]) -> bool {
 }
 
 /// An id is 1 to 256 bytes of printable text without a leading `-`.
-pub(crate) fn judge_id(id: &str) -> Result<(), Refusal> {
+/// Whether this can be an id: 1 to 256 bytes of printable text without a leading `-`.
+pub fn is_id(id: &str) -> bool {
     let fits = (1..=ID_BYTES_MAX).contains(&id.len());
-    if fits && !id.starts_with('-') && !id.chars().any(char::is_control) {
+    fits && !id.starts_with('-') && !id.chars().any(char::is_control)
+}
+
+pub(crate) fn judge_id(id: &str) -> Result<(), Refusal> {
+    if is_id(id) {
         return Ok(());
     }
     let id = id.chars().take(ID_BYTES_MAX).collect();
     Err(Refusal::BadId { id })
 }
 
-/// 128-bit hash of every field but `priority`. Sets are hashed sorted: their order has no meaning.
+/// 128-bit hash of every field but `priority` and `prefers`. Sets are hashed sorted: their order has no meaning.
 pub fn content_hash(spec: &TaskSpec) -> [u64; 2] {
     let mut plain = spec.clone();
     plain.priority = 0;
+    plain.prefers = None;
     plain.requires.sort_unstable();
     plain.dependencies.sort_unstable();
     if let Some(review) = &mut plain.review {

@@ -565,12 +565,18 @@ impl Swarm {
         self.index.waiting.len()
     }
 
+    /// Whether nothing runs but what waits for its children, and no timer of a task is set: what is open waits for
+    /// messages, for a peer, or for a person.
+    pub fn is_at_rest(&self) -> bool {
+        self.index.granted == self.index.parked && self.waits.is_empty()
+    }
+
     /// Whether nothing runs but what waits for its children, nothing is awaited, and yet tasks are open:
     /// no event of this swarm's own will change that. A peer that a person paused may be resumed, so it
     /// does not count as the end.
     pub fn is_stalled(&self) -> bool {
         let open = self.round.as_ref().is_some_and(|round| round.open > 0 && round.submitters.is_empty());
-        let idle = self.index.granted == self.index.parked && self.index.messages_open == 0 && self.waits.is_empty();
+        let idle = self.is_at_rest() && self.index.messages_open == 0;
         let by_hand = [crate::op::PauseReason::User, crate::op::PauseReason::RateLimit];
         open && idle && !self.peers.iter().any(|p| p.up && p.paused.is_some_and(|r| by_hand.contains(&r)))
     }

@@ -357,6 +357,8 @@ pub struct Task {
     pub last_grant: Grant,
     /// Who ran it.
     pub last_peer: PeerNo,
+    /// Who should have it, when he can.
+    pub prefers: Option<PeerNo>,
     /// Where the last accepted `Return` lies in the log: its result is read back from there.
     pub returned_at: Position,
     /// Whose `Return` that was.

@@ -1,10 +1,15 @@
 //! A swarm of agents as a peer-to-peer mesh over one durable log.
 
 pub mod artifacts;
+pub mod balance;
 pub mod broker;
+mod clock;
+pub mod consensus;
 pub mod control;
 pub mod controller;
+pub mod coordinator;
 pub mod detector;
+pub mod discovery;
 pub mod endpoint;
 #[doc(hidden)]
 pub mod failpoint;
@@ -12,6 +17,7 @@ pub mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod group_commit;
 pub mod high_water;
 pub mod local;
 pub mod log;
@@ -23,4 +29,6 @@ pub mod peers;
 pub mod process;
 mod review;
 pub mod state;
+mod timers;
+pub mod topology;
 pub mod view;

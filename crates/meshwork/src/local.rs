@@ -285,7 +285,7 @@ fn system(what: &'static str) -> impl Fn(std::io::Error) -> LocalError {
 }
 
 /// Waits for the node's end and holds the lock for as long.
-fn held_until_ended(
+pub(crate) fn held_until_ended(
     ended: JoinHandle<Result<(), MeshError>>,
     lock: Arc<FolderLock>,
 ) -> JoinHandle<Result<(), MeshError>> {
@@ -441,5 +441,6 @@ pub fn spec_of(task: &file::Task) -> TaskSpec {
             .as_ref()
             .map(|verify| Verify { run: verify.run.clone(), artifacts: verify.artifacts.clone() }),
         review: task.review.as_ref().map(file::Review::spec),
+        prefers: None,
     }
 }

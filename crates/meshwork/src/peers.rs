@@ -3,6 +3,8 @@
 //! In JSON they have the seed's names (`PeerInfo` in section 2.1, `PeerState` in section 7.1). A load is a number of
 //! tasks; other systems may say parts of one, so it is a float here.
 
+pub mod artifact;
+
 use serde::{Deserialize, Serialize};
 
 /// What an agent does at the moment (contracts, section 1).
@@ -45,6 +47,12 @@ impl AgentState {
             Self::Error => "error",
             Self::Terminated => "terminated",
         }
+    }
+
+    /// Whether it is dead, or has left.
+    #[must_use]
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::Error | Self::Terminated)
     }
 }
 

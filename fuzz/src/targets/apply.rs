@@ -291,6 +291,7 @@ impl World<'_> {
                 let requires = CAPABILITIES.iter().skip(odd % 2).take(odd % 3).map(|name| (*name).to_owned()).collect();
                 Review { requires, approvals: number(reader), of: number(reader), run: None }
             }),
+            prefers: (odd % 5 == 1).then(|| format!("p{}", number % 4)),
             verify: (odd % 4 == 1).then(|| Verify { run: Some("true".to_owned()), artifacts: Vec::new() }),
         }
     }

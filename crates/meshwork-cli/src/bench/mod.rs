@@ -6,6 +6,7 @@
 mod completion;
 mod decision;
 mod measure;
+mod memory;
 mod restart;
 mod shell;
 mod swarm;
@@ -27,7 +28,7 @@ pub struct BenchArgs {
     /// Counted runs of each; one more goes before them as a warm-up.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub runs: u32,
-    /// Tasks, where the size is not what is measured.
+    /// Tasks (in `memory`: entries), where the size is not what is measured.
     #[arg(long)]
     pub tasks: Option<u32>,
     /// Slots of each peer in `flat`, `dag` and `scale`.
@@ -67,6 +68,8 @@ pub enum What {
     Decision,
     /// A killed swarm of 100,000 tasks: until it is back and running.
     Restart,
+    /// 1,000,000 memory entries: to remember one more, to recall by tags, by words.
+    Memory,
 }
 
 /// What a benchmark is given.
@@ -91,7 +94,16 @@ struct Document {
 /// # Errors
 /// When something could not be run at all; a slow figure is no error.
 pub fn run(args: &BenchArgs) -> Result<(), String> {
-    let all = [What::Flat, What::Dag, What::Shell, What::Completion, What::Decision, What::Restart, What::Scale];
+    let all = [
+        What::Flat,
+        What::Dag,
+        What::Shell,
+        What::Completion,
+        What::Decision,
+        What::Restart,
+        What::Scale,
+        What::Memory,
+    ];
     let chosen: Vec<What> = if args.what.is_empty() { all.to_vec() } else { args.what.clone() };
     let temporary = std::env::temp_dir().join(format!("meshwork-bench-{}", std::process::id()));
     let dir = args.dir.clone().unwrap_or(temporary.clone());
@@ -108,6 +120,7 @@ pub fn run(args: &BenchArgs) -> Result<(), String> {
             What::Scale => tasks::scale(&setting),
             What::Decision => decision::decision(&setting),
             What::Restart => restart::restart(&setting),
+            What::Memory => memory::memory(&setting),
         };
         match measured {
             Ok(new) => {

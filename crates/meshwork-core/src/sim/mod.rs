@@ -21,6 +21,7 @@ mod messages;
 mod people;
 mod regression;
 mod report;
+pub mod topology;
 mod trace;
 mod witness;
 mod workload;

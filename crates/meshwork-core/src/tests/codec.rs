@@ -55,11 +55,11 @@ fn an_error_says_what_was_found() {
     let (mut batch, _) = sequence(1, false).log[0].clone();
     let mut bytes = encode_batch(&batch).unwrap();
     assert_eq!(decode_batch(&bytes[..4]), Err(CodecError::NotABatch { found: 4 }));
-    bytes[1] = 3;
-    assert_eq!(decode_batch(&bytes), Err(CodecError::NewerFormat { found: 3 }));
-    bytes[1] = 1;
-    assert_eq!(decode_batch(&bytes), Err(CodecError::OlderFormat { found: 1 }));
+    bytes[1] = 4;
+    assert_eq!(decode_batch(&bytes), Err(CodecError::NewerFormat { found: 4 }));
     bytes[1] = 2;
+    assert_eq!(decode_batch(&bytes), Err(CodecError::OlderFormat { found: 2 }));
+    bytes[1] = 3;
     *bytes.last_mut().unwrap() ^= 1;
     assert!(matches!(decode_batch(&bytes), Err(CodecError::Checksum { .. })));
 
@@ -82,6 +82,6 @@ fn the_bytes_of_a_format_do_not_change() {
     let bytes: String = encode_batch(&batch).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         bytes,
-        "b70291d0f48cafde761d016e818004030907ac02020901016100000005000000000000000101016a0102010172000114"
+        "b703a21fde7a25fc0cad016e818004030907ac02020901016100000005000000000000000101016a010201017200000114"
     );
 }

@@ -272,6 +272,11 @@ impl TaskSpec {
         self
     }
 
+    pub(super) fn prefers(mut self, peer: &str) -> Self {
+        self.prefers = Some(peer.to_owned());
+        self
+    }
+
     pub(super) fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self

@@ -117,6 +117,7 @@ impl World {
             retries: u32::try_from(odd % 3).unwrap(),
             on_dependency_failure: policy,
             review: self.random_review(odd),
+            prefers: (odd % 5 == 1).then(|| format!("p{}", odd % 3)),
             verify: (odd % 4 == 1).then(|| Verify { run: Some("true".to_owned()), artifacts: Vec::new() }),
             ..TaskSpec::default()
         }

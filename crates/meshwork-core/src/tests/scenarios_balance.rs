@@ -53,6 +53,27 @@ fn the_peer_with_the_least_relative_load_is_assigned() {
 }
 
 #[test]
+fn a_task_goes_to_the_peer_that_it_prefers_while_that_can_take_it() {
+    let mut mesh = Mesh::with(Config { backlog: 1, ..Config::default() });
+    mesh.peer("p", &["x"], 2).peer("q", &["x"], 2).peer("other", &[], 2);
+    let wish = |id: &str, peer: &str| task(id).needs(&["x"]).prefers(peer);
+    mesh.submit([wish("a", "q")]).shows("a", "running q");
+    mesh.submit([wish("incapable", "other"), wish("unknown", "nobody")]);
+    mesh.shows("incapable", "running p").shows("unknown", "running p");
+    mesh.submit([wish("b", "q")]).shows("b", "running q");
+    mesh.submit([wish("waits", "q"), wish("full", "q")]).shows("waits", "assigned q").shows("full", "assigned p");
+}
+
+#[test]
+fn a_peer_that_a_person_paused_is_no_preference_and_an_idle_one_is() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 1).peer("q", &[], 1).peer("r", &[], 1);
+    mesh.does(Op::Pause { peer: "q".to_owned(), reason: PauseReason::User });
+    mesh.does(Op::Pause { peer: "r".to_owned(), reason: PauseReason::Idle });
+    mesh.submit([task("a").prefers("q"), task("b").prefers("r")]).shows("a", "running p").shows("b", "running r");
+}
+
+#[test]
 fn a_free_slot_takes_what_waits_elsewhere() {
     let mut mesh = Mesh::new();
     mesh.peer("p", &[], 1).submit([task("a"), task("b")]).shows("b", "assigned p");

@@ -120,4 +120,8 @@ impl MessageBroker for Broker {
     fn on_handling(&self, peer: &str, hook: HandlingHook) {
         self.shared().sender(&peer.into()).hook_handling(hook);
     }
+
+    fn latency_p95(&self) -> Option<std::time::Duration> {
+        self.shared().latency.quantile(0.95)
+    }
 }

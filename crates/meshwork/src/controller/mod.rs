@@ -1,8 +1,22 @@
 //! Who pauses and resumes agents, and counts what that saves (seed, section 8).
 //!
-//! [`QueryController`] is object-safe, so that a controller of somebody else fits.
+//! [`QueryController`] is object-safe, so that a controller of somebody else fits. [`AgentController`] is ours: it
+//! knows the agents that a host attached to it, wakes those that have a schedule, and keeps a ledger for each.
+
+mod agents;
+mod books;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use agents::{AgentController, ControllerConfig};
+pub use words::{AgentDefinition, AgentEvent, AgentHost, Attachment, Wake, WakeSchedule, pause_reason};
+
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use meshwork_core::savings::Savings;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -19,8 +33,17 @@ pub struct TokenSavings {
     pub percentage: f64,
     /// How long agents were paused, in ms.
     pub pause_duration_ms: u64,
-    /// How long they were not, in ms.
+    /// How long they were there and not paused, in ms.
     pub active_duration_ms: u64,
+}
+
+impl From<Savings> for TokenSavings {
+    fn from(savings: Savings) -> Self {
+        let Savings { saved, total, pause_ms, active_ms, .. } = savings;
+        let all = u128::from(saved) + u128::from(total);
+        let percentage = if all == 0 { 0.0 } else { 100.0 * saved as f64 / all as f64 };
+        Self { saved, total, percentage, pause_duration_ms: pause_ms, active_duration_ms: active_ms }
+    }
 }
 
 /// Why a controller did not do what it was asked.
@@ -45,6 +68,30 @@ pub enum ControlError {
     UnknownReason {
         /// What was found.
         found: String,
+    },
+    /// Another host has an agent of that id; an id names one agent of a controller.
+    #[error("agent {id:?} is attached already, by swarm {swarm:?}; nothing changed")]
+    AlreadyAttached {
+        /// The agent.
+        id: String,
+        /// The swarm that attached it.
+        swarm: String,
+    },
+    /// A controller knows so many agents, or definitions.
+    #[error("there are {limit} already, which is the limit; nothing changed")]
+    TooMany {
+        /// The limit.
+        limit: u32,
+    },
+    /// A field is not what it should be.
+    #[error("{field} is {found}, expected {expected}; nothing changed")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
     },
     /// Some of a batch failed; the others did what was asked.
     #[error("{}", several(.failures))]
@@ -101,4 +148,34 @@ pub trait QueryController: Send + Sync + 'static {
 
     /// The sum over a swarm's agents; nothing for an unknown swarm.
     fn mesh_token_savings(&self, swarm_id: &str) -> TokenSavings;
+
+    /// What a coordinator makes its peers of, one after the other. None, unless a controller has some.
+    fn definitions(&self) -> Vec<AgentDefinition> {
+        Vec::new()
+    }
+
+    /// A host says that it has an agent, which is active and idle. `true`: the controller takes it, pauses and
+    /// resumes it through the host, and is [told](QueryController::tell) what happens to it until it is
+    /// [detached](QueryController::detach). A controller that knows its agents from elsewhere answers `false`.
+    ///
+    /// # Errors
+    /// [`ControlError::AlreadyAttached`], [`ControlError::TooMany`], [`ControlError::Invalid`].
+    fn attach(&self, agent: Attachment, host: Arc<dyn AgentHost>) -> Result<bool, ControlError> {
+        let _elsewhere = (agent, host);
+        Ok(false)
+    }
+
+    /// The agent is gone. What it saved is still known.
+    fn detach(&self, agent_id: &str) {
+        let _elsewhere = agent_id;
+    }
+
+    /// A host tells what happened to an agent that the controller took.
+    ///
+    /// # Errors
+    /// [`ControlError::UnknownAgent`].
+    fn tell(&self, agent_id: &str, event: AgentEvent) -> Result<(), ControlError> {
+        let _elsewhere = (agent_id, event);
+        Ok(())
+    }
 }

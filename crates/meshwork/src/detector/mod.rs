@@ -19,13 +19,14 @@ mod wire;
 mod words;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::{BTreeSet, HashSet};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use meshwork_core::detector::{DetectionNo, Input, Timer};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use books::{Books, Job};
 use wire::KIND;
@@ -36,7 +37,9 @@ pub use words::{
 };
 
 use crate::broker::{HandlerError, PeerId};
+use crate::clock::now_ms;
 use crate::messaging::{Message, MessageBroker, MessageHandler, MessageHook};
+use crate::timers;
 
 /// A wave asks every peer with a message of its own: as many as the largest mesh that is measured.
 const PEERS_MAX: usize = 10_000;
@@ -47,11 +50,6 @@ struct Inner {
     /// Not bounded by themselves: a wave asks each peer once, and each call has one wave and two timers.
     probes: mpsc::UnboundedSender<(String, CompletionProbe)>,
     timers: mpsc::UnboundedSender<(Timer, Instant)>,
-}
-
-fn now_ms() -> u64 {
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Inner {
@@ -71,7 +69,7 @@ impl Inner {
             // Nobody takes them once the runtime ends; then nobody waits either.
             match job {
                 Job::Publish { swarm, probe } => _ = self.probes.send((swarm, probe)),
-                Job::Sleep { timer, ms } => _ = self.timers.send((timer, Instant::now() + Duration::from_millis(ms))),
+                Job::Sleep { timer, ms } => _ = self.timers.send((timer, timers::after(Duration::from_millis(ms)))),
             }
         }
     }
@@ -103,35 +101,6 @@ async fn publish_probes(
         };
         if let Err(error) = sent {
             tracing::warn!(swarm, probe = probe.probe_id, error, "a completion probe was not published");
-        }
-    }
-}
-
-/// One ordered queue of timers.
-async fn run_timers(inner: Weak<Inner>, mut asked: mpsc::UnboundedReceiver<(Timer, Instant)>) {
-    let mut waiting: BTreeMap<(Instant, u64), Timer> = BTreeMap::new();
-    let mut number = 0;
-    loop {
-        let next = waiting.keys().next().map(|(at, _)| *at);
-        let ring = async {
-            match next {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            asked = asked.recv() => match asked {
-                None => return,
-                Some((timer, at)) => {
-                    number += 1;
-                    waiting.insert((at, number), timer);
-                }
-            },
-            () = ring => {
-                let Some((_, timer)) = waiting.pop_first() else { continue };
-                let Some(inner) = inner.upgrade() else { return };
-                inner.change(|books, now_ms| books.handle(Input::Fired(timer), now_ms));
-            }
         }
     }
 }
@@ -174,7 +143,14 @@ impl CompletionDetector {
         let books = Mutex::new(Books::new(&config, side));
         let inner = Arc::new(Inner { broker: Arc::clone(&broker), books, probes, timers });
         tokio::spawn(publish_probes(broker, probes_asked));
-        tokio::spawn(run_timers(Arc::downgrade(&inner), timers_asked));
+        let told = Arc::downgrade(&inner);
+        tokio::spawn(timers::run(timers_asked, move |timer| match told.upgrade() {
+            Some(inner) => {
+                inner.change(|books, now_ms| books.handle(Input::Fired(timer), now_ms));
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
+        }));
         Ok(Self { inner, default_timeout: config.default_timeout })
     }
 

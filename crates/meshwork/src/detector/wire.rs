@@ -10,10 +10,7 @@ pub(super) const KIND: &str = "completion-probe";
 
 /// The topic of a swarm's probes: `mesh.<swarm>.completion`. The name of the swarm is one token.
 pub(super) fn topic(swarm: &str) -> Result<Topic, TopicError> {
-    if swarm.contains('.') {
-        return Err(TopicError { text: swarm.to_owned(), what: "name of a swarm", why: "it contains a dot" });
-    }
-    Topic::new(&format!("mesh.{swarm}.completion"))
+    Topic::of_swarm(swarm, "completion")
 }
 
 /// A probe or its answer. Published without a sender, so that it counts as nobody's message.

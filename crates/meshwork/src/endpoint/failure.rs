@@ -120,6 +120,7 @@ impl From<MeshError> for Failure {
             MeshError::TooLarge { .. } => Self::too_large("EntryTooLarge", text),
             MeshError::NodeLost => Self::unavailable("NodeLost", text),
             MeshError::NodeNotPresent { .. } => Self::new(StatusCode::NOT_FOUND, "NodeNotPresent", text),
+            MeshError::NoAgent { .. } => Self::new(StatusCode::CONFLICT, "NoAgent", text),
             // What was on its way may have been stored.
             MeshError::Stopped => Self::unavailable("Stopping", text).changed(),
             MeshError::Log(_)

@@ -107,6 +107,7 @@ impl TaskRequest {
             },
             verify,
             review: self.review.as_ref().map(crate::file::Review::spec),
+            prefers: None,
         })
     }
 }

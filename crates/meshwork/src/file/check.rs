@@ -2,54 +2,13 @@
 
 use std::collections::HashMap;
 
+use meshwork_core::topology as core;
 use serde::Serialize;
 
 use super::capabilities::Requirements;
 use super::graph::Graph;
 use super::model::{SwarmFile, Topology};
-
-/// The topologies of the design. This version runs a mesh; `check` knows them all, because what it
-/// recommends does not depend on what is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TopologyType {
-    /// Everybody knows everybody: 1 to 7 peers.
-    Mesh,
-    /// A queen and workers: 8 to 49 peers.
-    Hierarchical,
-    /// Cells of a mesh, their leads in a tree: 50 peers and more.
-    Hybrid,
-    /// What is recommended for the number of peers.
-    Auto,
-}
-
-impl TopologyType {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Mesh => "mesh",
-            Self::Hierarchical => "hierarchical",
-            Self::Hybrid => "hybrid",
-            Self::Auto => "auto",
-        }
-    }
-}
-
-/// Whether a topology suits a number of peers (the seed's `TopologyValidationResult`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TopologyValidation {
-    /// No errors.
-    pub valid: bool,
-    /// Why it cannot work.
-    pub errors: Vec<String>,
-    /// Why it is not the best choice.
-    pub warnings: Vec<String>,
-    /// What would be better, if something is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub recommended_topology: Option<TopologyType>,
-    /// What could be done.
-    pub suggestions: Vec<String>,
-}
+use crate::topology::{TopologyType, TopologyValidationResult};
 
 /// Why no peer can take a task or its reviews.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -106,7 +65,7 @@ pub struct CheckReport {
     /// True if every task and every review can be taken by some peer.
     pub can_finish: bool,
     /// The topology for this number of peers.
-    pub topology: TopologyValidation,
+    pub topology: TopologyValidationResult,
     /// Tasks that no peer can take or review, in the order of the file.
     pub unsatisfiable_tasks: Vec<UnsatisfiableTask>,
     /// Tasks that never start because of those, in the order of the file.
@@ -115,46 +74,6 @@ pub struct CheckReport {
     pub unused_peers: Vec<String>,
     /// Other things worth a look.
     pub warnings: Vec<String>,
-}
-
-/// The topology for a number of peers: mesh up to 7, hierarchical from 8, hybrid from 50.
-#[must_use]
-pub const fn recommended_topology(peers: u64) -> TopologyType {
-    match peers {
-        0..=7 => TopologyType::Mesh,
-        8..=49 => TopologyType::Hierarchical,
-        _ => TopologyType::Hybrid,
-    }
-}
-
-/// Whether a topology suits a number of peers: none is an error, another than the recommended one
-/// is honoured with a warning.
-#[must_use]
-pub fn validate_topology(topology: TopologyType, peers: u64) -> TopologyValidation {
-    let mut result = TopologyValidation {
-        valid: true,
-        errors: Vec::new(),
-        warnings: Vec::new(),
-        recommended_topology: None,
-        suggestions: Vec::new(),
-    };
-    if peers < 1 {
-        result.valid = false;
-        result.errors.push("no peers: found 0, expected at least 1".to_owned());
-        return result;
-    }
-    let best = recommended_topology(peers);
-    if topology == TopologyType::Auto || topology == best {
-        return result;
-    }
-    result.recommended_topology = Some(best);
-    let (given, best) = (topology.word(), best.word());
-    result.warnings.push(format!("{given} with {peers} peers works, but {best} is recommended for that many"));
-    result.suggestions.push(match topology {
-        TopologyType::Mesh => "use at most 7 peers, or topology = \"auto\"".to_owned(),
-        _ => "use topology = \"auto\"".to_owned(),
-    });
-    result
 }
 
 /// Says what would happen with a swarm that [`super::load`] or [`super::validate`] accepted.
@@ -196,20 +115,17 @@ pub fn check(file: &SwarmFile) -> CheckReport {
     }
 }
 
-/// The validation of what the file says, and what this version makes of it.
-fn topology(topology: Topology, peers: u64) -> TopologyValidation {
-    let given = match topology {
-        Topology::Mesh => TopologyType::Mesh,
-        Topology::Auto => TopologyType::Auto,
-    };
-    let mut result = validate_topology(given, peers);
-    let best = recommended_topology(peers);
-    if given == TopologyType::Auto && best != TopologyType::Mesh {
-        // Auto would choose it, and this version cannot: that has to be said, not done silently.
-        let word = best.word();
-        result.recommended_topology = Some(best);
-        result.warnings.push(format!("{word} is recommended for {peers} peers and not built yet: they run as a mesh"));
+/// What the router says about a mesh of so many peers, for that is what a file is run as; `auto`, which would choose
+/// something else, has to say so.
+fn topology(topology: Topology, peers: u64) -> TopologyValidationResult {
+    let validation = core::validate(core::Requested::Explicit(core::Topology::Mesh), peers);
+    let mut result = TopologyValidationResult::from(validation);
+    let Some(best) = result.recommended_topology.map(TopologyType::word) else { return result };
+    if topology == Topology::Auto {
+        result.warnings.push(format!("`auto` would choose {best}, but this version runs a swarm file as a mesh"));
     }
+    // A file can't ask for what is recommended.
+    result.suggestions = vec![format!("use at most {} peers", core::MESH_MAX)];
     result
 }
 
@@ -317,7 +233,7 @@ mod tests {
         check(&parse(text, Format::Toml, "swarm.toml").unwrap())
     }
 
-    fn peers(count: u64, topology: &str) -> TopologyValidation {
+    fn peers(count: u64, topology: &str) -> TopologyValidationResult {
         report(&format!("[swarm]\ntopology = '{topology}'\n[[peers]]\nid = 'p'\ncount = {count}\n")).topology
     }
 
@@ -380,13 +296,15 @@ mod tests {
         assert!(many.valid);
         let best = Some(TopologyType::Hierarchical);
         assert_eq!(many.recommended_topology, best);
-        assert!(many.warnings[0].contains("mesh with 8 peers works"));
-        assert_eq!(many.suggestions.len(), 1);
+        let [warning] = many.warnings.as_slice() else { panic!("{many:?}") };
+        assert!(warning.starts_with("mesh works with 8 agents, but hierarchical is recommended"), "{warning}");
+        assert_eq!(many.suggestions, ["use at most 7 peers"]);
         assert!(peers(7, "auto").warnings.is_empty());
-        assert!(peers(50, "auto").warnings[0].contains("hybrid is recommended for 50 peers"));
-        assert!(!validate_topology(TopologyType::Auto, 0).valid);
-        let few = validate_topology(TopologyType::Hybrid, 3);
-        assert_eq!(few.recommended_topology, Some(TopologyType::Mesh));
+        let auto = peers(50, "auto");
+        assert_eq!(auto.recommended_topology, Some(TopologyType::Hybrid));
+        assert_eq!(auto.warnings.len(), 2);
+        assert_eq!(auto.warnings[1], "`auto` would choose hybrid, but this version runs a swarm file as a mesh");
+        assert!(!super::topology(Topology::Auto, 0).valid);
     }
 
     #[test]

@@ -31,10 +31,7 @@ pub mod wfformat;
 #[cfg(test)]
 mod tests;
 
-pub use check::{
-    CheckReport, Reason, TopologyType, TopologyValidation, UnreachableTask, UnsatisfiableTask, check,
-    recommended_topology, validate_topology,
-};
+pub use check::{CheckReport, Reason, UnreachableTask, UnsatisfiableTask, check};
 pub use decode::MAX_INPUT_DEPTH;
 pub use error::{Code, FileError, MAX_PROBLEMS, Problem};
 pub use findings::nearest;

@@ -1,11 +1,19 @@
 //! Memory that agents share (seed, section 7): what they remember, and what peers say of themselves.
 //!
-//! [`SwarmMemory`] is object-safe, so that a memory of somebody else fits.
+//! [`SwarmMemory`] is object-safe, so that a memory of somebody else fits; [`contract`] is what each must do.
+//! [`SqliteMemory`] keeps one in a database that several processes may share.
+
+mod check;
+#[doc(hidden)]
+pub mod contract;
+mod sqlite;
+
+pub use sqlite::{MemoryConfig, SqliteMemory};
 
 use crate::peers::PeerState;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 /// What an entry is about.
@@ -24,6 +32,23 @@ pub enum EntryKind {
     Error,
 }
 
+impl EntryKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Knowledge, Self::Result, Self::State, Self::Communication, Self::Error];
+
+    /// The seed's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Knowledge => "knowledge",
+            Self::Result => "result",
+            Self::State => "state",
+            Self::Communication => "communication",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// Who may read an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,6 +60,21 @@ pub enum ShareLevel {
     Team,
     /// Everybody.
     Public,
+}
+
+impl ShareLevel {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Private, Self::Team, Self::Public];
+
+    /// The seed's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Team => "team",
+            Self::Public => "public",
+        }
+    }
 }
 
 /// What is said of an entry.
@@ -68,6 +108,9 @@ pub struct EntryMetadata {
     /// Of a shared entry: when it was shared, in ms since the epoch. Set by the memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_at: Option<u64>,
+    /// Every other field that its author gave, as it was given.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// What somebody remembers (the seed's `SwarmMemoryEntry`).

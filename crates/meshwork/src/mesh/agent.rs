@@ -33,6 +33,17 @@ pub trait Agent: Send + Sync + 'static {
         &[]
     }
 
+    /// What the agent knows between tasks, as JSON, so that it can be brought back to this point. By default nothing:
+    /// each task starts from its beginning.
+    fn checkpoint(&self) -> BoxFuture<'static, Result<serde_json::Value, String>> {
+        Box::pin(async { Ok(serde_json::Value::Null) })
+    }
+
+    /// Goes back to what [`Agent::checkpoint`] said. An error: the agent is as it was.
+    fn restore(&self, _state: serde_json::Value) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// What runs processes for it: evidence that is a command is run by it. `None`: such a task cannot be
     /// verified here, and its check says so.
     fn host(&self) -> Option<&Arc<ProcessHost>> {

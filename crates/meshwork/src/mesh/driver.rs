@@ -54,6 +54,7 @@ pub(super) enum Command {
     Wish { op: Op, answer: oneshot::Sender<Result<Answer, MeshError>> },
     WaitForChildren { task: TaskNo, grant: Grant, op: Op, answer: oneshot::Sender<Result<(), MeshError>> },
     Look(Look),
+    Host { setup: PeerSetup, answer: oneshot::Sender<Result<Answer, MeshError>> },
     AwaitRound { round: Option<u32>, answer: oneshot::Sender<Result<RoundEnd, MeshError>> },
 }
 
@@ -97,17 +98,17 @@ struct RunningBody {
     check: bool,
 }
 
-struct Driver {
-    node: Node,
+pub(super) struct Driver {
+    pub(super) node: Node,
     log: Arc<dyn Log>,
     specs: Arc<Specs>,
     mesh: Mesh,
-    agents: Agents,
+    pub(super) agents: Agents,
     still: BTreeMap<PeerNo, watch::Sender<bool>>,
     bodies: BTreeMap<(TaskNo, Grant), RunningBody>,
     timers: BinaryHeap<Reverse<(Instant, u64, Timer)>>,
     timers_made: u64,
-    tickets: BTreeMap<Ticket, oneshot::Sender<Result<Answer, MeshError>>>,
+    pub(super) tickets: BTreeMap<Ticket, oneshot::Sender<Result<Answer, MeshError>>>,
     children: BTreeMap<Ticket, (TaskNo, Grant)>,
     waiting: BTreeMap<(TaskNo, Grant), oneshot::Sender<Result<(), MeshError>>>,
     rounds: Vec<RoundWaiter>,
@@ -276,7 +277,7 @@ impl Driver {
         Ok(())
     }
 
-    fn feed(&mut self, input: Input) -> Result<(), MeshError> {
+    pub(super) fn feed(&mut self, input: Input) -> Result<(), MeshError> {
         let asks = self.node.take_in(input)?;
         asks.into_iter().try_for_each(|ask| self.perform(ask))
     }
@@ -422,7 +423,7 @@ impl Driver {
         self.feed(Input::MessagesSettled { task, grant: Position::from_u64(key.grant) })
     }
 
-    fn ticket(&mut self) -> Ticket {
+    pub(super) fn ticket(&mut self) -> Ticket {
         self.tickets_made += 1;
         Ticket(self.tickets_made)
     }
@@ -455,6 +456,7 @@ impl Driver {
                 }
                 Ok(())
             }
+            Command::Host { setup, answer } => self.host(setup, answer),
             Command::AwaitRound { round, answer } => {
                 self.rounds.push((round, answer));
                 self.tell_closed();

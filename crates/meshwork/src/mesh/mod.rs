@@ -8,6 +8,7 @@ mod body;
 mod driver;
 mod evidence;
 mod history;
+mod hosting;
 mod mark;
 mod process_agent;
 mod specs;
@@ -24,7 +25,7 @@ use crate::log::{Log, LogError};
 use driver::{Command, Event};
 use meshwork_core::node::Answer;
 use meshwork_core::{
-    ClosedRound, CodecError, Config, LogFault, Op, Payload, Refusal, Submission, Swarm, TaskNo, TaskSpec,
+    ClosedRound, CodecError, Config, LogFault, Op, Payload, PeerSpec, Refusal, Submission, Swarm, TaskNo, TaskSpec,
 };
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -122,6 +123,12 @@ pub enum MeshError {
         /// Its name.
         node: String,
     },
+    /// A peer was announced without what runs its tasks.
+    #[error("peer {peer:?} has no agent here; nothing was changed")]
+    NoAgent {
+        /// The peer.
+        peer: String,
+    },
     /// The node lost its place in the mesh before this was decided.
     #[error("the node was given up on before this was decided; it may be asked again")]
     NodeLost,
@@ -199,7 +206,7 @@ pub struct Mesh {
     specs: Arc<specs::Specs>,
     broker: Broker,
     /// Held by a submission in parts: the log knows one at a time of each node, and another's last part would end it.
-    submitting: Arc<tokio::sync::Mutex<()>>,
+    submitting: Arc<tokio::sync::RwLock<()>>,
     /// Why the node stopped, when it did not stop in order.
     cause: Arc<std::sync::OnceLock<MeshError>>,
 }
@@ -248,10 +255,13 @@ impl Mesh {
     ///
     /// # Errors
     /// [`MeshError::Refused`] when it was judged and refused. Who is a member is the node's own affair:
-    /// [`Op::Open`] and [`Op::Join`] are refused here.
+    /// [`Op::Open`] and [`Op::Join`] are refused here, and so is [`Op::PeerUp`]: a peer comes with its agent, by
+    /// [`Mesh::add_peer`].
     pub async fn decide(&self, op: Op) -> Result<meshwork_core::Position, MeshError> {
-        if let Op::Open { .. } | Op::Join { .. } = op {
-            return Err(Refusal::AlreadyOpen.into());
+        match op {
+            Op::Open { .. } | Op::Join { .. } => return Err(Refusal::AlreadyOpen.into()),
+            Op::PeerUp(PeerSpec { id, .. }) => return Err(MeshError::NoAgent { peer: id }),
+            _ => {}
         }
         self.ask(op).await.map(|(position, _)| position)
     }
@@ -261,12 +271,19 @@ impl Mesh {
     ///
     /// # Errors
     /// [`MeshError::Refused`] names what is wrong; earlier parts stay submitted, and the submission ends.
-    pub async fn submit(&self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, MeshError> {
+    pub async fn submit(&self, mut tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, MeshError> {
+        self.prepare(&mut tasks).await?;
+        if tasks.iter().map(task_bytes).sum::<usize>() <= PART_BYTES {
+            // One entry: beside others like it, but not between the parts of a large one.
+            let _shared = self.submitting.read().await;
+            let submission = Submission { tasks, parent: None, more: false };
+            return Ok(self.ask(Op::Submit(submission)).await?.1);
+        }
         // A task of its own: one that its caller gave up half-way would hold its round open for ever.
         let mesh = self.clone();
         let submitted = tokio::spawn(async move {
             let turn = mesh.submitting.clone();
-            let _turn = turn.lock().await;
+            let _turn = turn.write().await;
             mesh.submit_as(tasks, None).await
         });
         // It does not panic; a runtime that shuts down ends it, and the node with it.

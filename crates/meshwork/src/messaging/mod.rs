@@ -240,4 +240,10 @@ pub trait MessageBroker: Send + Sync {
     /// Calls the hook when a handler of the peer begins and when it ends. Not of the seed; a broker without it leaves
     /// running handlers to be seen by the messages that they handle.
     fn on_handling(&self, _peer: &str, _hook: HandlingHook) {}
+
+    /// From the moment when a message was accepted to the start of its handler, 95th percentile. Not of the seed;
+    /// `None`: this broker does not measure it, or there was no message yet.
+    fn latency_p95(&self) -> Option<std::time::Duration> {
+        None
+    }
 }

@@ -54,6 +54,18 @@ fn check(text: &str, what: &'static str, wildcards: bool) -> Result<(), TopicErr
 }
 
 impl Topic {
+    /// The topic of a swarm on which its peers speak about that: `mesh.<swarm>.<about>`. The name of the swarm is one
+    /// token.
+    ///
+    /// # Errors
+    /// Says what is wrong with the name.
+    pub fn of_swarm(swarm: &str, about: &str) -> Result<Self, TopicError> {
+        if swarm.contains('.') {
+            return Err(TopicError { text: swarm.to_owned(), what: "name of a swarm", why: "it contains a dot" });
+        }
+        Self::new(&format!("mesh.{swarm}.{about}"))
+    }
+
     /// That topic.
     ///
     /// # Errors

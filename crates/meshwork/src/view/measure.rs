@@ -42,7 +42,7 @@ impl View {
             round: number,
             started_at: round.map(|round| round.opened_ms),
             ended_at: closed.map(|(_, ms)| ms),
-            metrics: self.metrics(&tasks, &savings, facts),
+            metrics: self.metrics_from(&savings, facts),
             discovery: self.discovery(facts),
             completion: self.completion(facts),
             load_balancer: self.load_balancer(facts),
@@ -179,7 +179,6 @@ impl View {
 
     pub(super) fn peer_reports(&self, mesh: bool) -> Vec<PeerReport> {
         let sums = self.peer_sums();
-        let now = self.ledger.now;
         let listed = mesh && self.swarm.peers().len() <= NEIGHBORS_LISTED;
         let live = |no: PeerNo| {
             let others = self.swarm.peers().filter(move |(other, peer)| peer.up && *other != no);
@@ -188,25 +187,30 @@ impl View {
         self.swarm
             .peers()
             .map(|(no, peer)| {
-                let record = self.ledger.peers.get(no.index()).cloned().unwrap_or_default();
-                let (active_ms, paused_ms) = record.durations(now);
                 let sum = sums.get(no.index()).cloned().unwrap_or_default();
-                let name = |cap: &meshwork_core::CapNo| self.swarm.capability(*cap).map(str::to_owned);
-                PeerReport {
-                    id: peer.id.to_string(),
-                    capabilities: peer.capabilities.iter().filter_map(name).collect(),
-                    load: peer.load(),
-                    state: peer_state(peer, record.down),
-                    neighbors: listed.then(|| if peer.up { live(no) } else { Vec::new() }),
-                    last_seen: self.ledger.nodes.get(peer.node.index()).map_or(0, |node| node.seen_ms),
-                    metrics: sum.metrics(),
-                    pause_reason: peer.paused.filter(|_| peer.up).map(|reason| reason.word().to_owned()),
-                    tokens_used: sum.tokens,
-                    paused_ms,
-                    active_ms,
-                }
+                let neighbors = listed.then(|| if peer.up { live(no) } else { Vec::new() });
+                PeerReport { neighbors, ..self.peer_report(no, peer, &sum) }
             })
             .collect()
+    }
+
+    fn peer_report(&self, no: PeerNo, peer: &Peer, sum: &PeerSum) -> PeerReport {
+        let record = self.ledger.peers.get(no.index()).cloned().unwrap_or_default();
+        let (active_ms, paused_ms) = record.durations(self.ledger.now);
+        let name = |cap: &meshwork_core::CapNo| self.swarm.capability(*cap).map(str::to_owned);
+        PeerReport {
+            id: peer.id.to_string(),
+            capabilities: peer.capabilities.iter().filter_map(name).collect(),
+            load: peer.load(),
+            state: peer_state(peer, record.down),
+            neighbors: None,
+            last_seen: self.ledger.nodes.get(peer.node.index()).map_or(0, |node| node.seen_ms),
+            metrics: sum.metrics(),
+            pause_reason: peer.paused.filter(|_| peer.up).map(|reason| reason.word().to_owned()),
+            tokens_used: sum.tokens,
+            paused_ms,
+            active_ms,
+        }
     }
 
     fn peer_sums(&self) -> Vec<PeerSum> {
@@ -219,9 +223,35 @@ impl View {
         sums
     }
 
-    fn metrics(&self, tasks: &[TaskReport], savings: &TokenSavingsReport, facts: &RuntimeFacts) -> MetricsReport {
-        let counted = || tasks.iter().filter(|task| task.review_of.is_none());
-        let count = |states: &[TaskState]| counted().filter(|task| states.contains(&task.state)).count() as u64;
+    /// The counts of a coordinator. Looks at every task and attempt once.
+    pub fn metrics(&self, facts: &RuntimeFacts) -> MetricsReport {
+        self.metrics_from(&savings(&self.peer_reports(false), facts), facts)
+    }
+
+    /// One peer, without its neighbours. Looks at every attempt once.
+    pub fn peer(&self, no: PeerNo) -> Option<PeerReport> {
+        let peer = self.swarm.peer(no)?;
+        let mut sum = PeerSum::default();
+        for attempt in self.ledger.attempts.iter().filter(|attempt| attempt.peer == no) {
+            sum.add(attempt, self.did_its_work(attempt));
+        }
+        Some(self.peer_report(no, peer, &sum))
+    }
+
+    /// Tokens that the attempt under this grant reported; 0 for an unknown one.
+    pub fn tokens_of(&self, task: TaskNo, grant: meshwork_core::Grant) -> u64 {
+        self.ledger.attempts_of(task).find(|attempt| attempt.grant == grant).map_or(0, |attempt| attempt.tokens)
+    }
+
+    /// One task.
+    pub fn task(&self, no: TaskNo, source: &dyn EntrySource) -> Option<TaskReport> {
+        self.task_report_of(no, source)
+    }
+
+    fn metrics_from(&self, savings: &TokenSavingsReport, facts: &RuntimeFacts) -> MetricsReport {
+        let counted = || self.latest_tasks().filter(|(_, task)| task.reviews.is_none());
+        let count =
+            |states: &[TaskState]| counted().filter(|(_, task)| states.contains(&state(task.phase))).count() as u64;
         let up = self.swarm.peers().filter(|(_, peer)| peer.up);
         let (paused, active): (Vec<&Peer>, Vec<&Peer>) =
             up.map(|(_, peer)| peer).partition(|peer| peer.paused.is_some());

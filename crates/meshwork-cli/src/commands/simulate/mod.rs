@@ -5,6 +5,7 @@
 mod campaign;
 mod document;
 mod text;
+mod topology;
 
 use crate::ending::Ending;
 use crate::failure::CliFailure;
@@ -14,6 +15,8 @@ use meshwork_core::sim::{Faults, Plan, Workload, run as play};
 
 /// Peers of a node, where nobody says how many there are.
 const PEERS_A_NODE: u32 = 2;
+/// Tasks of a schedule, where nobody says how many there are.
+const TASKS: u32 = 12;
 
 /// What `simulate` is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -23,6 +26,7 @@ EXAMPLES:
   meshwork simulate --faults crash,node-pause,wrong-suspicion --workload waiting --schedules 1000
   meshwork simulate --seed 7 --trace                       one schedule, told like a play
   meshwork simulate --faults none --nodes 10 --peers 10000 --tasks 100000
+  meshwork simulate --topology hybrid --peers 10000        what a topology costs, message by message
 
 Exits 0 if every promise was kept, 1 if one was broken: then the command is printed that shows it again.")]
 pub struct Arguments {
@@ -35,9 +39,9 @@ pub struct Arguments {
     /// Slots of each peer; 0: each gets 1 to 3
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     slots: u32,
-    /// Tasks, children included, about
-    #[arg(long, value_name = "M", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=500_000))]
-    tasks: u32,
+    /// Tasks, children included, about [default: 12; with --topology 2 a peer, at most 10000]
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=500_000))]
+    tasks: Option<u32>,
     /// fan-out, chain, diamond, spawning, waiting, messages, checks, rounds, mixed, or all in turn
     #[arg(long, value_name = "W", default_value = "mixed", value_parser = workloads)]
     workload: Workloads,
@@ -56,6 +60,8 @@ pub struct Arguments {
     /// Schedules that are played at once [default: one a core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u32).range(1..=1_024))]
     jobs: Option<u32>,
+    #[command(flatten)]
+    topology: topology::TopologyArguments,
     /// How the answer is written
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -87,7 +93,8 @@ impl Arguments {
             Workloads::All => every[usize::try_from(seed % every.len() as u64).unwrap_or(0)],
         };
         let peers = self.peers.unwrap_or(self.nodes * PEERS_A_NODE);
-        let Self { nodes, slots, tasks, faults, .. } = *self;
+        let Self { nodes, slots, faults, .. } = *self;
+        let tasks = self.tasks.unwrap_or(TASKS);
         Plan { nodes, peers, slots, tasks, workload, faults, seed, ..Plan::default() }.checked_by_size()
     }
 
@@ -107,6 +114,9 @@ impl Arguments {
 /// # Errors
 /// When the call makes no sense, or the answer cannot be written.
 pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
+    if let Some(plan) = arguments.topology.plan(arguments)? {
+        return topology::run(&plan, arguments.format);
+    }
     if arguments.trace && arguments.schedules > 1 {
         let message = format!("--trace tells one schedule, found --schedules {}", arguments.schedules);
         return Err(CliFailure::usage("Usage", message));

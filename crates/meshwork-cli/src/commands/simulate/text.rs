@@ -117,13 +117,13 @@ fn simulated(ms: u64) -> String {
 }
 
 /// A number in thousandths over another, with two decimals.
-fn permille(thousandths: u64, of: u64) -> String {
+pub(super) fn permille(thousandths: u64, of: u64) -> String {
     let value = thousandths.checked_div(of).unwrap_or(0);
     format!("{}.{:02}", grouped(value / 1_000), value % 1_000 / 10)
 }
 
 /// A number in groups of three digits.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::super::LogError;
 use super::super::memory::check_size;
-use super::queue::Work;
+use super::work::Work;
 use super::{Shared, schema};
 
 /// The most unread letters of one peer: 10,000, the limit of a mailbox.

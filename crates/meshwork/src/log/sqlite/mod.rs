@@ -11,11 +11,11 @@
 //! methods use tokio's blocking threads, so they must be called within a tokio runtime; appends need none.
 
 mod mail;
-mod queue;
 mod reader;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod work;
 mod writer;
 
 pub use mail::{Letter, MAILBOX_LIMIT, Mail};
@@ -31,10 +31,11 @@ use futures_util::future::{self, BoxFuture, FutureExt};
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
-use self::queue::{Queue, Work};
+use self::work::Work;
 use super::memory::check_size;
 use super::tail::{self, CHUNK_BATCHES, CHUNK_BYTES, Progress, Source};
 use super::{Log, LogError, Stored};
+use crate::group_commit::Queue;
 
 /// Committed batches are kept in memory up to this many bytes (and [`RECENT_BATCHES`]), so that tails which keep up
 /// never read them from the database: 8 MiB, several groups of the largest usual batches.
@@ -63,7 +64,7 @@ pub struct SqliteLog {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    queue: Queue,
+    queue: Queue<Work>,
     progress: watch::Sender<Progress>,
     recent: Mutex<Recent>,
     /// Idle connections for reading; `None` once the log is closed.

@@ -9,9 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::super::{LogError, Stored, checksum};
 use super::mail::{self, MAILBOX_LIMIT};
-use super::queue::{Request, Work};
+use super::work::{Request, Work};
 use super::{Shared, schema};
 use crate::failpoint::{self, Point};
+use crate::group_commit::Work as _;
 
 /// The write-ahead log is written back when about this much was committed and nobody waits: 8 MiB, some 20 ms of a
 /// disk's time.

@@ -1,16 +1,14 @@
-//! What waits for the writer thread.
+//! Group commit: what waits for a writer thread that makes one transaction of all that waits.
 //!
 //! A lock and a condition rather than a channel: the writer takes all that waits in one go, which is what makes one
 //! transaction of it, and closing is a state that nobody can overtake.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use futures_util::future::{self, BoxFuture, FutureExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-
-use super::super::LogError;
 
 /// Bytes that may wait, in KiB: 512 MiB, so that two batches of the largest size fit and a flood of appends waits
 /// outside instead of filling the memory.
@@ -20,90 +18,72 @@ const GROUP_BYTES: usize = 16 * 1024 * 1024;
 /// What a request costs beside its bytes, so that tiny ones count too.
 const REQUEST_BYTES: usize = 256;
 
-/// What the writer is asked to do.
-#[derive(Debug)]
-pub(super) enum Work {
-    Append(Bytes),
-    Snapshot {
-        seq: u64,
-        bytes: Bytes,
-    },
-    Post {
-        peer: String,
-        id: String,
-        bytes: Bytes,
-    },
-    MarkRead {
-        peer: String,
-        up_to: u64,
-    },
-    Meta {
-        key: String,
-        value: Bytes,
-    },
-    /// Pretends that the disk ends after so many pages of the database.
-    #[cfg(test)]
-    LimitPages(u32),
+/// What a writer is asked to do.
+pub(crate) trait Work: Debug + Send + 'static {
+    /// What each piece of work answers with.
+    type Answer: Debug + Send + 'static;
+    /// Why one was not done.
+    type Error: Debug + Send + 'static;
+
+    /// Bytes that it holds in memory and, about, that it writes.
+    fn bytes(&self) -> usize;
+
+    /// The answer once there is no writer any more.
+    fn closed() -> Self::Error;
 }
 
-impl Work {
-    /// Bytes that it holds in memory and, about, that it writes.
-    pub(super) fn bytes(&self) -> usize {
-        REQUEST_BYTES
-            + match self {
-                Self::Append(bytes) | Self::Snapshot { bytes, .. } => bytes.len(),
-                Self::Post { peer, id, bytes } => peer.len() + id.len() + bytes.len(),
-                Self::MarkRead { peer, .. } => peer.len(),
-                Self::Meta { key, value } => key.len() + value.len(),
-                #[cfg(test)]
-                Self::LimitPages(_) => 0,
-            }
-    }
+/// What is answered to a piece of work.
+pub(crate) type Answer<W> = Result<<W as Work>::Answer, <W as Work>::Error>;
+
+fn request_bytes(work: &impl Work) -> usize {
+    REQUEST_BYTES + work.bytes()
 }
 
 /// One piece of work with the one who waits for it.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) work: Work,
-    answer: oneshot::Sender<Result<u64, LogError>>,
+pub(crate) struct Request<W: Work> {
+    pub(crate) work: W,
+    answer: oneshot::Sender<Answer<W>>,
     _room: OwnedSemaphorePermit,
 }
 
-impl Request {
+impl<W: Work> Request<W> {
     /// Answers; nobody listening is fine.
-    pub(super) fn answer(self, result: Result<u64, LogError>) {
+    pub(crate) fn answer(self, result: Answer<W>) {
         let _nobody = self.answer.send(result);
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Queue {
-    waiting: Arc<Waiting>,
+pub(crate) struct Queue<W: Work> {
+    waiting: Arc<Waiting<W>>,
     room: Arc<Semaphore>,
 }
 
-#[derive(Debug, Default)]
-struct Waiting {
-    requests: Mutex<Requests>,
+#[derive(Debug)]
+struct Waiting<W: Work> {
+    requests: Mutex<Requests<W>>,
     bell: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct Requests {
-    queue: VecDeque<Request>,
+#[derive(Debug)]
+struct Requests<W: Work> {
+    queue: VecDeque<Request<W>>,
     closed: bool,
 }
 
-impl Queue {
-    pub(super) fn new() -> Self {
-        Self { waiting: Arc::default(), room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
+impl<W: Work> Queue<W> {
+    pub(crate) fn new() -> Self {
+        let requests = Mutex::new(Requests { queue: VecDeque::new(), closed: false });
+        let waiting = Arc::new(Waiting { requests, bell: Condvar::new() });
+        Self { waiting, room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
     }
 
     /// Hands work over, now if there is room, else when there is. The number is what the work answers with.
-    pub(super) fn push(&self, work: Work) -> BoxFuture<'static, Result<u64, LogError>> {
-        let kib = u32::try_from(work.bytes().div_ceil(1024)).unwrap_or(ROOM_KIB).min(ROOM_KIB);
+    pub(crate) fn push(&self, work: W) -> BoxFuture<'static, Answer<W>> {
+        let kib = u32::try_from(request_bytes(&work).div_ceil(1024)).unwrap_or(ROOM_KIB).min(ROOM_KIB);
         let (answer, answered) = oneshot::channel();
-        let answered = async { answered.await.unwrap_or(Err(LogError::Closed)) };
+        let answered = async { answered.await.unwrap_or(Err(W::closed())) };
         if let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(kib) {
             let request = Request { work, answer, _room: room };
             return match self.waiting.push(request) {
@@ -115,7 +95,7 @@ impl Queue {
         let waiting = Arc::clone(&self.waiting);
         async move {
             // The semaphore is never closed.
-            let room = room.acquire_many_owned(kib).await.map_err(|_| LogError::Closed)?;
+            let room = room.acquire_many_owned(kib).await.map_err(|_| W::closed())?;
             waiting.push(Request { work, answer, _room: room })?;
             answered.await
         }
@@ -124,7 +104,7 @@ impl Queue {
 
     /// Everything that waits, up to the size of a group, in order; blocks while nothing does. `None` when the queue
     /// is closed and empty.
-    pub(super) fn next_group(&self) -> Option<Vec<Request>> {
+    pub(crate) fn next_group(&self) -> Option<Vec<Request<W>>> {
         let mut requests = self.waiting.lock();
         while requests.queue.is_empty() && !requests.closed {
             requests = self.waiting.bell.wait(requests).unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +112,7 @@ impl Queue {
         let mut room = GROUP_BYTES;
         let fitting = requests.queue.iter().take_while(|request| {
             let fits = room > 0;
-            room = room.saturating_sub(request.work.bytes());
+            room = room.saturating_sub(request_bytes(&request.work));
             fits
         });
         let count = fitting.count();
@@ -140,18 +120,18 @@ impl Queue {
     }
 
     /// Whether nothing waits at this moment.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.lock().queue.is_empty()
     }
 
     /// Refuses further work. What waits is still done.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         self.waiting.bell.notify_one();
     }
 
-    /// Closes and lets go of what waits, whose futures answer [`LogError::Closed`].
-    pub(super) fn abandon(&self) {
+    /// Closes and lets go of what waits, whose futures answer [`Work::closed`].
+    pub(crate) fn abandon(&self) {
         let abandoned = {
             let mut requests = self.waiting.lock();
             requests.closed = true;
@@ -161,15 +141,15 @@ impl Queue {
     }
 }
 
-impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, Requests> {
+impl<W: Work> Waiting<W> {
+    fn lock(&self) -> MutexGuard<'_, Requests<W>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, request: Request) -> Result<(), LogError> {
+    fn push(&self, request: Request<W>) -> Result<(), W::Error> {
         let mut requests = self.lock();
         if requests.closed {
-            return Err(LogError::Closed);
+            return Err(W::closed());
         }
         requests.queue.push_back(request);
         drop(requests);

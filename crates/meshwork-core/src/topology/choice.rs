@@ -1,0 +1,223 @@
+//! Which topology suits how many agents, and what is said to somebody who wants another one.
+
+use std::fmt;
+
+/// The most agents that everybody can know: 6 neighbours each.
+pub const MESH_MAX: u64 = 7;
+/// The most agents of one hierarchy; from 50 on, cells keep the loss of a lead local.
+pub const HIERARCHY_MAX: u64 = 49;
+/// The most members of a cell of a hybrid: a mesh of its own, with the mesh's limit.
+pub const CELL_MAX: usize = 7;
+/// Below a node of a tree, where nobody says otherwise: as many as a mesh has.
+pub const BRANCHING: usize = 7;
+
+/// Who knows whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topology {
+    /// Everybody knows everybody.
+    Mesh,
+    /// A queen and workers, in a tree.
+    Hierarchical,
+    /// Cells that are meshes, their leads in a tree.
+    Hybrid,
+}
+
+impl Topology {
+    /// The seed's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Mesh => "mesh",
+            Self::Hierarchical => "hierarchical",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What somebody asks for: a topology, or whichever is recommended (`auto`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Requested {
+    /// Whichever is recommended.
+    #[default]
+    Auto,
+    /// This one, suitable or not.
+    Explicit(Topology),
+}
+
+impl Requested {
+    /// The seed's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Explicit(topology) => topology.word(),
+        }
+    }
+}
+
+/// How work is given out; here, how far it shifts the recommendation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strategy {
+    /// Mesh for 1 to 7 agents, hierarchical for 8 to 49, hybrid from 50.
+    #[default]
+    Balanced,
+    /// The same numbers, of the agents that are alive: looked at again when their number crosses 8 or 50.
+    Adaptive,
+    /// Twice as many: mesh to 14, hierarchical to 98. It pays with messages for fewer steps from a task to its worker.
+    Performance,
+}
+
+impl Strategy {
+    /// The seed's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Adaptive => "adaptive",
+            Self::Performance => "performance",
+        }
+    }
+
+    /// The most agents of a topology; `None`: no limit.
+    #[must_use]
+    pub const fn most(self, topology: Topology) -> Option<u64> {
+        let times = match self {
+            Self::Balanced | Self::Adaptive => 1,
+            Self::Performance => 2,
+        };
+        match topology {
+            Topology::Mesh => Some(MESH_MAX * times),
+            Topology::Hierarchical => Some(HIERARCHY_MAX * times),
+            Topology::Hybrid => None,
+        }
+    }
+
+    /// The fewest agents that a topology is recommended for.
+    #[must_use]
+    pub fn fewest(self, topology: Topology) -> u64 {
+        let above = |smaller: Topology| self.most(smaller).map_or(1, |most| most + 1);
+        match topology {
+            Topology::Mesh => 1,
+            Topology::Hierarchical => above(Topology::Mesh),
+            Topology::Hybrid => above(Topology::Hierarchical),
+        }
+    }
+
+    /// The topology for that many agents. Of none, what one would have.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Strategy, Topology};
+    ///
+    /// assert_eq!(Strategy::Balanced.recommended(7), Topology::Mesh);
+    /// assert_eq!(Strategy::Balanced.recommended(8), Topology::Hierarchical);
+    /// assert_eq!(Strategy::Balanced.recommended(50), Topology::Hybrid);
+    /// assert_eq!(Strategy::Performance.recommended(14), Topology::Mesh);
+    /// ```
+    #[must_use]
+    pub fn recommended(self, agent_count: u64) -> Topology {
+        let fits = |topology: &Topology| self.most(*topology).is_none_or(|most| agent_count <= most);
+        let by_size = [Topology::Mesh, Topology::Hierarchical];
+        by_size.into_iter().find(fits).unwrap_or(Topology::Hybrid)
+    }
+
+    /// The topology for new work, now that so many agents are alive instead of so many: only under `adaptive`, and only
+    /// where that number crossed a limit.
+    #[must_use]
+    pub fn reconsidered(self, alive_before: u64, alive: u64) -> Option<Topology> {
+        let best = self.recommended(alive);
+        let crossed = alive > 0 && best != self.recommended(alive_before);
+        (self == Self::Adaptive && crossed).then_some(best)
+    }
+}
+
+/// The topology for that many agents under the balanced strategy.
+#[must_use]
+pub fn recommended(agent_count: u64) -> Topology {
+    Strategy::Balanced.recommended(agent_count)
+}
+
+/// Whether a topology suits a number of agents, in sentences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validation {
+    /// There are no errors.
+    pub valid: bool,
+    /// Why it can't work.
+    pub errors: Vec<String>,
+    /// Why it is not the best choice. It is honoured all the same.
+    pub warnings: Vec<String>,
+    /// What is recommended, where that is something else than what was asked for.
+    pub recommended: Option<Topology>,
+    /// What could be done.
+    pub suggestions: Vec<String>,
+}
+
+impl Validation {
+    /// Somebody insists on what is not recommended.
+    #[must_use]
+    pub fn is_override(&self) -> bool {
+        self.valid && self.recommended.is_some()
+    }
+}
+
+/// Judges a topology under the balanced strategy.
+#[must_use]
+pub fn validate(requested: Requested, agent_count: u64) -> Validation {
+    validate_with(requested, agent_count, Strategy::Balanced)
+}
+
+/// Judges a topology. No agents are an error; another topology than the recommended one is honoured with a warning.
+#[must_use]
+pub fn validate_with(requested: Requested, agent_count: u64, strategy: Strategy) -> Validation {
+    let mut result = Validation { valid: agent_count >= 1, ..Validation::default() };
+    if !result.valid {
+        result.errors.push("a swarm of 0 agents can do nothing: found 0, expected at least 1".to_owned());
+        result.suggestions.push("name at least one agent".to_owned());
+        return result;
+    }
+    let best = strategy.recommended(agent_count);
+    let given = match requested {
+        Requested::Explicit(given) if given != best => given,
+        _ => return result,
+    };
+    result.recommended = Some(best);
+    result.warnings.push(warning(given, best, agent_count, strategy));
+    result.suggestions.push(format!("use `{best}` or `auto` for {}", agents(agent_count)));
+    result.suggestions.push(match strategy.most(given).filter(|most| agent_count > *most) {
+        Some(most) => format!("or keep `{given}` with at most {}", agents(most)),
+        None => format!("or keep `{given}` for {} and more", agents(strategy.fewest(given))),
+    });
+    result
+}
+
+fn agents(count: u64) -> String {
+    if count == 1 { "1 agent".to_owned() } else { format!("{count} agents") }
+}
+
+fn warning(given: Topology, best: Topology, agent_count: u64, strategy: Strategy) -> String {
+    let count = agents(agent_count);
+    let others = agent_count - 1;
+    let because = match given {
+        Topology::Mesh => {
+            let each_round = u128::from(agent_count) * u128::from(others);
+            format!("every agent has {others} neighbours, and one round of heartbeats is {each_round} messages")
+        }
+        Topology::Hierarchical if agent_count > strategy.most(given).unwrap_or(u64::MAX) => {
+            "a lost inner agent cuts off all below it until it is replaced; in cells it is replaced by a neighbour"
+                .to_owned()
+        }
+        Topology::Hierarchical => {
+            format!("a mesh needs no queen, and {others} neighbours are few: each task reaches its worker in one step")
+        }
+        Topology::Hybrid => {
+            let cells = agent_count.div_ceil(CELL_MAX as u64);
+            format!("cells of at most {CELL_MAX} would be {cells} here, and a tree of so few leads saves nothing")
+        }
+    };
+    format!("{given} works with {count}, but {best} is recommended for that many: {because}")
+}

@@ -1,0 +1,295 @@
+//! Agents: joining, pausing, resuming, leaving, and going back to a checkpoint.
+
+use super::config::AgentOptions;
+use super::error::CoordinatorError;
+use super::words::{AgentSession, CheckpointInfo};
+use super::{MeshCoordinator, Running};
+use crate::controller::AgentDefinition;
+use crate::mesh::{MeshError, PeerSetup};
+use crate::peers::AgentState;
+use bytes::Bytes;
+use meshwork_core::{DownReason, PauseReason, PeerSpec, Refusal, Tokens, is_id};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A checkpoint as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    info: CheckpointInfo,
+    state: Value,
+}
+
+/// The reason by its word; `None` given: `user`.
+pub(super) fn reason_of(word: Option<&str>) -> Result<PauseReason, CoordinatorError> {
+    Ok(match word {
+        None | Some("user") => PauseReason::User,
+        Some("idle") => PauseReason::Idle,
+        Some("budget") => PauseReason::Budget,
+        Some("rate-limit") => PauseReason::RateLimit,
+        Some("shutdown") => PauseReason::Shutdown,
+        Some(other) => return Err(CoordinatorError::UnknownReason { found: other.to_owned() }),
+    })
+}
+
+impl MeshCoordinator {
+    /// One more peer. Resolves with its id when it may be given work.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::PeerTaken`], [`CoordinatorError::DiscoveryDisabled`], or a refusal of what it announces.
+    pub async fn spawn_agent(&self, options: AgentOptions) -> Result<String, CoordinatorError> {
+        let running = self.running()?;
+        if !running.config.enable_peer_discovery {
+            let peer = options.id.unwrap_or_else(|| "without an id".to_owned());
+            return Err(CoordinatorError::DiscoveryDisabled { peer });
+        }
+        let id = match options.id {
+            Some(id) => id,
+            None => running.free_id(),
+        };
+        let slots = options.definition.max_concurrent_tasks.unwrap_or(running.config.max_concurrent_tasks_per_peer);
+        let definition = AgentDefinition { max_concurrent_tasks: Some(slots), ..options.definition };
+        running.spawn(id, definition).await
+    }
+
+    /// The peer gets no new work; one of `idle`, `user`, `budget`, `rate-limit`, `shutdown`, by default `user`. To
+    /// pause a paused one is no error.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::UnknownPeer`], [`CoordinatorError::UnknownReason`]; `idle` is refused while it has work.
+    pub async fn pause_agent(&self, id: &str, reason: Option<&str>) -> Result<(), CoordinatorError> {
+        let reason = reason_of(reason)?;
+        let running = self.running()?;
+        running.pause(id, reason).await?;
+        running.tell_controller_paused(id).await
+    }
+
+    /// The peer gets work again; with a checkpoint, from there on.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::UnknownPeer`], [`CoordinatorError::UnknownCheckpoint`], [`CoordinatorError::Agent`]: it is
+    /// as it was.
+    pub async fn resume_agent(&self, id: &str, checkpoint: Option<&str>) -> Result<(), CoordinatorError> {
+        let running = self.running()?;
+        running.resume(id, checkpoint).await?;
+        running.tell_controller_resumed(id, checkpoint).await
+    }
+
+    /// The peer leaves. What it ran is interrupted, at no cost, and goes to others.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::UnknownPeer`].
+    pub async fn terminate_agent(&self, id: &str, reason: Option<&str>) -> Result<(), CoordinatorError> {
+        let running = self.running()?;
+        let at = running.mesh.remove_peer(id, DownReason::Left).await.map_err(|error| unknown(error, id))?;
+        running.shared.hold(at.seq()).await;
+        running.info("an agent left", &json!({ "agentId": id, "reason": reason }));
+        running.forget(id).await;
+        Ok(())
+    }
+
+    /// Keeps what the agent knows now; resolves with the checkpoint's id when that is durable.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::UnknownPeer`], [`CoordinatorError::Agent`], [`CoordinatorError::Artifact`].
+    pub async fn create_checkpoint(&self, id: &str) -> Result<String, CoordinatorError> {
+        self.running()?.checkpoint(id).await
+    }
+
+    /// Brings the agent back to a checkpoint. Whether it is paused stays as it is.
+    ///
+    /// # Errors
+    /// As [`MeshCoordinator::resume_agent`].
+    pub async fn restore_checkpoint(&self, id: &str, checkpoint: &str) -> Result<(), CoordinatorError> {
+        self.running()?.restore(id, checkpoint).await
+    }
+
+    /// The agent's checkpoints, oldest first.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::UnknownPeer`], [`CoordinatorError::Artifact`].
+    pub async fn list_checkpoints(&self, id: &str) -> Result<Vec<CheckpointInfo>, CoordinatorError> {
+        let running = self.running()?;
+        running.definition(id)?;
+        let storage = &running.deps.artifact_storage;
+        let mut all = Vec::new();
+        for artifact in storage.list(&running.checkpoint_prefix(id)).await? {
+            let bytes = storage.retrieve(&artifact.key).await?;
+            let kept: Kept = serde_json::from_slice(&bytes).map_err(|error| agent_failed(id, "be read", &error))?;
+            all.push(kept.info);
+        }
+        all.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        Ok(all)
+    }
+
+    /// What the agent does; `None` for an unknown one.
+    #[must_use]
+    pub fn agent_state(&self, id: &str) -> Option<AgentState> {
+        self.agent_session(id).map(|session| session.state)
+    }
+
+    /// The agent's stay in the mesh; `None` for an unknown one.
+    #[must_use]
+    pub fn agent_session(&self, id: &str) -> Option<AgentSession> {
+        self.running().ok()?.shared.books().session(id)
+    }
+
+    /// Ids of the agents that are up and not paused.
+    #[must_use]
+    pub fn active_agents(&self) -> Vec<String> {
+        self.agents_that(|paused| !paused)
+    }
+
+    /// Ids of the agents that are up and paused.
+    #[must_use]
+    pub fn paused_agents(&self) -> Vec<String> {
+        self.agents_that(|paused| paused)
+    }
+
+    fn agents_that(&self, wanted: impl Fn(bool) -> bool) -> Vec<String> {
+        let Ok(running) = self.running() else { return Vec::new() };
+        let books = running.shared.books();
+        let up = books.view.swarm().peers().filter(|(_, peer)| peer.up && wanted(peer.paused.is_some()));
+        up.map(|(_, peer)| peer.id.to_string()).collect()
+    }
+
+    /// The agent spent these tokens outside of a task. Nothing happens for an unknown one.
+    pub fn update_token_usage(&self, id: &str, tokens: Tokens) {
+        let Ok(running) = self.running() else { return };
+        let now = running.shared.now_ms();
+        let mut books = running.shared.books();
+        books.touch(id, now);
+        if let Some(stay) = books.stays.get_mut(id) {
+            stay.tokens.input = stay.tokens.input.saturating_add(tokens.input);
+            stay.tokens.output = stay.tokens.output.saturating_add(tokens.output);
+        }
+        drop(books);
+        running.spent(id, tokens);
+    }
+}
+
+impl Running {
+    /// The next `<swarm>-peer-N` that nobody has or had: on a bus that swarms share, the names of all differ.
+    pub(super) fn free_id(&self) -> String {
+        let books = self.shared.books();
+        let swarm = books.view.swarm();
+        let known = |id: &String| swarm.find_peer(id).is_some() || books.stays.contains_key(id);
+        let name = |number: u64| format!("{}-peer-{number}", self.config.swarm_id);
+        (1_u64..).map(name).find(|id| !known(id)).expect("there are more numbers than peers")
+    }
+
+    pub(super) async fn spawn(
+        self: &Arc<Self>,
+        id: String,
+        definition: AgentDefinition,
+    ) -> Result<String, CoordinatorError> {
+        if !is_id(&id) {
+            return Err(MeshError::Refused(Refusal::BadId { id }).into());
+        }
+        let setup = PeerSetup { spec: spec_of(&id, &definition), agent: definition.agent.clone() };
+        let at = self.mesh.add_peer(setup).await.map_err(|error| match error {
+            MeshError::Refused(Refusal::PeerElsewhere { .. }) => CoordinatorError::PeerTaken { peer: id.clone() },
+            other => other.into(),
+        })?;
+        let now = self.shared.now_ms();
+        self.shared.books().arrive(&id, definition.kind.clone(), now);
+        self.agents().insert(id.clone(), definition);
+        self.shared.hold(at.seq()).await;
+        self.welcome(std::slice::from_ref(&id)).await?;
+        self.info("an agent joined", &json!({ "agentId": id }));
+        Ok(id)
+    }
+
+    pub(super) fn definition(&self, id: &str) -> Result<AgentDefinition, CoordinatorError> {
+        let known = self.agents().get(id).cloned();
+        known.ok_or_else(|| CoordinatorError::UnknownPeer { peer: id.to_owned() })
+    }
+
+    /// In the log alone.
+    pub(super) async fn pause(&self, id: &str, reason: PauseReason) -> Result<(), CoordinatorError> {
+        let at = self.mesh.pause_peer(id, reason).await.map_err(|error| unknown(error, id))?;
+        self.shared.hold(at.seq()).await;
+        Ok(())
+    }
+
+    /// The checkpoint first: an agent that can't go back to it is as it was, and as paused.
+    pub(super) async fn resume(&self, id: &str, checkpoint: Option<&str>) -> Result<(), CoordinatorError> {
+        self.definition(id)?;
+        if let Some(checkpoint) = checkpoint {
+            self.restore(id, checkpoint).await?;
+        }
+        let at = self.mesh.resume_peer(id).await.map_err(|error| unknown(error, id))?;
+        self.shared.hold(at.seq()).await;
+        Ok(())
+    }
+
+    fn checkpoint_prefix(&self, id: &str) -> String {
+        // Ids may hold what a key may not.
+        let agent = blake3::hash(id.as_bytes()).to_hex();
+        let swarm = blake3::hash(self.config.swarm_id.as_bytes()).to_hex();
+        format!("checkpoints/{}/{}/", &swarm[..16], &agent[..32])
+    }
+
+    async fn checkpoint(&self, id: &str) -> Result<String, CoordinatorError> {
+        let agent = self.definition(id)?.agent;
+        let state = agent.checkpoint().await.map_err(|why| agent_failed(id, "be saved", &why))?;
+        let name = format!("cp-{}", super::random_hex());
+        let tokens_used = self.shared.books().session(id).map_or(0, |session| session.tokens_used);
+        let created_at = self.shared.now_ms();
+        let info = CheckpointInfo { id: name.clone(), agent_id: id.to_owned(), created_at, tokens_used };
+        let kept = serde_json::to_vec(&Kept { info, state }).map_err(|error| agent_failed(id, "be saved", &error))?;
+        let key = format!("{}{name}", self.checkpoint_prefix(id));
+        self.deps.artifact_storage.store(&key, Bytes::from(kept)).await?;
+        self.remember_checkpoint(id, &name);
+        Ok(name)
+    }
+
+    async fn restore(&self, id: &str, checkpoint: &str) -> Result<(), CoordinatorError> {
+        let agent = self.definition(id)?.agent;
+        let unknown = || CoordinatorError::UnknownCheckpoint { peer: id.to_owned(), checkpoint: checkpoint.to_owned() };
+        // Ours have such names; anything else would be another key.
+        let ours = checkpoint.strip_prefix("cp-").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if !ours {
+            return Err(unknown());
+        }
+        let key = format!("{}{checkpoint}", self.checkpoint_prefix(id));
+        let storage = &self.deps.artifact_storage;
+        if storage.stat(&key).await?.is_none() {
+            return Err(unknown());
+        }
+        let bytes = storage.retrieve(&key).await?;
+        let kept: Kept = serde_json::from_slice(&bytes).map_err(|error| agent_failed(id, "be restored", &error))?;
+        agent.restore(kept.state).await.map_err(|why| agent_failed(id, "be restored", &why))?;
+        self.remember_checkpoint(id, checkpoint);
+        Ok(())
+    }
+
+    fn remember_checkpoint(&self, id: &str, checkpoint: &str) {
+        if let Some(stay) = self.shared.books().stays.get_mut(id) {
+            stay.checkpoint = Some(checkpoint.to_owned());
+        }
+    }
+}
+
+pub(super) fn spec_of(id: &str, definition: &AgentDefinition) -> PeerSpec {
+    PeerSpec {
+        id: id.to_owned(),
+        capabilities: definition.capabilities.clone(),
+        slots: definition.max_concurrent_tasks.unwrap_or(1),
+        uses_session: definition.agent.uses_session(),
+        token_budget: None,
+    }
+}
+
+fn agent_failed(id: &str, what: &'static str, why: &dyn ToString) -> CoordinatorError {
+    CoordinatorError::Agent { peer: id.to_owned(), what, why: why.to_string() }
+}
+
+fn unknown(error: MeshError, id: &str) -> CoordinatorError {
+    match error {
+        MeshError::Refused(Refusal::NoSuchPeer { .. }) => CoordinatorError::UnknownPeer { peer: id.to_owned() },
+        MeshError::Stopped => CoordinatorError::Closing,
+        other => other.into(),
+    }
+}

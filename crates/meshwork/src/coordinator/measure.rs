@@ -1,0 +1,89 @@
+//! What a coordinator shows: peers, neighbours, metrics.
+
+use super::words::{MeshMetrics, PeerAgent};
+use super::{MeshCoordinator, Running};
+use crate::view::RuntimeFacts;
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+impl MeshCoordinator {
+    /// The peers that are up and not paused, by id.
+    #[must_use]
+    pub fn active_peers(&self) -> Vec<PeerAgent> {
+        let Ok(running) = self.running() else { return Vec::new() };
+        let mut peers: Vec<PeerAgent> = self.active_agents().iter().filter_map(|id| running.peer(id)).collect();
+        peers.sort_by(|a, b| a.id.cmp(&b.id));
+        peers
+    }
+
+    /// A peer, whatever it does; `None` for an unknown one.
+    #[must_use]
+    pub fn peer(&self, id: &str) -> Option<PeerAgent> {
+        self.running().ok()?.peer(id)
+    }
+
+    /// Ids of the peers that are there and have all these capabilities, in order.
+    #[expect(clippy::unused_async, reason = "the seed's interface")]
+    pub async fn find_peers_by_capabilities(&self, capabilities: &[String]) -> Vec<String> {
+        let Ok(running) = self.running() else { return Vec::new() };
+        running.find(capabilities).into_iter().collect()
+    }
+
+    /// What was counted. All zero before `initialize` and after `cleanup`.
+    #[must_use]
+    pub fn mesh_metrics(&self) -> MeshMetrics {
+        self.running().map_or_else(|_| MeshMetrics::default(), |running| running.metrics())
+    }
+}
+
+impl Running {
+    fn peer(&self, id: &str) -> Option<PeerAgent> {
+        let mut peer = {
+            let books = self.shared.books();
+            books.view.swarm().find_peer(id).and_then(|no| books.agent(no))?
+        };
+        peer.neighbors = self.shared.books().neighbors(id);
+        peer.last_seen = peer.last_seen.max(self.last_heartbeat(id));
+        Some(peer)
+    }
+
+    fn find(&self, capabilities: &[String]) -> BTreeSet<String> {
+        let books = self.shared.books();
+        let swarm = books.view.swarm();
+        let able = swarm.peers().filter(|(_, peer)| {
+            let has = |wanted: &String| peer.capabilities.iter().any(|cap| swarm.capability(*cap) == Some(wanted));
+            peer.up && capabilities.iter().all(has)
+        });
+        let mut found: BTreeSet<String> = able.map(|(_, peer)| peer.id.to_string()).collect();
+        drop(books);
+        // Peers of others, whom only discovery knows.
+        let known = self.discovery.as_ref().map(|discovery| discovery.find_peers_by_capabilities(capabilities));
+        found.extend(known.into_iter().flatten().filter(|id| !self.is_own(id)));
+        found
+    }
+
+    /// Whether it is, or was, a peer of this coordinator: its log knows better than what is said of it.
+    fn is_own(&self, id: &str) -> bool {
+        self.shared.books().view.swarm().find_peer(id).is_some()
+    }
+
+    fn metrics(&self) -> MeshMetrics {
+        let (report, outside) = {
+            let books = self.shared.books();
+            let outside: u64 = books.stays.values().map(|stay| stay.tokens.total()).sum();
+            (books.view.metrics(&RuntimeFacts::default()), outside)
+        };
+        let bus = &self.deps.message_bus;
+        let p95 = bus.latency_p95().or_else(|| self.traffic.p95());
+        let mut metrics = MeshMetrics::counted(&report);
+        metrics.total_tokens_used = metrics.total_tokens_used.saturating_add(outside);
+        metrics.uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        metrics.discovery_time_ms = *self.discovery_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.messages_sent = self.traffic.sent();
+        metrics.messages_received = self.traffic.handled();
+        metrics.p95_peer_latency_ms = p95.map_or(0.0, |p95| p95.as_secs_f64() * 1_000.0);
+        metrics.token_savings_percentage =
+            self.deps.query_controller.mesh_token_savings(&self.config.swarm_id).percentage;
+        metrics
+    }
+}

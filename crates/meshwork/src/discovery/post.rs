@@ -1,0 +1,190 @@
+//! What goes out: words to the broker, states to the store, timers to their queue. Each has a task of its own, so that
+//! a slow disk delays no word; all end when the line is closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use meshwork_core::discovery::{Ask, Said, Timer};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::Inner;
+use super::outbox::{Outbox, Ticket};
+use super::wire::{self, ANNOUNCEMENT, Carried, HEARTBEAT};
+use crate::clock::now_ms;
+use crate::messaging::Topic;
+use crate::peers::artifact::{PeerStates, StoredPeer};
+use crate::timers;
+
+/// What is counted outside the machine.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) broadcasts: AtomicU64,
+    pub(super) last_broadcast_ms: AtomicU64,
+    pub(super) bad_messages: AtomicU64,
+    pub(super) unpublished: AtomicU64,
+    pub(super) unstored: AtomicU64,
+    pub(super) unreadable_states: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn add(count: &AtomicU64) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn read(count: &AtomicU64) -> u64 {
+        count.load(Ordering::Relaxed)
+    }
+}
+
+/// What a message is about; there is one of each at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum About {
+    Query,
+    Announcement(String),
+    Heartbeat(String),
+}
+
+/// What it says; a query says nothing.
+#[derive(Default)]
+pub(super) struct Content {
+    said: Said<Carried>,
+    answers: Vec<String>,
+}
+
+impl Content {
+    /// The later word of a peer, in answer to all who asked.
+    fn merge(mut self, mut later: Self) -> Self {
+        self.answers.append(&mut later.answers);
+        Self { said: later.said, answers: self.answers }
+    }
+}
+
+type Words = Arc<Outbox<About, Content>>;
+type States = Arc<Outbox<String, Said<Carried>>>;
+
+/// Where the machine's asks go. Dropped, it is closed.
+pub(super) struct Line {
+    words: Words,
+    states: States,
+    timers: mpsc::UnboundedSender<(Timer, Instant)>,
+    closed: CancellationToken,
+    _close: DropGuard,
+}
+
+impl Line {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<(Timer, Instant)>) {
+        let (timers, asked) = mpsc::unbounded_channel();
+        let closed = CancellationToken::new();
+        let close = closed.clone().drop_guard();
+        (Self { words: Outbox::new(), states: Outbox::new(), timers, closed, _close: close }, asked)
+    }
+
+    pub(super) fn words(&self) -> Words {
+        Arc::clone(&self.words)
+    }
+
+    pub(super) fn states(&self) -> States {
+        Arc::clone(&self.states)
+    }
+
+    pub(super) fn closed(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
+    /// That, unless the line is closed before.
+    pub(super) fn until_closed<F: Future<Output = ()>>(&self, what: F) -> impl Future<Output = ()> + use<F> {
+        let closed = self.closed.clone();
+        async move { _ = closed.run_until_cancelled(what).await }
+    }
+
+    pub(super) fn tickets(&self) -> Vec<Ticket> {
+        vec![self.words.ticket(), self.states.ticket()]
+    }
+
+    pub(super) fn take(&self, ask: Ask<Carried>, sharing: bool) {
+        match ask {
+            Ask::Query => self.words.put(About::Query, Content::default(), Content::merge),
+            Ask::Announce { peer, said, answers } => {
+                let content = Content { said, answers: answers.into_iter().collect() };
+                self.words.put(About::Announcement(peer), content, Content::merge);
+            }
+            Ask::Heartbeat { peer, said } => {
+                self.words.put(About::Heartbeat(peer), Content { said, answers: Vec::new() }, Content::merge);
+            }
+            Ask::Store { peer, said } if sharing => self.states.put(peer, said, |_, later| later),
+            Ask::Sleep { timer, us } => {
+                // Nobody takes it once the runtime ends; then nobody waits either.
+                let _ = self.timers.send((timer, timers::after(Duration::from_micros(us))));
+            }
+            Ask::Store { .. } | Ask::Look => {}
+        }
+    }
+}
+
+/// Publishes words in their order, for ever. One that does not get away is made good by the next heartbeat.
+pub(super) async fn publish(inner: Arc<Inner>, words: Words, swarm: String, topics: [Topic; 2]) {
+    let [discovery, heartbeat] = topics;
+    loop {
+        let batch = words.take().await;
+        let number = batch.number();
+        for (about, content) in batch.things {
+            let Content { said, answers } = content;
+            let (topic, message) = match &about {
+                About::Query => (&discovery, Ok(wire::query(&inner.side, &swarm, now_ms()))),
+                About::Announcement(peer) => (&discovery, wire::word(ANNOUNCEMENT, &inner.side, peer, &said, &answers)),
+                About::Heartbeat(peer) => (&heartbeat, wire::word(HEARTBEAT, &inner.side, peer, &said, &[])),
+            };
+            let sent = match message {
+                Ok(message) => inner.broker.publish(topic.as_str(), message).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            match sent {
+                Ok(()) if about == About::Query => {
+                    Counts::add(&inner.counts.broadcasts);
+                    inner.counts.last_broadcast_ms.store(now_ms(), Ordering::Relaxed);
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    Counts::add(&inner.counts.unpublished);
+                    tracing::warn!(swarm, ?about, error, "a message of discovery did not reach everybody");
+                }
+            }
+        }
+        words.went_out(number);
+    }
+}
+
+/// Stores what local peers said, until the line is closed; what is being stored then is stored to its end.
+pub(super) async fn store(
+    inner: Arc<Inner>,
+    said: States,
+    states: PeerStates,
+    swarm: String,
+    closed: CancellationToken,
+) {
+    while let Some(batch) = closed.run_until_cancelled(said.take()).await {
+        let number = batch.number();
+        for (peer, said) in batch.things {
+            let stored = states.change(&swarm, &peer, |before| newer(before, wire::stored(&peer, &said))).await;
+            if let Err(error) = stored {
+                Counts::add(&inner.counts.unstored);
+                tracing::warn!(swarm, peer, %error, "the state of a peer was not stored");
+            }
+        }
+        said.went_out(number);
+    }
+}
+
+/// The peer's own word, with the tasks that were noted beside it; unless a later life wrote it.
+fn newer(before: Option<StoredPeer>, mut now: StoredPeer) -> Option<StoredPeer> {
+    if let Some(before) = before {
+        if before.incarnation > now.incarnation {
+            return None;
+        }
+        now.state.active_tasks = before.state.active_tasks;
+    }
+    Some(now)
+}

@@ -1,0 +1,167 @@
+//! Which topology a swarm gets: the seed's `TopologyRouter`, without the coordinator that it leads to.
+//!
+//! The rules are in [`meshwork_core::topology`]; here they get the seed's words, and what was chosen is counted. What a
+//! chosen topology does, who knows whom and how work finds its way, is [`Shape`] and what belongs to it.
+
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use meshwork_core::topology::{self as core, Strategy};
+pub use meshwork_core::topology::{
+    Capacity, Nobody, Rewired, Scaling, ScalingDecision, ScalingError, Shape, ShapeError, Step, Summary, Tally,
+    Topology, Worker, Workers, delegate, next_step, summaries, tallies,
+};
+
+use crate::consensus::{ConsensusConfig, ConsensusProtocol};
+pub use words::{
+    CoordinationStrategy, QueenAgentConfig, TopologyConfig, TopologyError, TopologyRouterMetrics, TopologyType,
+    TopologyValidationResult,
+};
+
+/// What was chosen: everything that a coordinator of that topology has to be made with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// The topology.
+    pub topology: Topology,
+    /// What there is to say about it; valid.
+    pub validation: TopologyValidationResult,
+    /// The shape, without peers.
+    pub shape: Shape,
+    /// How the queen scales, in a hierarchy.
+    pub scaling: Option<Scaling>,
+    /// How votes are held, where they are enabled.
+    pub consensus: Option<ConsensusConfig>,
+    /// Whether, and for what, the topology is looked at again when agents come and go.
+    strategy: Strategy,
+}
+
+impl Chosen {
+    /// The topology for new work, now that so many agents are alive instead of so many: under `adaptive`, where that number
+    /// crossed 8 or 50.
+    #[must_use]
+    pub fn reconsidered(&self, alive_before: u64, alive: u64) -> Option<Topology> {
+        self.strategy.reconsidered(alive_before, alive)
+    }
+}
+
+/// The seed's `TopologyRouter`: recommends, judges, chooses, and counts.
+///
+/// ```
+/// use meshwork::topology::{Topology, TopologyConfig, TopologyRouter, TopologyType};
+///
+/// let router = TopologyRouter::new();
+/// assert_eq!(router.recommended_topology(12), TopologyType::Hierarchical);
+/// let chosen = router.choose(&TopologyConfig { max_agents: 60, ..TopologyConfig::default() })?;
+/// assert_eq!(chosen.topology, Topology::Hybrid);
+/// assert_eq!(router.metrics().hybrid_selections, 1);
+/// # Ok::<(), meshwork::topology::TopologyError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct TopologyRouter {
+    metrics: Mutex<TopologyRouterMetrics>,
+}
+
+impl TopologyRouter {
+    /// A router that has chosen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Judges a topology for a number of agents, under the balanced strategy. Its errors are counted.
+    #[must_use]
+    pub fn validate_topology(&self, topology: TopologyType, agent_count: u64) -> TopologyValidationResult {
+        self.judge(topology, agent_count, Strategy::Balanced)
+    }
+
+    /// The topology for a number of agents, under the balanced strategy.
+    #[must_use]
+    pub fn recommended_topology(&self, agent_count: u64) -> TopologyType {
+        core::recommended(agent_count).into()
+    }
+
+    /// Chooses a topology: the one that is asked for, with a warning where another one would suit better, or for `auto` the
+    /// recommended one.
+    ///
+    /// # Errors
+    /// No agents, or a field that can't be what it is. Counted as validation errors; nothing was chosen.
+    pub fn choose(&self, config: &TopologyConfig) -> Result<Chosen, TopologyError> {
+        let agents = u64::from(config.max_agents);
+        let strategy = Strategy::from(config.strategy.unwrap_or_default());
+        let validation = self.judge(config.topology, agents, strategy);
+        if !validation.valid {
+            return Err(TopologyError::Invalid { validation });
+        }
+        let chosen = self.complete(config, strategy, validation);
+        let mut metrics = self.books();
+        match &chosen {
+            Err(_) => metrics.validation_errors += 1,
+            Ok(chosen) => {
+                metrics.total_selections += 1;
+                *match chosen.topology {
+                    Topology::Mesh => &mut metrics.mesh_selections,
+                    Topology::Hierarchical => &mut metrics.hierarchical_selections,
+                    Topology::Hybrid => &mut metrics.hybrid_selections,
+                } += 1;
+                metrics.topology_overrides += u64::from(chosen.validation.recommended_topology.is_some());
+            }
+        }
+        chosen
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn metrics(&self) -> TopologyRouterMetrics {
+        *self.books()
+    }
+
+    fn books(&self) -> MutexGuard<'_, TopologyRouterMetrics> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn judge(&self, topology: TopologyType, agent_count: u64, strategy: Strategy) -> TopologyValidationResult {
+        let validation = core::validate_with(topology.into(), agent_count, strategy);
+        self.books().validation_errors += validation.errors.len() as u64;
+        validation.into()
+    }
+
+    fn complete(
+        &self,
+        config: &TopologyConfig,
+        strategy: Strategy,
+        validation: TopologyValidationResult,
+    ) -> Result<Chosen, TopologyError> {
+        let topology = match core::Requested::from(config.topology) {
+            core::Requested::Explicit(topology) => topology,
+            core::Requested::Auto => strategy.recommended(u64::from(config.max_agents)),
+        };
+        let queen = config.hierarchical_config.clone().unwrap_or_default();
+        // Judged whatever was chosen: what is wrong in a file is said when it is read, not when the swarm has grown.
+        let scaling = queen.scaling(config.max_agents)?;
+        let shape = Shape::new(topology, queen.branching as usize).map_err(|error| TopologyError::Config {
+            field: "hierarchicalConfig.branching",
+            found: queen.branching.to_string(),
+            expected: error.to_string(),
+        })?;
+        let protocol = match topology {
+            Topology::Hierarchical => ConsensusProtocol::Leader,
+            Topology::Mesh | Topology::Hybrid => ConsensusProtocol::Quorum,
+        };
+        let consensus = match &config.consensus_config {
+            Some(given) => *given,
+            None => ConsensusConfig { protocol, ..ConsensusConfig::default() },
+        };
+        consensus.validate()?;
+        Ok(Chosen {
+            topology,
+            validation,
+            shape,
+            scaling: (topology == Topology::Hierarchical).then_some(scaling),
+            consensus: config.enable_consensus.unwrap_or(false).then_some(consensus),
+            strategy,
+        })
+    }
+}
