@@ -1,6 +1,6 @@
 //! What `apply` needs to know about a swarm, and the limits on everything, each with its reason.
 
-use crate::topology::Choice;
+use crate::topology::{Choice, Strategy};
 use serde::{Deserialize, Serialize};
 
 /// Settings that `apply` reads. They are part of the log (`Op::Open`), so every node has the same.
@@ -27,6 +27,8 @@ pub struct Config {
     pub load_balancing: bool,
     /// What decides who knows whom. It changes no assignment: see [`Swarm::shape`](crate::Swarm::shape).
     pub topology: Choice,
+    /// What makes one peer better for a task than another, where loads are balanced.
+    pub strategy: Strategy,
 }
 
 impl Default for Config {
@@ -41,6 +43,7 @@ impl Default for Config {
             backoff_max_ms: 60_000,
             load_balancing: true,
             topology: Choice::default(),
+            strategy: Strategy::Balanced,
         }
     }
 }
@@ -83,6 +86,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// Runs of a task type that ended ok from which on its duration counts as learned: 20 (seed map, `strategy`).
+pub(crate) const RUNS_TO_LEARN: u64 = 20;
 
 /// Bytes of a batch in its encoded form, at most: what one NATS message holds, with room to spare.
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;

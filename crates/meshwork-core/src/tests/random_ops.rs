@@ -1,7 +1,7 @@
 //! Operations drawn at random: most fit the state, some are stale, foreign or plain wrong.
 
 use super::random::World;
-use crate::topology::{Choice, Requested, Topology};
+use crate::topology::{Choice, Requested, Strategy, Topology};
 use crate::{
     AttemptOutcome, Author, Config, DependencyPolicy, DownReason, Limits, Op, PauseReason, PeerSpec, Phase, Position,
     Returned, Review, Submission, TaskNo, TaskSpec, Tokens, VERSION, Verify, WaitNo,
@@ -33,6 +33,8 @@ impl World {
             crash_backoff_ms: [0, 100][dice.below(2)],
             backoff_max_ms: 150,
             load_balancing: dice.chance(85),
+            strategy: [Strategy::Balanced, Strategy::Balanced, Strategy::Performance, Strategy::Adaptive]
+                [dice.below(4)],
             topology: Choice::default(),
         };
         let every = [Topology::Mesh, Topology::Hierarchical, Topology::Hybrid];

@@ -8,8 +8,7 @@ use crate::controller::AgentDefinition;
 use crate::controller::QueryController;
 use crate::memory::SwarmMemory;
 use crate::messaging::MessageBroker;
-use crate::topology::{Scaling, Topology};
-use meshwork_core::topology::{Choice, Requested, Strategy};
+use crate::topology::{Choice, Requested, Scaling, Strategy, Topology};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +50,8 @@ pub struct MeshCoordinatorConfig {
     pub pause_idle_after: Option<Duration>,
     /// Who knows whom, and how work finds its way. Default: a mesh.
     pub topology: Topology,
+    /// What makes one peer better for a task than another. Default: balanced, the least relative load.
+    pub strategy: Strategy,
     /// The most peers right below another, in a tree. Default 7.
     pub branching: u32,
     /// How many workers a queen has; `None`: as many peers as there are. Default `None`.
@@ -76,6 +77,7 @@ impl Default for MeshCoordinatorConfig {
             load_imbalance_threshold: 1.5,
             pause_idle_after: Some(Duration::from_secs(1)),
             topology: Topology::Mesh,
+            strategy: Strategy::Balanced,
             branching: 7,
             scaling: None,
             consensus: None,
@@ -101,7 +103,7 @@ impl MeshCoordinatorConfig {
         let agents = self.scaling.map_or(self.peer_count, |scaling| scaling.max_workers.saturating_add(1));
         // Checked to be at least 1.
         let branching = NonZeroU32::new(self.branching).unwrap_or(NonZeroU32::MIN);
-        Choice { requested: Requested::Explicit(self.topology), strategy: Strategy::Balanced, agents, branching }
+        Choice { requested: Requested::Explicit(self.topology), strategy: self.strategy, agents, branching }
     }
 
     /// Whether a coordinator can be made of this.

@@ -6,7 +6,7 @@ use super::bus::Traffic;
 use super::config::MeshCoordinatorConfig;
 use super::error::CoordinatorError;
 use super::{Inner, Running, now_ms};
-use crate::broker::{Broker, MailInMemory};
+use crate::broker::{Broker, MailInMemory, Settled};
 use crate::consensus::Consensus;
 use crate::controller::{AgentDefinition, AgentEvent};
 use crate::detector::{CompletionDetector, CompletionDetectorConfig};
@@ -17,7 +17,7 @@ use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::mesh::{Mesh, MeshOptions, PeerSetup};
 use crate::state::{FolderLock, StateError, StateRoot};
 use meshwork_core::Config;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,32 +28,21 @@ use tokio_util::sync::CancellationToken;
 const NODE: &str = "coordinator";
 
 pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorError> {
-    let started = Instant::now();
+    let mut steps = Steps::begin();
+    let started = steps.since;
     let (config, deps) = (&inner.config, &inner.deps);
     let first = first_peers(inner)?;
+    // What can be refused comes before the node: a node that runs has to be stopped.
+    let detector_config = CompletionDetectorConfig { default_timeout: config.completion_timeout, ..Default::default() };
+    let detector = CompletionDetector::new(detector_config, deps.message_bus.clone())?;
+    let (discovery, consensus) = (discovery(inner)?, consensus(inner)?);
     let (log, kept) = open_log(inner)?;
+    steps.end("log");
     let broker = Broker::new(config.message_bus_config.clone(), Arc::new(MailInMemory::default()));
     let ids = first.keys().cloned();
     let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
     opened.map_err(|error| CoordinatorError::Bus(error.into()))?;
-    let peers = first.iter().map(|(id, one)| PeerSetup { spec: spec_of(id, one), agent: one.agent.clone() });
-    let settings =
-        Config { load_balancing: config.enable_load_balancing, topology: config.choice(), ..Config::default() };
-    let options = MeshOptions {
-        log: log.clone(),
-        artifacts: deps.artifact_storage.clone(),
-        broker,
-        node: NODE.to_owned(),
-        swarm_id: config.swarm_id.clone(),
-        config: settings.clone(),
-        peers: peers.collect(),
-        // Its workers are agents of the coordinator, which calls them itself.
-        reserve: None,
-        max_sessions: u32::MAX,
-        rebalance: (config.enable_auto_rebalance && config.enable_load_balancing).then_some(config.rebalance_interval),
-        // Checked to be at least 1; beyond 1,000,000 everything is balanced.
-        imbalance_permille: (config.load_imbalance_threshold.clamp(1.0, 1e6) * 1_000.0) as u64,
-    };
+    let options = options(inner, &first, log.clone(), broker);
     let shared = Shared::new(now_ms);
     let (mesh, ended) = match kept {
         Some((lock, memory)) => {
@@ -62,7 +51,8 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
         }
         None => Mesh::start(options).await?,
     };
-    configure(&mesh, settings).await?;
+    configure(&mesh, settings(config)).await?;
+    steps.end("node");
     for (id, definition) in &first {
         shared.books().arrive(id, definition.kind.clone(), now_ms());
     }
@@ -76,13 +66,12 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     };
     tokio::spawn(shared.clone().follow(tell, log.tail(0)));
     let ids: Vec<String> = first.keys().cloned().collect();
-    let detector_config = CompletionDetectorConfig { default_timeout: config.completion_timeout, ..Default::default() };
     let running = Arc::new(Running {
         config: config.clone(),
         deps: deps.clone(),
-        detector: CompletionDetector::new(detector_config, deps.message_bus.clone())?,
-        discovery: discovery(inner)?,
-        consensus: consensus(inner)?,
+        detector,
+        discovery,
+        consensus,
         pool: definitions(inner),
         hired: AtomicUsize::new(first.len()),
         taken,
@@ -98,17 +87,72 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     });
     let seq = running.mesh.look(|swarm| swarm.last().seq).await?;
     running.shared.hold(seq).await;
+    steps.end("books");
     running.welcome(&ids).await?;
+    steps.end("welcome");
     running.meet(&ids).await?;
+    steps.end("discovery");
     running.keep_up();
-    running.info("the coordinator is initialized", &json!({ "peers": ids }));
+    running.info("the coordinator is initialized", &json!({ "peers": ids, "tookMs": steps.took }));
     Ok(running)
 }
 
 /// What `apply` needs to know.
 fn settings(config: &MeshCoordinatorConfig) -> Config {
-    let (load_balancing, topology) = (config.enable_load_balancing, config.choice());
-    Config { load_balancing, topology, ..Config::default() }
+    Config {
+        load_balancing: config.enable_load_balancing,
+        strategy: config.strategy,
+        topology: config.choice(),
+        ..Config::default()
+    }
+}
+
+/// The node's, with the first peers.
+fn options(
+    inner: &Inner,
+    first: &BTreeMap<String, AgentDefinition>,
+    log: Arc<dyn Log>,
+    broker: (Broker, Settled),
+) -> MeshOptions {
+    let config = &inner.config;
+    let peers = first.iter().map(|(id, one)| PeerSetup { spec: spec_of(id, one), agent: one.agent.clone() });
+    MeshOptions {
+        log,
+        artifacts: inner.deps.artifact_storage.clone(),
+        broker,
+        node: NODE.to_owned(),
+        swarm_id: config.swarm_id.clone(),
+        config: settings(config),
+        peers: peers.collect(),
+        // Its workers are agents of the coordinator, which calls them itself.
+        reserve: None,
+        max_sessions: u32::MAX,
+        rebalance: (config.enable_auto_rebalance && config.enable_load_balancing).then_some(config.rebalance_interval),
+        // Checked to be at least 1; beyond 1,000,000 everything is balanced.
+        imbalance_permille: (config.load_imbalance_threshold.clamp(1.0, 1e6) * 1_000.0) as u64,
+    }
+}
+
+/// What a start spends its time on.
+struct Steps {
+    since: Instant,
+    last: Instant,
+    /// Step by step, in ms.
+    took: serde_json::Map<String, Value>,
+}
+
+impl Steps {
+    fn begin() -> Self {
+        let since = Instant::now();
+        Self { since, last: since, took: serde_json::Map::new() }
+    }
+
+    fn end(&mut self, step: &str) {
+        let now = Instant::now();
+        let took = now.duration_since(self.last).as_secs_f64() * 1e3;
+        self.took.insert(step.to_owned(), took.into());
+        self.last = now;
+    }
 }
 
 /// What peers are made of: those of the coordinator, else the controller's.

@@ -139,14 +139,25 @@ impl Inner {
 }
 
 /// What was changed is on its way to everybody. May be dropped: it goes out all the same.
-#[derive(Clone)]
-pub struct Announcing(Vec<Ticket>);
+#[derive(Clone, Default)]
+pub struct Announcing {
+    words: Option<Ticket>,
+    states: Option<Ticket>,
+}
 
 impl Announcing {
     /// Ends when the change was published and stored, or could not be (which is counted, see
     /// [`PeerDiscovery::faults`]), or at once when discovery does not run: then it is announced when it starts.
     pub async fn done(self) {
-        join_all(self.0.into_iter().map(Ticket::done)).await;
+        join_all(self.words.into_iter().chain(self.states).map(Ticket::done)).await;
+    }
+
+    /// The same without the store, whose disk only those wait for that join later: ends when the change was
+    /// published, or could not be.
+    pub async fn published(self) {
+        if let Some(words) = self.words {
+            words.done().await;
+        }
     }
 }
 
@@ -158,6 +169,7 @@ impl std::fmt::Debug for Announcing {
 
 struct Run {
     swarm: String,
+    topics: [Topic; 3],
     handler: MessageHandler,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -249,15 +261,22 @@ impl PeerDiscovery {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn start_discovery(&self, swarm_id: &str) -> Result<(), DiscoveryError> {
+        self.begin(swarm_id).await?.done().await;
+        Ok(())
+    }
+
+    /// The same, without waiting until anything has gone out.
+    pub(crate) async fn begin(&self, swarm_id: &str) -> Result<Announcing, DiscoveryError> {
         let found = swarm_id.to_owned();
         if !self.config.swarm_id.is_empty() && self.config.swarm_id != swarm_id {
             return Err(DiscoveryError::OtherSwarm { expected: self.config.swarm_id.clone(), found });
         }
-        let topics = wire::topics(swarm_id)?;
+        let topics = self.topics(swarm_id)?;
         let _turn = self.turn.lock().await;
         if let Some(run) = &*locked(&self.run) {
             let running = run.swarm.clone();
-            return if running == found { Ok(()) } else { Err(DiscoveryError::Running { running, found }) };
+            let other = DiscoveryError::Running { running: running.clone(), found: found.clone() };
+            return if running == found { Ok(self.announcing()) } else { Err(other) };
         }
         let recalled = self.inner.recall(swarm_id).await?;
         let heard = Arc::downgrade(&self.inner);
@@ -267,25 +286,29 @@ impl PeerDiscovery {
             }
             std::future::ready(Ok(()))
         });
-        let [first, second] = &topics;
-        self.inner.broker.subscribe(first.as_str(), handler.clone())?;
-        if let Err(error) = self.inner.broker.subscribe(second.as_str(), handler.clone()) {
-            self.inner.broker.unsubscribe(first.as_str(), &handler);
-            return Err(error.into());
+        for (at, topic) in topics.iter().enumerate() {
+            if let Err(error) = self.inner.broker.subscribe(topic.as_str(), handler.clone()) {
+                topics[..at].iter().for_each(|topic| self.inner.broker.unsubscribe(topic.as_str(), &handler));
+                return Err(error.into());
+            }
         }
-        let tasks = self.open_line(swarm_id, &topics);
-        *locked(&self.run) = Some(Run { swarm: found.clone(), handler, tasks });
+        let tasks = self.open_line(swarm_id);
+        *locked(&self.run) = Some(Run { swarm: found.clone(), topics, handler, tasks });
         if locked(&self.last_swarm).replace(found.clone()).is_some_and(|last| last != found) {
             self.inner.handle(Input::Elsewhere);
         }
         recalled.into_iter().for_each(|input| self.inner.handle(input));
         self.inner.handle(Input::Started);
-        self.announcing().done().await;
-        Ok(())
+        Ok(self.announcing())
+    }
+
+    /// What it listens to.
+    fn topics(&self, swarm: &str) -> Result<[Topic; 3], DiscoveryError> {
+        Ok([wire::discovery(swarm)?, wire::answers(swarm, &self.inner.side)?, wire::heartbeat(swarm)?])
     }
 
     /// Sets up where the machine's asks go, and those who do them.
-    fn open_line(&self, swarm: &str, topics: &[Topic; 2]) -> Vec<JoinHandle<()>> {
+    fn open_line(&self, swarm: &str) -> Vec<JoinHandle<()>> {
         let (line, asked) = Line::new();
         let told = Arc::downgrade(&self.inner);
         let ring = timers::run(asked, move |timer| match told.upgrade() {
@@ -295,7 +318,7 @@ impl PeerDiscovery {
             }
             None => ControlFlow::Break(()),
         });
-        let publish = post::publish(Arc::clone(&self.inner), line.words(), swarm.to_owned(), topics.clone());
+        let publish = post::publish(Arc::clone(&self.inner), line.words(), swarm.to_owned());
         let mut tasks = vec![tokio::spawn(line.until_closed(ring)), tokio::spawn(line.until_closed(publish))];
         if let Some(states) = self.inner.states.clone() {
             let store = post::store(Arc::clone(&self.inner), line.states(), states, swarm.to_owned(), line.closed());
@@ -306,7 +329,7 @@ impl PeerDiscovery {
     }
 
     fn announcing(&self) -> Announcing {
-        Announcing(locked(&self.inner.line).as_ref().map(Line::tickets).unwrap_or_default())
+        locked(&self.inner.line).as_ref().map(Line::announcing).unwrap_or_default()
     }
 
     /// Ends: nothing is heard or said any more, and whoever knew the local peers finds them stale after a while; who
@@ -327,7 +350,7 @@ impl PeerDiscovery {
         let run = locked(&self.run).take()?;
         self.inner.handle(Input::Stopped);
         drop(locked(&self.inner.line).take());
-        for topic in wire::topics(&run.swarm).into_iter().flatten() {
+        for topic in &run.topics {
             self.inner.broker.unsubscribe(topic.as_str(), &run.handler);
         }
         Some(run)
@@ -374,7 +397,7 @@ impl PeerDiscovery {
     /// load. Resolves when that was announced and stored, if discovery runs.
     ///
     /// # Errors
-    /// The id can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
+    /// The id or the capabilities can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
     pub async fn update_peer_capabilities(&self, peer_id: &str, capabilities: &[String]) -> Result<(), DiscoveryError> {
         let capabilities = capabilities.to_vec();
         let announcing = self.change_local(peer_id, |known| {
@@ -392,7 +415,7 @@ impl PeerDiscovery {
     /// It need not be waited for: updates that come faster than they can go out are made one.
     ///
     /// # Errors
-    /// The id or the load can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
+    /// Id, capabilities or load can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
     pub fn update_peer(&self, peer: PeerInfo) -> Result<Announcing, DiscoveryError> {
         let PeerInfo { id, capabilities, load, last_seen: _, state, metadata } = peer;
         if !load.is_finite() || load < 0.0 {
@@ -431,12 +454,16 @@ impl PeerDiscovery {
         let Some((capabilities, carried)) = what(known) else {
             return Err(DiscoveryError::UnknownPeer { peer: peer.to_owned() });
         };
+        let (found, limit) = (wire::capability_bytes(&capabilities), wire::CAPABILITIES_BYTES_MAX);
+        if found > limit {
+            return Err(DiscoveryError::Capabilities { peer: peer.to_owned(), found, limit });
+        }
         let profile = wire::profile(capabilities, carried);
         let asks = machine.handle(Input::Local { peer: peer.to_owned(), profile }, now);
         let changed = !asks.is_empty();
         self.inner.hand_on(asks);
         drop(machine);
-        Ok(if changed { self.announcing() } else { Announcing(Vec::new()) })
+        Ok(if changed { self.announcing() } else { Announcing::default() })
     }
 
     /// Waits until these peers are there, local ones included: so many, or those ids. Stale ones and those that left

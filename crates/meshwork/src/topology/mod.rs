@@ -10,10 +10,11 @@ mod words;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use meshwork_core::topology::{self as core, Strategy};
+use meshwork_core::topology as core;
 pub use meshwork_core::topology::{
     Capacity, Choice, Delegation, Nobody, Queen, Requested, Rewired, Scaling, ScalingDecision, ScalingError, Shape,
-    ShapeError, Step, Summary, Tally, Topology, Worker, Workers, delegate, next_step, recommended, summaries, tallies,
+    ShapeError, Step, Strategy, Summary, Tally, Topology, Worker, Workers, delegate, next_step, recommended, summaries,
+    tallies,
 };
 
 use crate::consensus::{ConsensusConfig, ConsensusProtocol};
