@@ -170,7 +170,7 @@ impl SwarmLog {
     fn facts(&self) -> Result<RuntimeFacts, CliFailure> {
         let status = self.view.status();
         let same = |report: &RunReport| (report.round, report.started_at) == (status.round, status.started_at);
-        let mut facts = self.stored_report().filter(same).map(measured_facts).unwrap_or_default();
+        let mut facts = self.stored_report().filter(same).as_ref().map(measured_facts).unwrap_or_default();
         facts.unread_messages = Some(self.unread()?.iter().map(|(_, count)| count).sum());
         Ok(facts)
     }
@@ -184,7 +184,7 @@ impl SwarmLog {
     }
 }
 
-fn measured_facts(report: RunReport) -> RuntimeFacts {
+fn measured_facts(report: &RunReport) -> RuntimeFacts {
     RuntimeFacts {
         messages_sent: report.metrics.messages_sent,
         messages_received: report.metrics.messages_received,
