@@ -151,3 +151,20 @@ fn a_queen_sends_nobody_away_who_holds_something_or_whom_a_person_paused() {
     queen.give_up_on("p3");
     assert!(!queen.could_help(&mesh.swarm));
 }
+
+#[test]
+fn ten_thousand_tasks_over_fifty_peers_are_handed_out() {
+    let mut mesh = Mesh::with(config(Topology::Hybrid, 7));
+    for number in 0..50 {
+        let own = format!("own{}", number % 10);
+        mesh.peer(&format!("p{number}"), &["any", &own], 3);
+    }
+    let mut delegation = Delegation::of(&mesh.swarm).unwrap();
+    let wanted = |number: usize| vec!["any".to_owned(), format!("own{}", number % 10)];
+    let mut had: BTreeMap<PeerNo, u32> = BTreeMap::new();
+    for number in 0..10_000 {
+        *had.entry(delegation.hand_out(None, &wanted(number)).unwrap()).or_default() += 1;
+    }
+    // Each kind has five peers that can do it; the queen takes none while another one can.
+    assert!(had.values().all(|tasks| (150..=300).contains(tasks)), "{had:?}");
+}
