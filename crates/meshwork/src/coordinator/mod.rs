@@ -49,6 +49,56 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A mesh of agents. See the module.
+///
+/// ```
+/// use meshwork::artifacts::FolderArtifacts;
+/// use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+/// use meshwork::controller::{AgentController, AgentDefinition, ControllerConfig};
+/// use meshwork::coordinator::{Dependencies, MeshCoordinator, MeshCoordinatorConfig, MeshTask};
+/// use meshwork::memory::{MemoryConfig, SqliteMemory};
+/// use meshwork::mesh::{AttemptEnd, FnAgent, Output};
+/// use std::sync::Arc;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("artifacts");
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let (bus, _) = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+/// let controller = AgentController::new(ControllerConfig::default())?;
+/// controller.register(AgentDefinition {
+///     capabilities: vec!["code-review".to_owned(), "security".to_owned()],
+///     agent: Arc::new(FnAgent::new(|attempt| async move {
+///         AttemptEnd::ok(Output::Json(format!(r#"{{"reviewed": "{}"}}"#, attempt.spec().description)))
+///     })),
+///     kind: "function".to_owned(),
+///     max_concurrent_tasks: None,
+///     wake: None,
+/// })?;
+/// let deps = Dependencies::new(
+///     Arc::new(bus),
+///     Arc::new(controller),
+///     Arc::new(FolderArtifacts::open(path)?),
+///     Arc::new(SqliteMemory::in_memory(MemoryConfig::default())?),
+/// );
+/// let config = MeshCoordinatorConfig { swarm_id: "swarm-001".to_owned(), peer_count: 5, ..Default::default() };
+/// let mesh = MeshCoordinator::new(config, deps)?;
+/// mesh.initialize().await?;
+///
+/// let task = MeshTask {
+///     kind: "code-review".to_owned(),
+///     description: "the authentication module".to_owned(),
+///     required_capabilities: vec!["code-review".to_owned(), "security".to_owned()],
+///     priority: 8,
+///     ..MeshTask::new("task-001")
+/// };
+/// let peer = mesh.assign_task_to_peer(task).await?;
+/// assert!(peer.starts_with("swarm-001-peer-"));
+/// assert!(mesh.wait_for_mesh_completion().await?);
+/// assert_eq!(mesh.mesh_metrics().completed_tasks, 1);
+/// mesh.cleanup().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct MeshCoordinator(Arc<Inner>);
 
@@ -98,6 +148,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.over.cancel();
         self.mesh.stop(Stop::Now);
+        // A controller that outlives its coordinator would pause what is not there.
+        let taken = std::mem::take(&mut *self.taken.lock().unwrap_or_else(PoisonError::into_inner));
+        taken.iter().for_each(|id| self.deps.query_controller.detach(id));
     }
 }
 

@@ -162,7 +162,7 @@ impl Running {
             self.announce_change(&state);
             let memory = &self.deps.swarm_memory;
             let (id, load) = (state.peer_id.clone(), state.load);
-            let shared = match memory.share_peer_state(&id, state).await {
+            let shared = match memory.share_peer_state_of(&self.config.swarm_id, &id, state).await {
                 Ok(()) => memory.update_peer_load(&id, load).await,
                 Err(error) => Err(error),
             };

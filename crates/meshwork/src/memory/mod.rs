@@ -244,6 +244,20 @@ pub trait SwarmMemory: Send + Sync + 'static {
     /// [`MemoryError::Invalid`], [`MemoryError::Storage`].
     fn share_peer_state<'a>(&'a self, peer_id: &'a str, state: PeerState) -> BoxFuture<'a, Result<(), MemoryError>>;
 
+    /// The same for a peer of that swarm: one memory may serve several. Not of the seed; by default the memory's own.
+    ///
+    /// # Errors
+    /// As [`SwarmMemory::share_peer_state`].
+    fn share_peer_state_of<'a>(
+        &'a self,
+        swarm_id: &'a str,
+        peer_id: &'a str,
+        state: PeerState,
+    ) -> BoxFuture<'a, Result<(), MemoryError>> {
+        let _its_own = swarm_id;
+        self.share_peer_state(peer_id, state)
+    }
+
     /// What the peers of a swarm said of themselves, by id.
     ///
     /// # Errors

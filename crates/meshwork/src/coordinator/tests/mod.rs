@@ -1,8 +1,10 @@
 //! A coordinator over the real broker, with a controller and a memory of somebody else.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod foreign;
 mod forms;
 mod life;
+mod own;
 mod work;
 
 use super::{AgentDefinition, AgentOptions, Dependencies, MeshCoordinator, MeshCoordinatorConfig, MeshTask};

@@ -225,8 +225,8 @@ impl SqliteMemory {
         }
     }
 
-    async fn peer(&self, peer: String, load: f64, state: Option<String>) -> Result<(), MemoryError> {
-        let work = Work::Peer { swarm: Arc::clone(&self.swarm), peer, load, state };
+    async fn peer(&self, swarm: Arc<str>, peer: String, load: f64, state: Option<String>) -> Result<(), MemoryError> {
+        let work = Work::Peer { swarm, peer, load, state };
         self.shared.queue.push(work).await.map(drop)
     }
 }
@@ -274,13 +274,23 @@ impl SwarmMemory for SqliteMemory {
     }
 
     fn share_peer_state<'a>(&'a self, peer_id: &'a str, state: PeerState) -> BoxFuture<'a, Result<(), MemoryError>> {
+        self.share_peer_state_of(&self.swarm, peer_id, state)
+    }
+
+    fn share_peer_state_of<'a>(
+        &'a self,
+        swarm_id: &'a str,
+        peer_id: &'a str,
+        state: PeerState,
+    ) -> BoxFuture<'a, Result<(), MemoryError>> {
         Box::pin(async move {
+            check::id("swarmId", swarm_id)?;
             check::peer_state(peer_id, &state)?;
             let json = serde_json::to_string(&state).map_err(|error| MemoryError::Storage(error.to_string()))?;
             if json.len() > self.entry_bytes {
                 return Err(MemoryError::TooLarge { found: json.len(), most: self.entry_bytes });
             }
-            self.peer(peer_id.to_owned(), state.load, Some(json)).await
+            self.peer(swarm_id.into(), peer_id.to_owned(), state.load, Some(json)).await
         })
     }
 
@@ -293,7 +303,7 @@ impl SwarmMemory for SqliteMemory {
         Box::pin(async move {
             check::id("peerId", peer_id)?;
             check::load("load", load)?;
-            self.peer(peer_id.to_owned(), load, None).await
+            self.peer(Arc::clone(&self.swarm), peer_id.to_owned(), load, None).await
         })
     }
 
