@@ -760,6 +760,12 @@ export interface LocalArtifactStorage extends ArtifactStorage {
   close(): Promise<void>;
 }
 
+/** The package's memory. What a call has resolved to is durable, where the memory has a path. */
+export interface LocalSwarmMemory extends ISwarmMemoryManager {
+  /** What was handed over is stored first. */
+  close(): Promise<void>;
+}
+
 /** A wave of probes whose answers were all there. */
 export interface CompletionCheckpoint {
   swarmId: string;
@@ -859,8 +865,16 @@ export function createTopologyRouter(dependencies: {
  */
 export function createMessageBroker(config?: Partial<MessageBrokerConfig>): LocalMessageBroker;
 
-/** Makes a memory: in the database at `path`, or one that goes with the process. */
-export function createSwarmMemory(config?: { path?: string; swarmId?: string }): ISwarmMemoryManager;
+/**
+ * Makes a memory: in the SQLite database at `path`, or one that goes with the process. Entries of another `swarmId`
+ * (default `swarm`) in the same database are seen where they are public. Throws `InvalidConfig`, `Storage`.
+ *
+ * @example
+ * const memory = createSwarmMemory({ path: 'memory.db', swarmId: 'swarm-001' });
+ * await memory.remember('alice', 'knowledge', 'Quotes nest two deep.', { tags: ['parser'] });
+ * const [newest] = await memory.recall({ tags: ['parser'], text: 'nest' });
+ */
+export function createSwarmMemory(config?: { path?: string; swarmId?: string }): LocalSwarmMemory;
 
 /** Makes a controller; coordinators start their peers from `agents`, in turn. */
 export function createQueryController(config?: { agents?: AgentDefinition[] }): IQueryController;

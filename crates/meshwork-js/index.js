@@ -5,6 +5,7 @@ module.exports = {
   MeshworkError: require('./lib/errors.js').MeshworkError,
   createMessageBroker: require('./lib/broker.js').createMessageBroker,
   createArtifactStorage: require('./lib/artifacts.js').createArtifactStorage,
+  createSwarmMemory: require('./lib/memory.js').createSwarmMemory,
   createDistributedCompletionDetector: require('./lib/detector.js').createDistributedCompletionDetector,
   createLogger: require('./lib/logger.js').createLogger,
 }

@@ -6,6 +6,7 @@ export const {
   MeshworkError,
   createMessageBroker,
   createArtifactStorage,
+  createSwarmMemory,
   createDistributedCompletionDetector,
   createLogger,
 } = meshwork

@@ -34,6 +34,11 @@ function callback(value, name) {
   return value
 }
 
+function number(value, name) {
+  if (typeof value !== 'number' || Number.isNaN(value)) throw wrong(name, value, 'a number')
+  return value
+}
+
 function object(value, name, code) {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) throw wrong(name, value, 'an object', code)
   return value
@@ -119,4 +124,4 @@ function message(value) {
   return json(sent, 'message')
 }
 
-module.exports = { wrong, text, texts, callback, object, millis, json, config, message }
+module.exports = { wrong, text, texts, callback, number, object, millis, json, config, message }

@@ -1,9 +1,10 @@
 'use strict'
 // The dependencies argument: the package's own objects go as they are, others through an adapter.
 
-const { foreignBroker, foreignArtifacts } = require('./foreign.js')
+const foreigners = require('./foreign.js')
 const { nativeBroker } = require('./broker.js')
 const { nativeArtifacts } = require('./artifacts.js')
+const { nativeMemory } = require('./memory.js')
 const { MeshworkError } = require('./errors.js')
 const check = require('./check.js')
 
@@ -19,19 +20,18 @@ function dependencies(given, config) {
   return all
 }
 
-/** `any` is what other parts take; `foreign` is there for a broker that is not ours, and has to be held. */
-function messageBus(given) {
-  const ours = nativeBroker(given.messageBus)
+/**
+ * What other parts take, as `any`; `foreign` is there where the object is not ours, and has to be held by whoever uses it.
+ */
+function taken(object, nativeOf, adapt) {
+  const ours = nativeOf(object)
   if (ours !== undefined) return { any: ours.any(), foreign: undefined }
-  const foreign = foreignBroker(given.messageBus)
+  const foreign = adapt(object)
   return { any: foreign.any(), foreign }
 }
 
-function artifactStorage(given) {
-  const ours = nativeArtifacts(given.artifactStorage)
-  if (ours !== undefined) return { any: ours.any(), foreign: undefined }
-  const foreign = foreignArtifacts(given.artifactStorage)
-  return { any: foreign.any(), foreign }
-}
+const messageBus = given => taken(given.messageBus, nativeBroker, foreigners.foreignBroker)
+const artifactStorage = given => taken(given.artifactStorage, nativeArtifacts, foreigners.foreignArtifacts)
+const swarmMemory = given => taken(given.swarmMemory, nativeMemory, foreigners.foreignMemory)
 
-module.exports = { dependencies, messageBus, artifactStorage }
+module.exports = { dependencies, messageBus, artifactStorage, swarmMemory }

@@ -5,7 +5,7 @@
 // nobody does any more.
 
 const { native } = require('./native.js')
-const { calls, register } = require('./calls.js')
+const { calls, register, complain } = require('./calls.js')
 const { MeshworkTypeError, opened } = require('./errors.js')
 const check = require('./check.js')
 
@@ -89,4 +89,32 @@ function foreignArtifacts(storage) {
   })))
 }
 
-module.exports = { foreignBroker, foreignArtifacts }
+const MEMORY = ['remember', 'recall', 'shareMemory', 'sharePeerState', 'queryMeshPeers', 'updatePeerLoad', 'getPeerLoad']
+
+function foreignMemory(memory) {
+  return once(memory, 'swarmMemory', MEMORY, () => new native.ForeignMemory(calls, registered({
+    remember: ([agent, type, content, metadata]) => memory.remember(agent, type, content, metadata ?? undefined),
+    recall: ([query]) => memory.recall(query),
+    shareMemory: ([entry, target]) => nothing(memory.shareMemory(entry, target)),
+    sharePeerState: ([peer, state]) => nothing(memory.sharePeerState(peer, state)),
+    queryMeshPeers: ([swarm]) => memory.queryMeshPeers(swarm),
+    updatePeerLoad: ([peer, load]) => nothing(memory.updatePeerLoad(peer, load)),
+    getPeerLoad: ([peer]) => memory.getPeerLoad(peer),
+  })))
+}
+
+const CONTROLLER = ['pauseAgent', 'resumeAgent', 'pausePeers', 'resumePeers', 'getTokenSavings', 'getMeshTokenSavings']
+
+function foreignController(controller) {
+  return once(controller, 'queryController', CONTROLLER, () => new native.ForeignController(calls, registered({
+    pauseAgent: ([agent]) => nothing(controller.pauseAgent(agent)),
+    resumeAgent: ([agent, checkpoint]) => nothing(controller.resumeAgent(agent, checkpoint ?? undefined)),
+    pausePeers: ([peers, reason]) => nothing(controller.pausePeers(peers, reason ?? undefined)),
+    resumePeers: ([peers]) => nothing(controller.resumePeers(peers)),
+    getTokenSavings: ([agent]) => controller.getTokenSavings(agent),
+    getMeshTokenSavings: ([swarm]) => controller.getMeshTokenSavings(swarm),
+    complain: ([what]) => complain(what),
+  })))
+}
+
+module.exports = { foreignBroker, foreignArtifacts, foreignMemory, foreignController }

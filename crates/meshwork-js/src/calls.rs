@@ -5,16 +5,20 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "napi hands over values")]
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
+use std::time::Duration;
 
 use bytes::Bytes;
-use napi::bindgen_prelude::{Buffer, Function};
+use napi::bindgen_prelude::{Buffer, FnArgs, Function, FunctionRef, block_on};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Result, Status};
+use napi::{Env, Result, Status};
 use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
@@ -46,12 +50,26 @@ impl Given {
 
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 
+/// The function that makes one call at once: its number and arguments, answered by `[0, value]` or `[0, null, failure]`.
+type Now = FnArgs<(u32, String)>;
+
+/// How long another thread than JavaScript's waits for an answer that it needs at once: far longer than a turn of the
+/// event loop takes, so that a loop that stands still is an error and not a thread that is lost.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// JavaScript's own thread has one.
+    static ENV: Cell<Option<Env>> = const { Cell::new(None) };
+}
+
 /// The queue. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Calls(Arc<Inner>);
 
 struct Inner {
     wake: Wake,
+    now: FunctionRef<Now, String>,
+    home: ThreadId,
     state: Mutex<State>,
 }
 
@@ -189,6 +207,31 @@ impl JsFunction {
         }
     }
 
+    /// Calls it and has its answer at once: for what is not asynchronous. On JavaScript's own thread it is called
+    /// here and now, which must be within a call of JavaScript's; another thread waits until JavaScript has the time.
+    pub(crate) fn call_now(&self, arguments: String) -> Answer {
+        let inner = &self.0.calls.0;
+        if std::thread::current().id() == inner.home {
+            let env = ENV.get().ok_or_else(|| Failure::new("Closed", "Node.js is ending"))?;
+            let now = inner.now.borrow_back(&env).and_then(|now| now.call((self.0.number, arguments).into()));
+            let text = now.map_err(|error| Failure::new("Foreign", error.reason.clone()))?;
+            let settled = serde_json::from_str(&text);
+            let Settled(_, value, failure) =
+                settled.map_err(|error| Failure::new("InvalidAnswer", error.to_string()))?;
+            return failure.map_or(Ok(Given::Value(value)), Err);
+        }
+        let answer = self.call(arguments, None);
+        let wait = async { tokio::time::timeout(AT_ONCE, answer).await };
+        let waited = match Handle::try_current() {
+            Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
+                tokio::task::block_in_place(|| runtime.block_on(wait))
+            }
+            Ok(_) => return Err(Failure::new("Foreign", "it can't be asked from a runtime of one thread")),
+            Err(_) => block_on(wait),
+        };
+        waited.unwrap_or_else(|_| Err(Failure::new("Foreign", format!("it did not answer within {AT_ONCE:?}"))))
+    }
+
     /// Calls it, whatever comes of it.
     pub(crate) fn tell(&self, arguments: String) {
         self.0.calls.enqueue(Call { number: 0, function: self.0.number, arguments, bytes: None });
@@ -217,14 +260,16 @@ pub struct CallQueue {
 
 #[napi]
 impl CallQueue {
-    /// A queue that calls `wake` when there is something to take.
+    /// A queue that calls `wake` when there is something to take, and `now` where an answer is needed at once.
     ///
     /// # Errors
     /// Node is ending.
     #[napi(constructor)]
-    pub fn new(wake: Function<'_, (), ()>) -> Result<Self> {
+    pub fn new(env: Env, wake: Function<'_, (), ()>, now: Function<'_, FnArgs<(u32, String)>, String>) -> Result<Self> {
+        ENV.set(Some(env));
         let wake = wake.build_threadsafe_function().callee_handled::<false>().weak::<true>().build()?;
-        Ok(Self { calls: Calls(Arc::new(Inner { wake, state: Mutex::default() })) })
+        let (now, home) = (now.create_ref()?, std::thread::current().id());
+        Ok(Self { calls: Calls(Arc::new(Inner { wake, now, home, state: Mutex::default() })) })
     }
 
     /// What waits, in its order; nothing when nothing does.

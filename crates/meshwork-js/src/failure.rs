@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use meshwork::artifacts::ArtifactError;
 use meshwork::broker::{BroadcastError, RegisterError, SendError};
+use meshwork::controller::ControlError;
 use meshwork::detector::DetectorError;
+use meshwork::memory::MemoryError;
 use meshwork::messaging::MessageBrokerError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -111,6 +113,48 @@ impl From<DetectorError> for Failure {
             DetectorError::DetectionRuns { running } => {
                 Self::new("DetectionRuns", text).with("running", json!(running))
             }
+        }
+    }
+}
+
+impl From<MemoryError> for Failure {
+    fn from(error: MemoryError) -> Self {
+        let text = error.to_string();
+        match error {
+            MemoryError::UnknownEntry { id } => Self::new("UnknownEntry", text).with("id", json!(id)),
+            MemoryError::Private { id, author } => {
+                Self::new("Private", text).with("id", json!(id)).with("author", json!(author))
+            }
+            MemoryError::Invalid { field, .. } => Self::new("Invalid", text).with("field", json!(field)),
+            MemoryError::TooLarge { found, most } => {
+                Self::new("TooLarge", text).with("found", json!(found)).with("limit", json!(most))
+            }
+            MemoryError::Storage(_) => Self::new("Storage", text),
+        }
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        let text = error.to_string();
+        match error {
+            ControlError::UnknownAgent { id } => Self::new("UnknownAgent", text).with("id", json!(id)),
+            ControlError::UnknownCheckpoint { agent, checkpoint } => Self::new("UnknownCheckpoint", text)
+                .with("agentId", json!(agent))
+                .with("checkpointId", json!(checkpoint)),
+            ControlError::UnknownReason { .. } => Self::new("UnknownReason", text),
+            ControlError::AlreadyAttached { id, .. } => Self::new("AlreadyAttached", text).with("id", json!(id)),
+            ControlError::TooMany { limit } => Self::new("TooMany", text).with("limit", json!(limit)),
+            ControlError::Invalid { field, .. } => Self::new("Invalid", text).with("field", json!(field)),
+            ControlError::Several { failures } => {
+                let failures = failures.into_iter().map(|(id, error)| {
+                    let Self { code, message, .. } = error.into();
+                    json!({ "id": id, "code": code, "message": message })
+                });
+                let failures = Value::Array(failures.collect());
+                Self::new("Several", text).with("failures", failures)
+            }
+            ControlError::Failed(_) => Self::new("Failed", text),
         }
     }
 }

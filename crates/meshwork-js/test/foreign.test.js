@@ -2,11 +2,11 @@
 // Dependencies that are written in JavaScript: what they are asked, and what happens when they are not as they should be.
 
 const { createDistributedCompletionDetector } = require('meshwork')
-const { foreignArtifacts, foreignBroker } = require('../lib/foreign.js')
+const { foreignArtifacts, foreignBroker, foreignController, foreignMemory } = require('../lib/foreign.js')
 const { native } = require('../lib/native.js')
 const { opened } = require('../lib/errors.js')
 const { TheirBroker } = require('./their-broker.js')
-const { assert, test, message, signal, failsWith } = require('./support.js')
+const { assert, test, message, signal, collector, failsWith } = require('./support.js')
 
 const FAST = { probeRetryIntervalMs: 1, maxProbeRetries: 1_000_000 }
 
@@ -181,4 +181,165 @@ test('a storage that answers garbage, throws or rejects is an error that says so
   await assert.rejects(storage.stat('k'), failsWith('Foreign', 'disk on fire'))
   theirs.stat = () => Promise.reject(null)
   await assert.rejects(storage.stat('k'), failsWith('Foreign', 'null'))
+})
+
+class TheirMemory {
+  entries = []
+  states = new Map()
+  loads = new Map()
+  async remember(agentId, type, content, metadata = {}) {
+    this.given = [agentId, type, content, metadata]
+    this.entries.push({ id: `e${this.entries.length}`, agentId, type, content, timestamp: 5, metadata })
+    return this.entries.at(-1).id
+  }
+  async recall(query) {
+    this.query = query
+    return this.entries
+  }
+  async shareMemory(entryId) {
+    if (entryId !== 'e0') throw Object.assign(new Error('who?'), { code: 'UnknownEntry' })
+  }
+  async sharePeerState(peerId, state) {
+    this.states.set(peerId, state)
+  }
+  async queryMeshPeers(_swarmId) {
+    return [...this.states.values()]
+  }
+  async updatePeerLoad(peerId, load) {
+    this.loads.set(peerId, load)
+  }
+  async getPeerLoad(peerId) {
+    return this.loads.get(peerId)
+  }
+}
+
+const PEER = { peerId: 'a', capabilities: ['x'], load: 1.5, state: 'idle', activeTasks: [], metrics: { successRate: 1, averageResponseTime: 0, tasksCompleted: 0, tasksFailed: 0 }, lastUpdated: 5 }
+
+test('a memory that is written in JavaScript is asked as the trait says', async () => {
+  const theirs = new TheirMemory()
+  const adapter = foreignMemory(theirs)
+  const memory = native.Memory.over(adapter.any())
+  const ask = async (method, ...given) => opened(await memory[method](...given))
+  assert.equal(await ask('remember', 'alice', 'knowledge', '{"a":1}', '{"tags":["x"]}'), 'e0')
+  assert.deepEqual(theirs.given, ['alice', 'knowledge', { a: 1 }, { tags: ['x'] }])
+  await ask('remember', 'alice', 'result', '1', undefined)
+  assert.deepEqual(theirs.given[3], {}, 'no metadata is undefined, not null')
+  assert.deepEqual((await ask('recall', '{"agentId":"alice"}')).map(entry => entry.id), ['e0', 'e1'])
+  assert.deepEqual(theirs.query, { agentId: 'alice' })
+  await ask('shareMemory', 'e0', 'bob')
+  await assert.rejects(ask('shareMemory', 'e9', 'bob'), failsWith('UnknownEntry', 'e9'))
+  await ask('sharePeerState', 'a', JSON.stringify(PEER))
+  assert.deepEqual(await ask('meshPeers', 's'), [PEER])
+  assert.equal(await ask('peerLoad', 'a'), null)
+  await ask('updatePeerLoad', 'a', 2.5)
+  assert.equal(await ask('peerLoad', 'a'), 2.5)
+})
+
+test('a memory that answers garbage, throws or rejects is an error that says so', async () => {
+  const theirs = new TheirMemory()
+  const adapter = foreignMemory(theirs)
+  const memory = native.Memory.over(adapter.any())
+  const ask = async (method, ...given) => opened(await memory[method](...given))
+  for (const garbage of [undefined, null, 5, {}, [], () => {}, 1n, new Map()]) {
+    theirs.remember = () => garbage
+    await assert.rejects(ask('remember', 'a', 'knowledge', '1', undefined), failsWith('Storage'))
+  }
+  for (const garbage of [undefined, null, 5, {}, ['x'], [{}], [{ ...PEER, type: 'odd' }]]) {
+    theirs.recall = () => garbage
+    await assert.rejects(ask('recall', '{}'), failsWith('Storage', 'recall answered'))
+    theirs.queryMeshPeers = () => garbage
+    if (garbage?.[0]?.peerId === undefined) await assert.rejects(ask('meshPeers', 's'), failsWith('Storage', 'queryMeshPeers answered'))
+  }
+  for (const garbage of ['much', {}, true, NaN]) {
+    theirs.getPeerLoad = () => garbage
+    await assert.rejects(ask('peerLoad', 'a'), failsWith('Storage'))
+  }
+  theirs.updatePeerLoad = () => { throw new Error('read only') }
+  await assert.rejects(ask('updatePeerLoad', 'a', 1), failsWith('Storage', 'read only'))
+  theirs.sharePeerState = () => Promise.reject(undefined)
+  await assert.rejects(ask('sharePeerState', 'a', JSON.stringify(PEER)), failsWith('Storage', 'undefined'))
+})
+
+const SAVED = { saved: 10, total: 30, percentage: 25, pauseDurationMs: 5, activeDurationMs: 6 }
+
+class TheirController {
+  called = []
+  async pauseAgent(...given) {
+    this.called.push(['pauseAgent', ...given])
+  }
+  async resumeAgent(...given) {
+    this.called.push(['resumeAgent', ...given])
+  }
+  async pausePeers(...given) {
+    this.called.push(['pausePeers', ...given])
+  }
+  async resumePeers(...given) {
+    this.called.push(['resumePeers', ...given])
+  }
+  getTokenSavings(agentId) {
+    return agentId === 'a' ? SAVED : { ...SAVED, saved: 0 }
+  }
+  getMeshTokenSavings() {
+    return SAVED
+  }
+}
+
+test('a controller that is written in JavaScript is asked as the trait says, and at once where that is not asynchronous', async () => {
+  const theirs = new TheirController()
+  const adapter = foreignController(theirs)
+  const controller = native.Controller.over(adapter.any())
+  const ask = async (method, ...given) => opened(await controller[method](...given))
+  await ask('pauseAgent', 'a')
+  await ask('resumeAgent', 'a', undefined)
+  await ask('resumeAgent', 'a', 'c-1')
+  await ask('pausePeers', ['a', 'b'], 'budget')
+  await ask('pausePeers', ['a'], undefined)
+  await ask('resumePeers', ['a', 'b'])
+  assert.deepEqual(theirs.called, [
+    ['pauseAgent', 'a'], ['resumeAgent', 'a', undefined], ['resumeAgent', 'a', 'c-1'],
+    ['pausePeers', ['a', 'b'], 'budget'], ['pausePeers', ['a'], undefined], ['resumePeers', ['a', 'b']],
+  ])
+  assert.deepEqual(opened(controller.tokenSavings('a')), SAVED)
+  assert.equal(opened(controller.tokenSavings('b')).saved, 0)
+  assert.deepEqual(opened(controller.meshTokenSavings('s')), SAVED)
+  assert.deepEqual(await ask('meshTokenSavingsElsewhere', 's'), SAVED, 'from another thread too')
+})
+
+test('a controller that answers garbage, throws or rejects is an error, or a warning where nobody can be told', async () => {
+  const theirs = new TheirController()
+  const adapter = foreignController(theirs)
+  const controller = native.Controller.over(adapter.any())
+  const ask = async (method, ...given) => opened(await controller[method](...given))
+  const fails = (code, message) => () => { throw Object.assign(new Error(message), { code }) }
+  theirs.pauseAgent = fails('UnknownAgent', 'who?')
+  await assert.rejects(ask('pauseAgent', 'x'), failsWith('UnknownAgent', '"x"'))
+  theirs.resumeAgent = fails('UnknownCheckpoint', 'which?')
+  await assert.rejects(ask('resumeAgent', 'x', 'c'), failsWith('UnknownCheckpoint', '"c"'))
+  theirs.pausePeers = fails(undefined, 'two of them would not')
+  await assert.rejects(ask('pausePeers', ['a'], undefined), failsWith('Failed', 'two of them would not'))
+  theirs.resumePeers = () => Promise.reject(null)
+  await assert.rejects(ask('resumePeers', ['a']), failsWith('Failed', 'null'))
+  const none = { saved: 0, total: 0, percentage: 0, pauseDurationMs: 0, activeDurationMs: 0 }
+  const answers = [undefined, null, 5, 'much', {}, { ...SAVED, saved: -1 }, Promise.resolve(SAVED), 1n]
+  const warnings = collector(answers.length + 2)
+  process.on('warning', warnings.take)
+  for (const garbage of answers) {
+    theirs.getTokenSavings = () => garbage
+    assert.deepEqual(opened(controller.tokenSavings('a')), none)
+  }
+  theirs.getMeshTokenSavings = fails(undefined, 'not today')
+  assert.deepEqual(opened(controller.meshTokenSavings('s')), none)
+  assert.deepEqual(await ask('meshTokenSavingsElsewhere', 's'), none)
+  const told = await warnings.done
+  process.off('warning', warnings.take)
+  assert.ok(told.every(warning => warning.code === 'CallbackFailed' && /Savings\("/.test(warning.message)), String(told))
+  assert.match(told.at(-1).message, /not today/)
+})
+
+test('members that are missing are named', () => {
+  for (const [adapt, name, member] of [[foreignBroker, 'messageBus', 'publish'], [foreignArtifacts, 'artifactStorage', 'stat'], [foreignMemory, 'swarmMemory', 'recall'], [foreignController, 'queryController', 'pausePeers']]) {
+    assert.throws(() => adapt({}), failsWith('InvalidDependency', `dependencies.${name} has no`))
+    assert.throws(() => adapt({}), failsWith('InvalidDependency', member))
+    for (const garbage of [undefined, null, 5, 'x', () => {}]) assert.throws(() => adapt(garbage), failsWith('InvalidDependency', name))
+  }
 })

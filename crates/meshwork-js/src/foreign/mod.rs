@@ -3,6 +3,8 @@
 
 pub(crate) mod artifacts;
 pub(crate) mod broker;
+pub(crate) mod controller;
+pub(crate) mod memory;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
