@@ -83,7 +83,11 @@ impl MeshTask {
         }
     }
 
-    pub(super) fn spec(self) -> Result<TaskSpec, CoordinatorError> {
+    /// The task as the mesh takes it, such as for [`Tools::submit`](crate::mesh::Tools::submit).
+    ///
+    /// # Errors
+    /// [`CoordinatorError::InvalidTask`] names the first field that is wrong.
+    pub fn spec(self) -> Result<TaskSpec, CoordinatorError> {
         let wrong = |field, found: String, expected| {
             let task = self.id.clone();
             Err(CoordinatorError::InvalidTask { task, field, found, expected })
