@@ -106,7 +106,7 @@ fn options(
         broker,
         node: NODE.to_owned(),
         swarm_id: config.swarm_id.clone(),
-        config: Config { load_balancing: config.enable_load_balancing, ..Config::default() },
+        config: Config { load_balancing: config.enable_load_balancing, strategy: config.strategy, ..Config::default() },
         peers: peers.collect(),
         max_sessions: u32::MAX,
         rebalance: (config.enable_auto_rebalance && config.enable_load_balancing).then_some(config.rebalance_interval),
