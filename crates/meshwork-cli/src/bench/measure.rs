@@ -61,6 +61,14 @@ impl Figure {
     }
 }
 
+/// The 50th, 95th and 99th percentile of a time in ms, of each run for itself: medians of the runs, least, greatest.
+pub(crate) fn percentiles(name: &str, runs: &[Vec<f64>]) -> [Figure; 3] {
+    [50.0, 95.0, 99.0].map(|percent| {
+        let of_each = runs.iter().map(|samples| percentile(&mut samples.clone(), percent));
+        Figure::of(format!("{name}, p{percent:.0}"), "ms", of_each.collect())
+    })
+}
+
 /// Median of sorted values.
 pub(crate) fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;

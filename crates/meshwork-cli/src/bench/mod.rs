@@ -3,20 +3,26 @@
 //! Every figure is measured beside its reference in the same run, because machines are shared and noisy:
 //! what counts is the ratio. Nothing here fails on a time.
 
+mod artifacts;
 mod completion;
 mod decision;
+mod discovery;
 mod measure;
 mod memory;
+mod messages;
 mod restart;
+mod resume;
 mod shell;
+mod spawn;
 mod swarm;
 mod tasks;
+mod traffic;
 
 use clap::{Args, ValueEnum};
 use measure::Figure;
 use serde::Serialize;
 
-/// Measure this machine: tasks a second, completion, decisions, restarts, memory.
+/// Measure this machine: tasks, completion, decisions, restarts, peers, messages, artifacts, memory.
 #[derive(Args, Debug)]
 #[command(
     after_help = "EXAMPLES:\n  meshwork bench                      everything, in the sizes of docs/benchmarks.md\n  meshwork bench flat dag             only these\n  meshwork bench shell --runs 5       five counted runs\n  meshwork bench flat --tasks 10000   a smaller size\n  meshwork bench --format json > figures.json"
@@ -28,7 +34,8 @@ pub struct BenchArgs {
     /// Counted runs of each; one more goes before them as a warm-up.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub runs: u32,
-    /// Tasks (in `memory`: entries), where the size is not what is measured.
+    /// Tasks, where their number is not what is measured; `memory`: entries, `messages`: messages, `spawn`, `discovery`,
+    /// `resume` and `artifacts`: samples of a run.
     #[arg(long)]
     pub tasks: Option<u32>,
     /// Slots of each peer in `flat`, `dag` and `scale`.
@@ -68,6 +75,16 @@ pub enum What {
     Decision,
     /// A killed swarm of 100,000 tasks: until it is back and running.
     Restart,
+    /// 10 in-process peers from nothing to idle, through the coordinator.
+    Spawn,
+    /// 10 peers on one bus in two discoveries, until everyone knows everyone.
+    Discovery,
+    /// A paused peer, until it works again: in-process agents, and a `shell` peer beside a bare SIGCONT.
+    Resume,
+    /// 256-byte messages between 10 peers, acknowledged and counted for completion.
+    Messages,
+    /// 64 KiB stored durably and read back, beside bare files.
+    Artifacts,
     /// 1,000,000 memory entries: to remember one more, to recall by tags, by words.
     Memory,
 }
@@ -102,6 +119,11 @@ pub fn run(args: &BenchArgs) -> Result<(), String> {
         What::Decision,
         What::Restart,
         What::Scale,
+        What::Spawn,
+        What::Discovery,
+        What::Resume,
+        What::Messages,
+        What::Artifacts,
         What::Memory,
     ];
     let chosen: Vec<What> = if args.what.is_empty() { all.to_vec() } else { args.what.clone() };
@@ -120,6 +142,11 @@ pub fn run(args: &BenchArgs) -> Result<(), String> {
             What::Scale => tasks::scale(&setting),
             What::Decision => decision::decision(&setting),
             What::Restart => restart::restart(&setting),
+            What::Spawn => spawn::spawn(&setting),
+            What::Discovery => discovery::discovery(&setting),
+            What::Resume => resume::resume(&setting),
+            What::Messages => messages::messages(&setting),
+            What::Artifacts => artifacts::artifacts(&setting),
             What::Memory => memory::memory(&setting),
         };
         match measured {

@@ -17,7 +17,7 @@ use crate::mesh::{Mesh, MeshOptions, PeerSetup};
 use crate::state::{FolderLock, StateError, StateRoot};
 use crate::topology::Shape;
 use meshwork_core::Config;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 const NODE: &str = "coordinator";
 
 pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorError> {
-    let started = Instant::now();
+    let mut steps = Steps::begin();
+    let started = steps.since;
     let (config, deps) = (&inner.config, &inner.deps);
     let first = first_peers(inner)?;
     // What can be refused comes before the node: a node that runs has to be stopped.
@@ -36,6 +37,7 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     let detector = CompletionDetector::new(detector_config, deps.message_bus.clone())?;
     let (discovery, consensus) = (discovery(inner)?, consensus(inner)?);
     let (log, kept) = open_log(inner)?;
+    steps.end("log");
     let broker = Broker::new(config.message_bus_config.clone(), Arc::new(MailInMemory::default()));
     let ids = first.keys().cloned();
     let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
@@ -50,6 +52,7 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
         }
         None => Mesh::start(options).await?,
     };
+    steps.end("node");
     for (id, definition) in &first {
         shared.books().arrive(id, definition.kind.clone(), now_ms());
     }
@@ -84,10 +87,13 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     });
     let seq = running.mesh.look(|swarm| swarm.last().seq).await?;
     running.shared.hold(seq).await;
+    steps.end("books");
     running.welcome(&ids).await?;
+    steps.end("welcome");
     running.meet(&ids).await?;
+    steps.end("discovery");
     running.keep_up();
-    running.info("the coordinator is initialized", &json!({ "peers": ids }));
+    running.info("the coordinator is initialized", &json!({ "peers": ids, "tookMs": steps.took }));
     Ok(running)
 }
 
@@ -106,12 +112,34 @@ fn options(
         broker,
         node: NODE.to_owned(),
         swarm_id: config.swarm_id.clone(),
-        config: Config { load_balancing: config.enable_load_balancing, ..Config::default() },
+        config: Config { load_balancing: config.enable_load_balancing, strategy: config.strategy, ..Config::default() },
         peers: peers.collect(),
         max_sessions: u32::MAX,
         rebalance: (config.enable_auto_rebalance && config.enable_load_balancing).then_some(config.rebalance_interval),
         // Checked to be at least 1; beyond 1,000,000 everything is balanced.
         imbalance_permille: (config.load_imbalance_threshold.clamp(1.0, 1e6) * 1_000.0) as u64,
+    }
+}
+
+/// What a start spends its time on.
+struct Steps {
+    since: Instant,
+    last: Instant,
+    /// Step by step, in ms.
+    took: serde_json::Map<String, Value>,
+}
+
+impl Steps {
+    fn begin() -> Self {
+        let since = Instant::now();
+        Self { since, last: since, took: serde_json::Map::new() }
+    }
+
+    fn end(&mut self, step: &str) {
+        let now = Instant::now();
+        let took = now.duration_since(self.last).as_secs_f64() * 1e3;
+        self.took.insert(step.to_owned(), took.into());
+        self.last = now;
     }
 }
 

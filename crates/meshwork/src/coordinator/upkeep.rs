@@ -6,8 +6,9 @@ use super::books::has_nothing_to_do;
 use super::error::CoordinatorError;
 use super::log::Level;
 use crate::controller::{AgentEvent, AgentHost, Attachment, ControlError};
+use crate::discovery::Announcing;
 use crate::peers::{AgentState, PeerInfo, PeerState};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use meshwork_core::{PauseReason, PeerNo, Tokens};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -72,16 +73,18 @@ impl Running {
         };
         if let Some(state) = state {
             let announced = discovery.update_peer(info_of(&state));
-            announced.map_err(|error| CoordinatorError::Discovery(error.to_string()))?.done().await;
+            announced.map_err(|error| CoordinatorError::Discovery(error.to_string()))?.published().await;
         }
         Ok(())
     }
 
-    /// Resolves when the first peers know each other.
+    /// Resolves when the first peers know each other, and what they say of themselves is published. That it is stored
+    /// too, for peers that join later, nobody here waits for.
     pub(super) async fn meet(&self, ids: &[String]) -> Result<(), CoordinatorError> {
         if let Some(discovery) = &self.discovery {
             let failed = |error: &dyn std::fmt::Display| CoordinatorError::Discovery(error.to_string());
-            discovery.start_discovery(&self.config.swarm_id).await.map_err(|error| failed(&error))?;
+            let announced = discovery.begin(&self.config.swarm_id).await.map_err(|error| failed(&error))?;
+            announced.published().await;
             let met = discovery.await_peers(ids.to_vec(), MEET_WITHIN).await;
             met.map_err(|error| failed(&error))?;
         }
@@ -110,13 +113,11 @@ impl Running {
     /// All peers leave.
     pub(super) async fn farewell(&self) {
         let ids: Vec<String> = self.agents().keys().cloned().collect();
-        for id in &ids {
-            self.detach(id);
-            if let Some(leaving) = self.discovery.as_ref().and_then(|discovery| discovery.forget_local_peer(id).ok()) {
-                leaving.done().await;
-            }
-        }
+        ids.iter().for_each(|id| self.detach(id));
         if let Some(discovery) = &self.discovery {
+            // All at once: they share what waits for the disk.
+            let leaving = ids.iter().filter_map(|id| discovery.forget_local_peer(id).ok());
+            join_all(leaving.collect::<Vec<_>>().into_iter().map(Announcing::done)).await;
             discovery.stop_discovery().await;
         }
     }

@@ -139,14 +139,25 @@ impl Inner {
 }
 
 /// What was changed is on its way to everybody. May be dropped: it goes out all the same.
-#[derive(Clone)]
-pub struct Announcing(Vec<Ticket>);
+#[derive(Clone, Default)]
+pub struct Announcing {
+    words: Option<Ticket>,
+    states: Option<Ticket>,
+}
 
 impl Announcing {
     /// Ends when the change was published and stored, or could not be (which is counted, see
     /// [`PeerDiscovery::faults`]), or at once when discovery does not run: then it is announced when it starts.
     pub async fn done(self) {
-        join_all(self.0.into_iter().map(Ticket::done)).await;
+        join_all(self.words.into_iter().chain(self.states).map(Ticket::done)).await;
+    }
+
+    /// The same without the store, whose disk only those wait for that join later: ends when the change was
+    /// published, or could not be.
+    pub async fn published(self) {
+        if let Some(words) = self.words {
+            words.done().await;
+        }
     }
 }
 
@@ -250,6 +261,12 @@ impl PeerDiscovery {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn start_discovery(&self, swarm_id: &str) -> Result<(), DiscoveryError> {
+        self.begin(swarm_id).await?.done().await;
+        Ok(())
+    }
+
+    /// The same, without waiting until anything has gone out.
+    pub(crate) async fn begin(&self, swarm_id: &str) -> Result<Announcing, DiscoveryError> {
         let found = swarm_id.to_owned();
         if !self.config.swarm_id.is_empty() && self.config.swarm_id != swarm_id {
             return Err(DiscoveryError::OtherSwarm { expected: self.config.swarm_id.clone(), found });
@@ -258,7 +275,8 @@ impl PeerDiscovery {
         let _turn = self.turn.lock().await;
         if let Some(run) = &*locked(&self.run) {
             let running = run.swarm.clone();
-            return if running == found { Ok(()) } else { Err(DiscoveryError::Running { running, found }) };
+            let other = DiscoveryError::Running { running: running.clone(), found: found.clone() };
+            return if running == found { Ok(self.announcing()) } else { Err(other) };
         }
         let recalled = self.inner.recall(swarm_id).await?;
         let heard = Arc::downgrade(&self.inner);
@@ -281,8 +299,7 @@ impl PeerDiscovery {
         }
         recalled.into_iter().for_each(|input| self.inner.handle(input));
         self.inner.handle(Input::Started);
-        self.announcing().done().await;
-        Ok(())
+        Ok(self.announcing())
     }
 
     /// What it listens to.
@@ -312,7 +329,7 @@ impl PeerDiscovery {
     }
 
     fn announcing(&self) -> Announcing {
-        Announcing(locked(&self.inner.line).as_ref().map(Line::tickets).unwrap_or_default())
+        locked(&self.inner.line).as_ref().map(Line::announcing).unwrap_or_default()
     }
 
     /// Ends: nothing is heard or said any more, and whoever knew the local peers finds them stale after a while; who
@@ -446,7 +463,7 @@ impl PeerDiscovery {
         let changed = !asks.is_empty();
         self.inner.hand_on(asks);
         drop(machine);
-        Ok(if changed { self.announcing() } else { Announcing(Vec::new()) })
+        Ok(if changed { self.announcing() } else { Announcing::default() })
     }
 
     /// Waits until these peers are there, local ones included: so many, or those ids. Stale ones and those that left

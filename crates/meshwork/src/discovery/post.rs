@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use meshwork_core::discovery::{Ask, Said, Timer};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Inner;
-use super::outbox::{Outbox, Ticket};
+use super::outbox::Outbox;
 use super::wire::{self, ANNOUNCEMENT, Carried, HEARTBEAT};
+use super::{Announcing, Inner};
 use crate::clock::now_ms;
 use crate::peers::artifact::{PeerStates, StoredPeer};
 use crate::timers;
@@ -20,6 +21,9 @@ use crate::timers;
 /// When so much waits to go out, one announcement for everybody takes the place of further answers: whoever asks and
 /// asks fills no memory.
 pub(super) const ANSWERS_WAITING_MAX: usize = 1_024;
+/// States that are stored at the same time: enough that a disk syncs several together, few enough to leave threads to
+/// others.
+const STORED_AT_ONCE: usize = 8;
 
 /// What is counted outside the machine.
 #[derive(Default)]
@@ -90,8 +94,9 @@ impl Line {
         async move { _ = closed.run_until_cancelled(what).await }
     }
 
-    pub(super) fn tickets(&self) -> Vec<Ticket> {
-        vec![self.words.ticket(), self.states.ticket()]
+    /// For all that was asked for until now.
+    pub(super) fn announcing(&self) -> Announcing {
+        Announcing { words: Some(self.words.ticket()), states: Some(self.states.ticket()) }
     }
 
     pub(super) fn take(&self, ask: Ask<Carried>, sharing: bool) {
@@ -163,13 +168,15 @@ pub(super) async fn store(
 ) {
     while let Some(batch) = closed.run_until_cancelled(said.take()).await {
         let number = batch.number();
-        for (peer, said) in batch.things {
-            let stored = states.change(&swarm, &peer, |before| newer(before, wire::stored(&peer, &said))).await;
+        let (inner, states, swarm) = (&inner, &states, &swarm);
+        let each = stream::iter(batch.things).for_each_concurrent(STORED_AT_ONCE, |(peer, said)| async move {
+            let stored = states.change(swarm, &peer, |before| newer(before, wire::stored(&peer, &said))).await;
             if let Err(error) = stored {
                 Counts::add(&inner.counts.unstored);
                 tracing::warn!(swarm, peer, %error, "the state of a peer was not stored");
             }
-        }
+        });
+        each.await;
         said.went_out(number);
     }
 }

@@ -1,14 +1,16 @@
 //! The database file: what it must look like, how it is made, checked and brought up to date.
 //!
-//! A file is judged before anything is opened for writing, from its first 100 bytes, and again by what SQLite says.
+//! A file is judged before anything is opened for writing, by the main file alone, and again with its write-ahead log.
 //! A new database is made under another name and renamed when it is complete, so the file is never half-made.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
@@ -47,51 +49,42 @@ const CHECKPOINT_PAGES: u32 = 16_384;
 /// What a checkpoint leaves of the write-ahead log's file: 32 MiB.
 const WAL_KEPT: u32 = 32 * 1024 * 1024;
 
+/// What a database has at least: its header.
+const HEADER_BYTES: u64 = 100;
+/// What stays as it is in a name of a file for SQLite.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+
 /// What the file at `path` says that it is: its schema version, or `None` if nothing is there. Only reads.
+///
+/// SQLite opens it and nobody else: whoever closes another descriptor of the file takes the locks of every connection
+/// of this process with it (POSIX), and the next process that opens it would take itself for the only one.
 pub(super) fn inspect(path: &Path) -> Result<Option<u32>, LogError> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
+    let about = match fs::metadata(path) {
+        Ok(about) => about,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error("open", path, &error)),
+        Err(error) => return Err(io_error("look at", path, &error)),
     };
-    let about = file.metadata().map_err(|error| io_error("look at", path, &error))?;
     if !about.is_file() {
         return Err(not_a_database(path, "not a regular file"));
     }
-    let mut header = [0; 100];
-    match file.read_exact(&mut header) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            return Err(not_a_database(path, &format!("{} bytes long", about.len())));
-        }
-        Err(error) => return Err(io_error("read", path, &error)),
+    if about.len() < HEADER_BYTES {
+        return Err(not_a_database(path, &format!("{} bytes long", about.len())));
     }
-    match by_header(path, &header, about.len()) {
-        // The power may have gone while the first sector was written back: then the write-ahead log has it whole, and
-        // SQLite looks there first. What it does not take for ours either stays what it was.
+    match by_main_file(path) {
+        // The main file may be behind its own header, or the power may have gone while its first sector was written
+        // back: then the write-ahead log has it whole, and SQLite looks there first. What it does not take for ours
+        // either stays what it was.
         Err(error) if has_wal(path) => by_write_ahead_log(path).map(Some).map_err(|_| error),
         judged => judged.map(Some),
     }
 }
 
-/// The schema version that the header tells.
-fn by_header(path: &Path, header: &[u8; 100], length: u64) -> Result<u32, LogError> {
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err(not_a_database(path, "its first bytes are something else"));
-    }
-    let version = u32_at(header, 60);
-    judge(path, u32_at(header, 68), version)?;
-    let pages = u64::from(u32_at(header, 28));
-    let page = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        size => u64::from(size),
-    };
-    // With a write-ahead log beside it the main file may be behind its own header.
-    if !has_wal(path) && length < pages * page {
-        let what = format!("{length} bytes long, its header says {}", pages * page);
-        return Err(damaged(path, what));
-    }
-    Ok(version)
+/// The schema version that the main file tells. What is immutable is not locked, and nothing is made beside it.
+fn by_main_file(path: &Path) -> Result<u32, LogError> {
+    let name = format!("file:{}?immutable=1", percent_encode(path.as_os_str().as_bytes(), PLAIN));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(name, flags).map_err(|error| sqlite_error(&error, path, "open"))?;
+    identity(&connection, path)
 }
 
 /// The schema version that SQLite reads, from the write-ahead log if that has it. Only reads.
@@ -101,10 +94,6 @@ fn by_write_ahead_log(path: &Path) -> Result<u32, LogError> {
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(|error| sqlite_error(&error, path, "open"))?;
     identity(&connection, path)
-}
-
-fn u32_at(header: &[u8; 100], place: usize) -> u32 {
-    u32::from_be_bytes([header[place], header[place + 1], header[place + 2], header[place + 3]])
 }
 
 fn judge(path: &Path, application_id: u32, version: u32) -> Result<(), LogError> {
