@@ -115,8 +115,22 @@ export interface AgentObject {
   kind?: string;
 }
 
-/** An agent of this process. Agents that are programs are run by the program `meshwork`, from a swarm file. */
-export type AgentSpec = AgentFunction | AgentObject;
+/**
+ * An agent that is a program, as in a swarm file: `shell` runs the task's `run` line, `command` this program, with the task
+ * as JSON on standard input. What it prints is the result, a failure is an exit code. `MESHWORK_URL` and `MESHWORK_TOKEN`
+ * give it the tools of its attempt.
+ */
+export interface AgentProgram {
+  kind: 'shell' | 'command';
+  command?: string[];
+  /** Default: the current folder. */
+  cwd?: string;
+  /** Beside the few variables that programs inherit. */
+  env?: Record<string, string>;
+}
+
+/** An agent. */
+export type AgentSpec = AgentFunction | AgentObject | AgentProgram;
 
 /** What agents are made from. */
 export interface AgentDefinition {
@@ -374,6 +388,8 @@ export interface MeshTask {
   completedAt?: number;
   /** Not of the seed: any JSON, for the agent. */
   input?: any;
+  /** Not of the seed: the line that a `shell` agent runs. */
+  run?: string;
   /** Not of the seed: further attempts after a failed one. Default 0. */
   retries?: number;
   /** Not of the seed: how long one attempt may take, in ms. Default: for ever. */
@@ -422,6 +438,8 @@ export interface MeshCoordinatorConfig {
   pauseIdleAfterMs?: number | null;
   /** Not of the seed. Default `mesh`. */
   topology?: TopologyType;
+  /** Not of the seed: what the choice of peers is to be good at. Default `balanced`. */
+  strategy?: 'balanced' | 'adaptive' | 'performance';
   /** Not of the seed: the most peers right below another, in a tree. Default 7. */
   branching?: number;
   /** Not of the seed: how many workers a queen has, in a hierarchy. Default: as many peers as there are. */

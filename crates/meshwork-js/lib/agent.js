@@ -1,6 +1,7 @@
 'use strict'
-// Agents: functions of JavaScript, or objects that have one, as the compiled part takes them.
+// Agents: functions of JavaScript, objects that have one, or programs, as the compiled part takes them.
 
+const { resolve } = require('node:path')
 const { register } = require('./calls.js')
 const { MeshworkError, opened } = require('./errors.js')
 const check = require('./check.js')
@@ -8,25 +9,38 @@ const check = require('./check.js')
 /** What a query controller of ours makes peers from, as its user gave it. */
 const agentsOf = new WeakMap()
 
-const PARTS = ['run', 'checkpoint', 'restore', 'wake', 'wakeIntervalMs', 'kind']
+/** Kinds of agents that are programs, as in a swarm file. */
+const PROGRAMS = ['shell', 'command']
+
+/** A program, judged. */
+function program(agent, name, code) {
+  check.fields(agent, name, { kind: PROGRAMS, command: 'strings', cwd: 'string', env: 'object' }, code)
+  const { kind, command = [], cwd = process.cwd(), env = {} } = agent
+  if ((kind === 'command') !== (command.length > 0)) {
+    throw check.wrong(`${name}.command`, agent.command, kind === 'shell' ? 'nothing: a shell runs the task\'s line' : 'a program and its arguments', code)
+  }
+  for (const [variable, value] of Object.entries(env)) {
+    if (typeof value !== 'string') throw check.wrong(`${name}.env.${variable}`, value, 'a string', code)
+  }
+  return { kind, program: { command, cwd: resolve(cwd), env } }
+}
 
 /** The functions of an agent, judged. */
 function parts(agent, name, code) {
   if (typeof agent === 'function') return { run: agent }
   if (agent === null || typeof agent !== 'object' || Array.isArray(agent)) {
-    throw check.wrong(name, agent, 'a function, or an object with a function "run"', code)
+    throw check.wrong(name, agent, 'a function, an object with a function "run", or a program', code)
   }
   const { run, checkpoint, restore, wake, wakeIntervalMs, kind } = agent
-  if (run === undefined && typeof kind === 'string' && kind !== 'function') {
-    const text = `${name}.kind is ${JSON.stringify(kind)}, expected a function "run": agents that are programs are run by the meshwork program, from a swarm file; nothing changed`
-    throw new MeshworkError(code, text)
-  }
+  if (run === undefined && kind !== undefined) return program(agent, name, code)
   const needed = { run }
   for (const [part, value] of Object.entries({ checkpoint, restore, wake })) if (value !== undefined) needed[part] = value
   for (const [part, value] of Object.entries(needed)) {
     if (typeof value !== 'function') throw check.wrong(`${name}.${part}`, value, 'a function', code)
   }
-  if (kind !== undefined) check.text(kind, `${name}.kind`)
+  if (kind !== undefined && (typeof kind !== 'string' || PROGRAMS.includes(kind))) {
+    throw check.wrong(`${name}.kind`, kind, 'a word of your own beside "run"', code)
+  }
   if ((wake === undefined) !== (wakeIntervalMs === undefined)) {
     throw check.wrong(`${name}.wakeIntervalMs`, wakeIntervalMs, wake === undefined ? 'a function "wake" beside it' : 'a whole number of milliseconds beside "wake"', code)
   }
@@ -118,7 +132,9 @@ function contextOf(number, { task, peerId, attempt }, services, open) {
 }
 
 /** A judged definition with its functions registered, for the compiled part. */
-function registered({ capabilities, maxConcurrentTasks, run, checkpoint, restore, wake, wakeIntervalMs, kind = 'function' }, services) {
+function registered(judged, services) {
+  const { capabilities, maxConcurrentTasks, run, checkpoint, restore, wake, wakeIntervalMs, kind = 'function' } = judged
+  if (judged.program !== undefined) return { capabilities, kind, maxConcurrentTasks, ...judged.program }
   /** Attempts that are worked on, by number, with what aborts them. */
   const open = new Map()
   const said = {

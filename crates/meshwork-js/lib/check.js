@@ -111,6 +111,7 @@ const KINDS = {
   whole: ['a whole number of at least 0', value => Number.isSafeInteger(value) && value >= 0],
   boolean: ['true or false', value => typeof value === 'boolean'],
   'number or null': ['a number, or null', value => value === null || (typeof value === 'number' && Number.isFinite(value))],
+  object: ['an object', value => value !== null && typeof value === 'object' && !Array.isArray(value)],
   strings: ['an array of strings of whole characters', value => Array.isArray(value) && value.every(KINDS.string[1])],
 }
 
@@ -143,6 +144,7 @@ const TASK = {
   assignedPeer: 'string',
   state: ['pending', 'assigned', 'running', 'completed', 'failed'],
   createdAt: 'number',
+  run: 'string',
   retries: 'whole',
   timeoutMs: 'whole',
 }

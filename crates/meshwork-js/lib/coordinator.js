@@ -26,6 +26,7 @@ const CONFIG = {
   loadImbalanceThreshold: 'number',
   pauseIdleAfterMs: 'number or null',
   topology: ['mesh', 'hierarchical', 'hybrid', 'auto'],
+  strategy: ['balanced', 'adaptive', 'performance'],
   branching: 'number',
   hierarchicalConfig: QUEEN,
   consensusConfig: CONSENSUS,

@@ -2,6 +2,7 @@
 // A coordinator with dependencies, for tests: the package's own where none are given. Ended with its test.
 
 const meshwork = require('meshwork')
+const { DEADLINE } = require('./support.js')
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -39,9 +40,13 @@ async function started(t, agent, config = {}, given = {}) {
   return Object.assign(coordinator, { deps })
 }
 
-/** Looks at each turn of the loop, until it is so. */
-async function until(is) {
-  while (!(await is())) await new Promise(setImmediate)
+/** As `until` of support.js, for what has to be asked and waited for too. */
+async function until(isSo) {
+  const end = Date.now() + DEADLINE
+  while (!(await isSo())) {
+    if (Date.now() > end) throw new Error(`it never came to be: ${isSo}`)
+    await new Promise(setImmediate)
+  }
 }
 
 module.exports = { meshwork, SILENT, task, dependencies, started, until }

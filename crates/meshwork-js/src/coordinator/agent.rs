@@ -14,17 +14,34 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::program::{Program, Programs};
 use crate::calls::{Answer, Calls, Given, JsFunction};
 use crate::config::without_place;
 use crate::failure::Failure;
 
-/// An agent as `lib/agent.js` describes it: functions by their numbers.
+/// An agent as `lib/agent.js` describes it.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Definition {
     capabilities: Vec<String>,
     kind: String,
     max_concurrent_tasks: Option<u32>,
+    #[serde(flatten)]
+    body: Body,
+}
+
+/// What runs its tasks.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Body {
+    Functions(Functions),
+    Program(Program),
+}
+
+/// Functions by their numbers.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Functions {
     /// `[attempt, {task, peerId, attempt}]`: answers the result as JSON text.
     run: u32,
     /// `[attempt, code, message]`: the attempt is over.
@@ -59,6 +76,7 @@ pub(super) struct Home {
     /// Whether it is initialized: attempts that a log had left open may start before.
     pub(super) ready: watch::Sender<bool>,
     attempts: Mutex<Attempts>,
+    pub(super) programs: Programs,
 }
 
 #[derive(Default)]
@@ -92,7 +110,12 @@ impl Drop for Opened {
 impl Home {
     pub(super) fn new() -> Arc<Self> {
         let (ready, _) = watch::channel(false);
-        Arc::new(Self { coordinator: Mutex::default(), ready, attempts: Mutex::default() })
+        Arc::new(Self {
+            coordinator: Mutex::default(),
+            ready,
+            attempts: Mutex::default(),
+            programs: Programs::default(),
+        })
     }
 
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
@@ -273,9 +296,8 @@ impl Wake for JsWake {
     }
 }
 
-impl Definition {
-    /// The agent, for peers of that coordinator.
-    pub(super) fn made(self, calls: &Calls, home: &Arc<Home>) -> AgentDefinition {
+impl Functions {
+    fn made(self, calls: &Calls, home: &Arc<Home>) -> (Arc<dyn Agent>, Option<WakeSchedule>) {
         let function = |number| calls.function(number);
         let agent = JsAgent {
             run: function(self.run),
@@ -288,12 +310,23 @@ impl Definition {
             every: Duration::from_millis(every.into()),
             wake: Arc::new(JsWake(function(wake))),
         });
-        AgentDefinition {
+        (Arc::new(agent), wake)
+    }
+}
+
+impl Definition {
+    /// The agent, for peers of that coordinator.
+    pub(super) fn made(self, calls: &Calls, home: &Arc<Home>) -> std::result::Result<AgentDefinition, Failure> {
+        let (agent, wake) = match self.body {
+            Body::Functions(functions) => functions.made(calls, home),
+            Body::Program(program) => (program.made(&self.kind, &home.programs)?, None),
+        };
+        Ok(AgentDefinition {
             capabilities: self.capabilities,
-            agent: Arc::new(agent),
+            agent,
             kind: self.kind,
             max_concurrent_tasks: self.max_concurrent_tasks,
             wake,
-        }
+        })
     }
 }

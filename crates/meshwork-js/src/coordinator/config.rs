@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use meshwork::consensus::ConsensusConfig;
 use meshwork::coordinator::{ConfigError, MeshCoordinatorConfig};
-use meshwork::topology::{QueenAgentConfig, Topology, TopologyError, TopologyType};
+use meshwork::topology::{CoordinationStrategy, QueenAgentConfig, Topology, TopologyError, TopologyType};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
@@ -32,6 +32,7 @@ pub(super) struct Config {
     #[serde(deserialize_with = "given")]
     pause_idle_after_ms: Option<Option<f64>>,
     topology: Option<TopologyType>,
+    strategy: Option<CoordinationStrategy>,
     branching: Option<f64>,
     hierarchical_config: Option<QueenAgentConfig>,
     consensus_config: Option<ConsensusConfig>,
@@ -110,6 +111,7 @@ impl Config {
             load_imbalance_threshold: self.load_imbalance_threshold.unwrap_or(default.load_imbalance_threshold),
             pause_idle_after,
             topology,
+            strategy: self.strategy.map_or(default.strategy, Into::into),
             branching: small("branching", self.branching, branching)?,
             scaling: scaling.filter(|_| topology == Topology::Hierarchical),
             consensus: self.consensus_config,

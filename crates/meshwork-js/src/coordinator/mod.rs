@@ -7,6 +7,7 @@ mod attempt;
 mod config;
 mod failure;
 mod logger;
+mod program;
 
 use std::sync::Arc;
 
@@ -117,7 +118,8 @@ impl Coordinator {
             let home = Home::new();
             let agents = parsed::<Vec<Definition>>(&agents)?;
             // Before anything can be refused: functions that nobody takes are forgotten.
-            let agents: Vec<_> = agents.into_iter().map(|agent| agent.made(&calls.calls, &home)).collect();
+            let made: Vec<_> = agents.into_iter().map(|agent| agent.made(&calls.calls, &home)).collect();
+            let agents = made.into_iter().collect::<std::result::Result<_, Failure>>()?;
             let config = parsed::<config::Config>(&config)?.judged()?;
             home.settle_in(MeshCoordinator::with_agents(config, dependencies.0.clone(), agents)?);
             Ok(Coordinator { home, calls: calls.calls.clone() })
@@ -193,10 +195,12 @@ impl Coordinator {
         let flushed = self.calls.function(flushed);
         // Taken: functions of agents that know their coordinator are let go with it.
         let coordinator = self.home.take();
+        let home = Arc::clone(&self.home);
         soon(env, async move {
             let Some(coordinator) = coordinator else { return None };
             let ended = coordinator.cleanup().await;
             drop(coordinator);
+            home.programs.end().await;
             // Calls are made in their order.
             let _node_ends = flushed.call("[]".to_owned(), None).await;
             done(ended)
@@ -295,10 +299,10 @@ impl Coordinator {
     /// Node is ending.
     #[napi(catch_unwind)]
     pub fn spawn_agent<'env>(&self, env: &'env Env, text: String) -> Result<Soon<'env>> {
-        let spawn = parsed::<Spawn>(&text).map(|spawn| {
+        let spawn = parsed::<Spawn>(&text).and_then(|spawn| {
             // Made at once: functions that nobody takes are forgotten again.
-            let definition = spawn.definition.made(&self.calls, &self.home);
-            AgentOptions { id: spawn.id, definition }
+            let definition = spawn.definition.made(&self.calls, &self.home)?;
+            Ok(AgentOptions { id: spawn.id, definition })
         });
         let coordinator = self.open();
         soon(env, async move {

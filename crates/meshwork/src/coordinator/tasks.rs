@@ -93,6 +93,7 @@ impl MeshCoordinator {
             error: None,
             completed_at: None,
             input: input.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text))),
+            run: spec.run.clone(),
             retries: spec.retries,
             timeout_ms: spec.timeout_ms,
             ..MeshTask::shown(report)
