@@ -11,6 +11,7 @@ mod counts;
 mod deny;
 mod fuzz;
 mod needs;
+mod node;
 mod proof;
 mod repository;
 mod step;

@@ -19,6 +19,15 @@ struct Program {
     why: &'static str,
 }
 
+/// What the npm package needs. Its tests are left out where these can't be had, and the run says so.
+const NODE: [Program; 2] = [
+    Program { name: "node", package: "nodejs", why: "runs the tests of the npm package" },
+    Program { name: "npm", package: "npm", why: "fetches the compiler of their types" },
+];
+
+/// The oldest Node.js that the npm package is for.
+const NODE_AT_LEAST: u32 = 20;
+
 const PROGRAMS: [Program; 5] = [
     Program { name: "cc", package: "build-essential", why: "compiles the bundled SQLite" },
     Program { name: "git", package: "git", why: "lists the files that tidy looks at" },
@@ -35,16 +44,36 @@ pub(crate) fn provide(repository: &Repository) -> io::Result<bool> {
 }
 
 fn provide_programs(repository: &Repository) -> io::Result<()> {
-    let missing = missing(&PROGRAMS, &search_path());
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let has_apt = search_path().iter().any(|folder| is_program(&folder.join("apt-get")));
-    if has_apt && is_root()? {
-        install(repository, &missing)?;
-    }
-    let missing = self::missing(&missing, &search_path());
+    let missing = provided(repository, &PROGRAMS)?;
     if missing.is_empty() { Ok(()) } else { Err(io::Error::other(explain(&missing))) }
+}
+
+/// Installs those of `programs` that are missing, where it may; those that still are.
+fn provided(repository: &Repository, programs: &[Program]) -> io::Result<Vec<Program>> {
+    let missing = missing(programs, &search_path());
+    let has_apt = search_path().iter().any(|folder| is_program(&folder.join("apt-get")));
+    if missing.is_empty() || !has_apt || !is_root()? {
+        return Ok(missing);
+    }
+    install(repository, &missing)?;
+    Ok(self::missing(&missing, &search_path()))
+}
+
+/// Nothing when there is a Node.js that the npm package can be tested with; else why there is none.
+pub(crate) fn provide_node(repository: &Repository) -> io::Result<Option<String>> {
+    let missing = provided(repository, &NODE)?;
+    if !missing.is_empty() {
+        return Ok(Some(explain(&missing)));
+    }
+    let output = repository.command("node").arg("--version").output()?;
+    let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let too_old = major(&found).is_none_or(|major| major < NODE_AT_LEAST);
+    Ok(too_old.then(|| format!("node is {found}, expected v{NODE_AT_LEAST} or later")))
+}
+
+/// `v20.1.0` → 20.
+fn major(version: &str) -> Option<u32> {
+    version.strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
 /// Those of `programs` that no folder holds.
@@ -102,6 +131,11 @@ mod tests {
         assert_eq!(missing, PROGRAMS);
         let text = explain(&missing);
         assert!(text.contains("setsid") && text.contains("util-linux"), "{text}");
+    }
+
+    #[test]
+    fn the_version_of_node_is_read() {
+        assert_eq!(["v20.20.2", "v9.0.0", "20.1.0", ""].map(major), [Some(20), Some(9), None, None]);
     }
 
     #[test]

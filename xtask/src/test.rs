@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::counts::{Counts, Tally};
 use crate::repository::Repository;
 use crate::step::{Step, succeeds};
-use crate::{needs, say};
+use crate::{needs, node, say};
 
 /// How many random sequences of operations the core is put through: a plain `cargo test` tries 10,000 in some
 /// seconds, this command the number that the project claims, in a minute or two.
@@ -32,6 +32,8 @@ pub(crate) fn steps(repository: &Repository, needs: Step) -> io::Result<(Vec<Ste
     }
     if succeeded(&steps) {
         steps.push(Step::run("run tests", || run(repository, &mut counts))?);
+        // Also when those failed: it rests on the build alone, and has something else to tell.
+        steps.push(Step::run("node tests", || node::test(repository, &mut counts))?);
     }
     Ok((steps, counts))
 }

@@ -1,5 +1,6 @@
 //! What `apply` needs to know about a swarm, and the limits on everything, each with its reason.
 
+use crate::topology::Strategy;
 use serde::{Deserialize, Serialize};
 
 /// Settings that `apply` reads. They are part of the log (`Op::Open`), so every node has the same.
@@ -24,6 +25,8 @@ pub struct Config {
     pub backoff_max_ms: u64,
     /// `false`: the first eligible peer takes the task, and nothing is rebalanced.
     pub load_balancing: bool,
+    /// What makes one peer better for a task than another, where loads are balanced.
+    pub strategy: Strategy,
 }
 
 impl Default for Config {
@@ -37,6 +40,7 @@ impl Default for Config {
             crash_backoff_ms: 100,
             backoff_max_ms: 60_000,
             load_balancing: true,
+            strategy: Strategy::Balanced,
         }
     }
 }
@@ -79,6 +83,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// Runs of a task type that ended ok from which on its duration counts as learned: 20 (seed map, `strategy`).
+pub(crate) const RUNS_TO_LEARN: u64 = 20;
 
 /// Bytes of a batch in its encoded form, at most: what one NATS message holds, with room to spare.
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;

@@ -1,6 +1,7 @@
 //! The life of a task after it was granted: returns, settling, evidence, further attempts, the end.
 
 use crate::class::Requirement;
+use crate::config::RUNS_TO_LEARN;
 use crate::config::{AVOIDED_MAX, REJECTED_KEPT, TOKENS_AN_ATTEMPT_MAX};
 use crate::effect::Effect;
 use crate::ids::{Grant, NodeNo, PeerNo, TaskNo, WaitNo};
@@ -147,6 +148,9 @@ impl Swarm {
         self.touch_kind(kind_no);
         self.touch_peer(peer);
         self.replace(peer);
+        if outcome == AttemptOutcome::Ok && self.kinds[kind_no.index()].runs == RUNS_TO_LEARN {
+            self.learned_changed();
+        }
     }
 
     fn spend(&mut self, peer: PeerNo, usage: Tokens) {

@@ -106,10 +106,22 @@ impl Peer {
         self.ran_ms.checked_div(self.completed + self.failed).unwrap_or(0)
     }
 
-    fn place_key(&self, load_balancing: bool) -> PlaceKey {
-        if !load_balancing {
-            let waits = self.starved || self.load() >= self.slots;
-            return PlaceKey { load: u64::from(waits), quality: 0 };
+    /// When one more task is expected to end, in eighths of a power of two: so that peers that are about as good share
+    /// one bit set. A peer without a record counts as one that takes 1 ms, so that it gets one.
+    fn expected_finish(&self) -> u64 {
+        let work = u128::from(self.load() + 1) * u128::from(self.mean_ms().max(1)) * 1_000_000;
+        let by = u128::from(self.slots.max(1)) * u128::from(self.success_permille().max(1));
+        let expected = u64::try_from(work / by).unwrap_or(u64::MAX).max(8);
+        let octave = 63 - expected.leading_zeros();
+        u64::from(octave) << 3 | (expected >> (octave - 3) & 7)
+    }
+
+    fn place_key(&self, order: PlaceOrder) -> PlaceKey {
+        let waits = self.starved || self.load() >= self.slots;
+        match order {
+            PlaceOrder::First => return PlaceKey { load: u64::from(waits), quality: 0 },
+            PlaceOrder::Finish => return PlaceKey { load: u64::from(waits), quality: self.expected_finish() },
+            PlaceOrder::Load => {}
         }
         let load = u64::from(self.load()) * LOAD_SCALE / u64::from(self.slots.max(1));
         // A free slot that cannot be used attracts no work away from one that can.
@@ -120,6 +132,17 @@ impl Peer {
         let slowness = u64::from(64 - self.mean_ms().leading_zeros());
         PlaceKey { load, quality: failing << 8 | slowness }
     }
+}
+
+/// What makes one peer better for a task than another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlaceOrder {
+    /// Who was there first.
+    First,
+    /// The least relative load.
+    Load,
+    /// The earliest expected end of one more task.
+    Finish,
 }
 
 /// A common multiple of all slot counts up to 16, so that relative loads compare exactly there.
@@ -140,9 +163,9 @@ pub(crate) struct Placement {
 
 impl Placement {
     /// Brings the index up to date with a peer.
-    pub(crate) fn update(&mut self, no: PeerNo, peer: &mut Peer, backlog: u32, load_balancing: bool) {
+    pub(crate) fn update(&mut self, no: PeerNo, peer: &mut Peer, backlog: u32, order: PlaceOrder) {
         let full = peer.load() >= peer.slots.saturating_add(backlog);
-        let key = (peer.is_open() && !full).then(|| peer.place_key(load_balancing));
+        let key = (peer.is_open() && !full).then(|| peer.place_key(order));
         if key == peer.placed {
             return;
         }

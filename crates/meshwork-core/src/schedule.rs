@@ -1,13 +1,14 @@
 //! Scheduling: part of `apply`, so every node agrees and nothing is negotiated.
 
-use crate::config::{AGEING_MAX, MOVES_A_REBALANCE};
+use crate::config::{AGEING_MAX, MOVES_A_REBALANCE, RUNS_TO_LEARN};
 use crate::effect::Effect;
 use crate::ids::{NodeNo, PeerNo, TaskNo};
 use crate::mutant::Mutant;
 use crate::op::PauseReason;
-use crate::peer::LOAD_SCALE;
+use crate::peer::{LOAD_SCALE, PlaceOrder};
 use crate::swarm::Swarm;
 use crate::task::{Phase, Rank};
+use crate::topology::Strategy;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +75,8 @@ impl Swarm {
             let peer = preferred.filter(|peer| self.is_free(*peer) || !self.is_free(least)).unwrap_or(least);
             if self.is_free(peer) {
                 // It takes the best that it can: this task, or it turns out to be starved or paused.
-                self.fill(peer);
+                // One slot: the next task may be better off with another peer.
+                self.fill_slots(peer, 1);
             } else {
                 self.assign(task, peer);
             }
@@ -88,9 +90,15 @@ impl Swarm {
 
     /// A free slot takes what is first in line, then the highest-ranked task that its peer can take.
     pub(crate) fn fill(&mut self, no: PeerNo) {
+        self.fill_slots(no, u32::MAX);
+    }
+
+    fn fill_slots(&mut self, no: PeerNo, most: u32) {
         let mut starves = false;
+        let mut left = most;
         let slots = self.peers[no.index()].slots + u32::from(self.switch.breaks(Mutant::SlotsExceeded));
-        while !starves && self.peers[no.index()].busy < slots {
+        while !starves && left > 0 && self.peers[no.index()].busy < slots {
+            left -= 1;
             let peer = &self.peers[no.index()];
             if let Some(task) = peer.line.front().copied()
                 && peer.serves_line()
@@ -387,8 +395,33 @@ impl Swarm {
 
     /// The placement index follows a peer's load.
     pub(crate) fn replace(&mut self, no: PeerNo) {
-        let (backlog, balancing) = (self.config.backlog, self.config.load_balancing);
-        self.index.placement.update(no, &mut self.peers[no.index()], backlog, balancing);
+        let (backlog, order) = (self.config.backlog, self.place_order());
+        self.index.placement.update(no, &mut self.peers[no.index()], backlog, order);
+    }
+
+    fn place_order(&self) -> PlaceOrder {
+        if !self.config.load_balancing {
+            return PlaceOrder::First;
+        }
+        match self.config.strategy {
+            Strategy::Performance => PlaceOrder::Finish,
+            Strategy::Adaptive if self.has_learned() => PlaceOrder::Finish,
+            Strategy::Balanced | Strategy::Adaptive => PlaceOrder::Load,
+        }
+    }
+
+    /// Whether each task type has been done often enough to say how long it takes.
+    fn has_learned(&self) -> bool {
+        !self.kinds.is_empty() && self.kinds.iter().all(|kind| kind.runs >= RUNS_TO_LEARN)
+    }
+
+    /// A task type is new, or has just been learned: with the adaptive strategy the order of all peers may be another.
+    pub(crate) fn learned_changed(&mut self) {
+        if self.config.strategy == Strategy::Adaptive {
+            for index in 0..self.peers.len() {
+                self.replace(PeerNo::from_index(index));
+            }
+        }
     }
 
     /// Moves one assigned task after the other, by the rule in [`crate::balance`]: Σ L²/c falls strictly, so it ends.

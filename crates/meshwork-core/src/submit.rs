@@ -442,6 +442,7 @@ impl Swarm {
         self.index.kinds.insert(name.clone(), no.0);
         self.kinds.push(Kind { name, runs: 0, ran_ms: 0, tokens: 0, reports: 0, hash: 0 });
         self.touch_kind(no);
+        self.learned_changed();
         no
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::reader::Reader;
 use meshwork::view::{NoEntries, View};
+use meshwork_core::topology::Strategy;
 use meshwork_core::{
     AttemptOutcome, Author, Batch, Config, DependencyPolicy, DownReason, Grant, Limits, Op, PauseReason, Payload,
     PeerSpec, Position, Returned, Review, Seen, Submission, Swarm, TaskNo, TaskSpec, Tokens, VERSION, Verify, WaitNo,
@@ -159,6 +160,7 @@ impl World<'_> {
             crash_backoff_ms: reader.number(),
             backoff_max_ms: reader.number(),
             load_balancing: reader.chance(70),
+            strategy: reader.pick(&[Strategy::Balanced, Strategy::Performance, Strategy::Adaptive]),
         }
     }
 

@@ -22,6 +22,7 @@ mod rust;
 mod size;
 mod sleep;
 mod text;
+mod unsafety;
 
 use files::Files;
 
@@ -51,7 +52,7 @@ impl fmt::Display for Finding {
 
 type Rule = fn(&Files) -> Vec<Finding>;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     purity::code,
     purity::dependencies,
     length::check,
@@ -64,6 +65,7 @@ const RULES: [Rule; 12] = [
     size::check,
     manifest::check,
     manifest::features_for_tests,
+    unsafety::check,
 ];
 
 /// Checks all files that git tracks or would track. Sorted by path and line.

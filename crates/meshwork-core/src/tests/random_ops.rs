@@ -1,6 +1,7 @@
 //! Operations drawn at random: most fit the state, some are stale, foreign or plain wrong.
 
 use super::random::World;
+use crate::topology::Strategy;
 use crate::{
     AttemptOutcome, Author, Config, DependencyPolicy, DownReason, Limits, Op, PauseReason, PeerSpec, Phase, Position,
     Returned, Review, Submission, TaskNo, TaskSpec, Tokens, VERSION, Verify, WaitNo,
@@ -31,6 +32,8 @@ impl World {
             crash_backoff_ms: [0, 100][dice.below(2)],
             backoff_max_ms: 150,
             load_balancing: dice.chance(85),
+            strategy: [Strategy::Balanced, Strategy::Balanced, Strategy::Performance, Strategy::Adaptive]
+                [dice.below(4)],
         }
     }
 

@@ -1,6 +1,7 @@
 //! Assignment and balance (architecture.md): who runs what, and in which order.
 
 use super::mesh::{Mesh, peer, returned, task};
+use crate::topology::Strategy;
 use crate::{AttemptOutcome, Config, Effect, Op, PauseReason, PeerSpec, Returned, Tokens};
 
 #[test]
@@ -242,6 +243,53 @@ fn without_load_balancing_the_first_eligible_peer_with_a_free_slot_takes_the_tas
     mesh.shows("b", "running p").shows("d", "running q").shows("e", "assigned p").shows("f", "assigned p");
     mesh.does(Op::Rebalance);
     assert_eq!(mesh.effects, []);
+}
+
+/// Runs one task of that type on a peer, alone.
+fn alone(mesh: &mut Mesh, id: &str, kind: &str, peer: &str, ms: u64) {
+    mesh.submit([task(id).kind(kind).needs(&[peer])]);
+    let (author, task, grant) = mesh.holder(id);
+    mesh.accept(&author, Op::Return(Returned { ran_ms: ms, ..returned(task, grant, AttemptOutcome::Ok) }));
+}
+
+fn loads(mesh: &Mesh) -> [u32; 2] {
+    ["quick", "slow"].map(|id| mesh.swarm.peer(mesh.swarm.find_peer(id).unwrap()).unwrap().load())
+}
+
+#[test]
+fn performance_gives_a_task_to_whoever_is_expected_to_end_it_first() {
+    let spread = |strategy| {
+        let mut mesh = Mesh::with(Config { strategy, ..Config::default() });
+        mesh.peer("quick", &["quick"], 4).peer("slow", &["slow"], 4);
+        alone(&mut mesh, "q", "k", "quick", 100);
+        alone(&mut mesh, "s", "k", "slow", 1_000);
+        mesh.submit(["a", "b", "c", "d"].map(|id| task(id).kind("k")));
+        loads(&mesh)
+    };
+    assert_eq!(spread(Strategy::Balanced), [2, 2]);
+    assert_eq!(spread(Strategy::Performance), [4, 0], "four times 100 ms are less than 1,000 ms");
+}
+
+#[test]
+fn adaptive_is_balanced_until_each_type_was_done_twenty_times() {
+    let mut mesh = Mesh::with(Config { strategy: Strategy::Adaptive, ..Config::default() });
+    mesh.peer("quick", &["quick"], 4).peer("slow", &["slow"], 4);
+    let spread = |mesh: &mut Mesh, round: &str| {
+        let ids = ["a", "b", "c", "d"].map(|id| format!("{round}{id}"));
+        mesh.submit(ids.each_ref().map(|id| task(id).kind("k")));
+        let spread = loads(mesh);
+        ids.iter().for_each(|id| _ = mesh.ok(id));
+        spread
+    };
+    alone(&mut mesh, "q", "k", "quick", 100);
+    alone(&mut mesh, "s", "k", "slow", 100_000);
+    assert_eq!(spread(&mut mesh, "first"), [2, 2]);
+    for n in 0..20 {
+        alone(&mut mesh, &format!("more{n}"), "k", "slow", 100_000);
+    }
+    assert_eq!(spread(&mut mesh, "learned"), [4, 0]);
+    mesh.submit([task("new").kind("another").needs(&["slow"])]).ok("new");
+    assert_eq!(spread(&mut mesh, "again"), [2, 2], "a type that nobody has learned");
 }
 
 /// Σ L²/c, for peers with one slot.

@@ -69,6 +69,12 @@ pub enum ArtifactError {
         /// What it said.
         source: io::Error,
     },
+    /// A store that is not ours says so.
+    #[error("the artifact storage failed: {what}")]
+    Foreign {
+        /// What it said.
+        what: String,
+    },
 }
 
 impl ArtifactError {

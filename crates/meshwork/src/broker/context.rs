@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::sync::TryAcquireError;
+use tokio::sync::{MutexGuard, TryAcquireError};
 use tokio::task::coop::consume_budget;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ use super::ack::{Engagement, Parent, dead_lettered, not_sent};
 use super::attempts::Attempt;
 use super::dead_letters::DeadLetter;
 use super::errors::{BroadcastError, DeadReason, Fate, SendError};
-use super::lane::Lane;
+use super::lane::{Lane, Queued};
 use super::letter::{Draft, Letter, Receipt, Sent};
 use super::mailbox::{Mailbox, Recipient};
 use super::message::{Kind, Message, MessageId, Origin, PeerId};
@@ -138,9 +138,8 @@ impl Context {
         if matches!(mailbox.recipient, Recipient::Mailbox) {
             return Err(SendError::MustWait { peer: mailbox.peer().clone() });
         }
-        match mailbox.room.try_acquire() {
-            Ok(room) => room.forget(),
-            Err(no) => return Err(no_room(mailbox, &no, Duration::ZERO)),
+        if let Err(no) = outgoing.take_room() {
+            return Err(no_room(mailbox, &no, Duration::ZERO));
         }
         Ok(deliver(outgoing))
     }
@@ -216,30 +215,37 @@ impl Context {
     }
 
     async fn send_outgoing(&self, outgoing: Outgoing) -> Result<Sent, SendError> {
-        let mailbox = &outgoing.lane.mailbox;
-        match mailbox.room.try_acquire() {
-            Ok(room) => room.forget(),
-            Err(_) => self.wait_for_room(mailbox).await?,
+        if outgoing.take_room().is_ok() {
+            return self.put(outgoing).await;
         }
-        // The room is taken; until it is filled or given back there is nothing to wait for.
-        match mailbox.recipient {
+        let lane = Arc::clone(&outgoing.lane);
+        let queued = lane.entry.queue();
+        // Held until the message is in the lane.
+        let _turn = self.wait_for_room(&lane, &queued).await?;
+        self.put(outgoing).await
+    }
+
+    /// The room is taken; until it is filled or given back there is nothing to wait for.
+    async fn put(&self, outgoing: Outgoing) -> Result<Sent, SendError> {
+        match outgoing.lane.mailbox.recipient {
             Recipient::Handler(_) => Ok(deliver(outgoing)),
             Recipient::Mailbox => store(outgoing, self.origin()).await,
         }
     }
 
-    async fn wait_for_room(&self, mailbox: &Mailbox) -> Result<(), SendError> {
-        let waited = self.as_sender().shared.config.send_deadline;
-        let room = match tokio::time::timeout(waited, mailbox.room.acquire()).await {
-            Ok(Ok(room)) => room,
-            Ok(Err(_)) => return Err(no_room(mailbox, &TryAcquireError::Closed, waited)),
+    async fn wait_for_room<'a>(&self, lane: &'a Lane, queued: &Queued<'a>) -> Result<MutexGuard<'a, ()>, SendError> {
+        let (mailbox, waited) = (&lane.mailbox, self.as_sender().shared.config.send_deadline);
+        let wait = async { (queued.turn().await, mailbox.room.acquire().await) };
+        let (turn, room) = match tokio::time::timeout(waited, wait).await {
+            Ok((turn, Ok(room))) => (turn, room),
+            Ok((_, Err(_))) => return Err(no_room(mailbox, &TryAcquireError::Closed, waited)),
             Err(_) => return Err(no_room(mailbox, &TryAcquireError::NoPermits, waited)),
         };
         if self.is_dropped() {
             return Err(SendError::TokenDead);
         }
         room.forget();
-        Ok(())
+        Ok(turn)
     }
 
     /// Everything about a send that needs no waiting. From here on it is counted.
@@ -376,6 +382,20 @@ async fn put_in_order(outgoing: Outgoing, mut room: RoomInStore, origin: Origin)
 }
 
 impl Outgoing {
+    /// Takes room, if there is some and nobody of the same lane waits for it.
+    fn take_room(&self) -> Result<(), TryAcquireError> {
+        let room = &self.lane.mailbox.room;
+        match room.try_acquire() {
+            Ok(taken) if self.lane.entry.is_free() => {
+                taken.forget();
+                Ok(())
+            }
+            // What was taken is given back here.
+            Ok(_) => Err(TryAcquireError::NoPermits),
+            Err(no) => Err(no),
+        }
+    }
+
     fn to_message(&self, origin: Origin) -> Message {
         let clock = &self.lane.shared.clock;
         Message {

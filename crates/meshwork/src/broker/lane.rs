@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
@@ -21,9 +22,47 @@ pub(super) struct Lane {
     pub(super) sender: Arc<Sender>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) shared: Arc<Shared>,
+    /// Who waits for room.
+    pub(super) entry: Entry,
     /// Held while a message is put into the mail store, to keep the sender's order there.
     pub(super) storing: tokio::sync::Mutex<()>,
     queue: Mutex<Queue>,
+}
+
+/// Where the sends of one lane wait for room, each behind those that came before it: the room itself is shared with
+/// other senders, and whoever gets it first may be scheduled last.
+#[derive(Default)]
+pub(super) struct Entry {
+    waiting: AtomicUsize,
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// A send that waits, or has waited and is not in the lane yet.
+pub(super) struct Queued<'a>(&'a Entry);
+
+impl Entry {
+    /// Whether nobody is to be waited for.
+    pub(super) fn is_free(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn queue(&self) -> Queued<'_> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        Queued(self)
+    }
+}
+
+impl<'a> Queued<'a> {
+    /// The turns come in the order in which they are asked for.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'a, ()> {
+        self.0.turn.lock().await
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 #[derive(Default)]
@@ -74,7 +113,8 @@ impl Known {
 impl Lane {
     pub(super) fn new(sender: Arc<Sender>, mailbox: Arc<Mailbox>) -> Self {
         let shared = Arc::clone(&sender.shared);
-        Self { sender, mailbox, shared, storing: tokio::sync::Mutex::new(()), queue: Mutex::default() }
+        let storing = tokio::sync::Mutex::new(());
+        Self { sender, mailbox, shared, entry: Entry::default(), storing, queue: Mutex::default() }
     }
 
     /// Puts a letter behind the others and wakes the pump. False when the recipient is gone: then

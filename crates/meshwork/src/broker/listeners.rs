@@ -5,10 +5,14 @@
 //! same for topics as for peers. A subscription stays registered until what was published to it is handled.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::task::Poll;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 
 use super::errors::{BroadcastError, DeadReason, Fate, HandlerError, RegisterError, SendError};
 use super::letter::{Delivery, Sent};
@@ -215,10 +219,19 @@ impl Shared {
         if let Some(first) = self.known_or_remember(&topic, &message, &publication) {
             return Ok(first);
         }
-        // A task of its own: a caller that gives up half-way would leave the message open for ever.
         let post = Post { shared: Arc::clone(self), topic, message, ended };
-        let posted = self.runtime.spawn(post.deliver()).await;
-        posted.map_err(|failed| MessageBrokerError::Foreign(failed.to_string()))??;
+        let mut posting = Box::pin(post.deliver());
+        // Begun here, so that publications keep their order among each other, whoever goes on with them.
+        let first = poll_fn(|wakeup| Poll::Ready(unconstrained(&mut posting).poll_unpin(wakeup))).await;
+        let posted = match first {
+            Poll::Ready(posted) => posted,
+            // A task of its own: a caller that gives up half-way would leave the message open for ever.
+            Poll::Pending => {
+                let posted = self.runtime.spawn(posting).await;
+                posted.map_err(|failed| MessageBrokerError::Foreign(failed.to_string()))?
+            }
+        };
+        posted?;
         Ok(publication)
     }
 

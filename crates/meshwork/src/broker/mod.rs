@@ -316,10 +316,25 @@ impl Broker {
         self.shared().sender(&peer.into()).hook(Moment::Acknowledge, hook);
     }
 
+    /// Ends the broker before its last clone is dropped: what waits for a handler becomes a dead letter, running
+    /// handlers are dropped, nobody can be registered any more.
+    pub fn close(&self) {
+        self.shared().close();
+    }
+
     /// The last dead letters, oldest first.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.shared().dead.all()
+    }
+
+    /// Messages that were accepted and are neither acknowledged nor dead. Of what happens meanwhile, some may be in it.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        let count = |which| self.shared().counters.total(which);
+        // What has ended is read first, so that nothing is missed that was sent in between.
+        let ended = count(Count::Acknowledged) + count(Count::Dead);
+        count(Count::Sent).saturating_sub(ended)
     }
 
     /// What was counted so far. Counts of what happens meanwhile may or may not be in it.

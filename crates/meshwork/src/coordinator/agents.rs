@@ -4,6 +4,7 @@ use super::config::AgentOptions;
 use super::error::CoordinatorError;
 use super::words::{AgentSession, CheckpointInfo};
 use super::{MeshCoordinator, Running};
+use crate::broker::{Recipient, RegisterError};
 use crate::controller::AgentDefinition;
 use crate::mesh::{MeshError, PeerSetup};
 use crate::peers::AgentState;
@@ -186,6 +187,11 @@ impl Running {
     ) -> Result<String, CoordinatorError> {
         if !is_id(&id) {
             return Err(MeshError::Refused(Refusal::BadId { id }).into());
+        }
+        // What the tasks of others send to it by their own tools.
+        match self.mesh.broker().register(&*id, Recipient::Mailbox).await {
+            Ok(()) | Err(RegisterError::AlreadyRegistered { .. }) => {}
+            Err(error) => return Err(CoordinatorError::Bus(error.into())),
         }
         let setup = PeerSetup { spec: spec_of(&id, &definition), agent: definition.agent.clone() };
         let at = self.mesh.add_peer(setup).await.map_err(|error| match error {

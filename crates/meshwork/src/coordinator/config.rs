@@ -8,7 +8,7 @@ use crate::controller::AgentDefinition;
 use crate::controller::QueryController;
 use crate::memory::SwarmMemory;
 use crate::messaging::MessageBroker;
-use crate::topology::{Scaling, Topology};
+use crate::topology::{Scaling, Strategy, Topology};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub struct MeshCoordinatorConfig {
     pub pause_idle_after: Option<Duration>,
     /// Who knows whom, and how work finds its way. Default: a mesh.
     pub topology: Topology,
+    /// What makes one peer better for a task than another. Default: balanced, the least relative load.
+    pub strategy: Strategy,
     /// The most peers right below another, in a tree. Default 7.
     pub branching: u32,
     /// How many workers a queen has; `None`: as many peers as there are. Default `None`.
@@ -74,6 +76,7 @@ impl Default for MeshCoordinatorConfig {
             load_imbalance_threshold: 1.5,
             pause_idle_after: Some(Duration::from_secs(1)),
             topology: Topology::Mesh,
+            strategy: Strategy::Balanced,
             branching: 7,
             scaling: None,
             consensus: None,

@@ -148,6 +148,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.over.cancel();
         self.mesh.stop(Stop::Now);
+        // A controller that outlives its coordinator would pause what is not there.
+        let taken = std::mem::take(&mut *self.taken.lock().unwrap_or_else(PoisonError::into_inner));
+        taken.iter().for_each(|id| self.deps.query_controller.detach(id));
     }
 }
 

@@ -43,6 +43,7 @@ impl TopologyRouter {
         let settings = MeshCoordinatorConfig {
             peer_count,
             topology: chosen.topology,
+            strategy: config.topology.strategy.unwrap_or_default().into(),
             branching: queen.branching,
             scaling,
             consensus: chosen.consensus,

@@ -5,7 +5,7 @@ use super::books::Shared;
 use super::bus::Traffic;
 use super::error::CoordinatorError;
 use super::{Inner, Running, now_ms};
-use crate::broker::{Broker, MailInMemory};
+use crate::broker::{Broker, MailInMemory, Settled};
 use crate::consensus::Consensus;
 use crate::controller::{AgentDefinition, AgentEvent};
 use crate::detector::{CompletionDetector, CompletionDetectorConfig};
@@ -32,26 +32,17 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     let started = steps.since;
     let (config, deps) = (&inner.config, &inner.deps);
     let first = first_peers(inner)?;
+    // What can be refused comes before the node: a node that runs has to be stopped.
+    let detector_config = CompletionDetectorConfig { default_timeout: config.completion_timeout, ..Default::default() };
+    let detector = CompletionDetector::new(detector_config, deps.message_bus.clone())?;
+    let (discovery, consensus) = (discovery(inner)?, consensus(inner)?);
     let (log, kept) = open_log(inner)?;
     steps.end("log");
     let broker = Broker::new(config.message_bus_config.clone(), Arc::new(MailInMemory::default()));
     let ids = first.keys().cloned();
     let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
     opened.map_err(|error| CoordinatorError::Bus(error.into()))?;
-    let peers = first.iter().map(|(id, one)| PeerSetup { spec: spec_of(id, one), agent: one.agent.clone() });
-    let options = MeshOptions {
-        log: log.clone(),
-        artifacts: deps.artifact_storage.clone(),
-        broker,
-        node: NODE.to_owned(),
-        swarm_id: config.swarm_id.clone(),
-        config: Config { load_balancing: config.enable_load_balancing, ..Config::default() },
-        peers: peers.collect(),
-        max_sessions: u32::MAX,
-        rebalance: (config.enable_auto_rebalance && config.enable_load_balancing).then_some(config.rebalance_interval),
-        // Checked to be at least 1; beyond 1,000,000 everything is balanced.
-        imbalance_permille: (config.load_imbalance_threshold.clamp(1.0, 1e6) * 1_000.0) as u64,
-    };
+    let options = options(inner, &first, log.clone(), broker);
     let shape = Shape::new(config.topology, config.branching as usize).expect("the branching was checked");
     let shared = Shared::new(shape, now_ms);
     let (mesh, ended) = match kept {
@@ -75,13 +66,12 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     };
     tokio::spawn(shared.clone().follow(tell, log.tail(0)));
     let ids: Vec<String> = first.keys().cloned().collect();
-    let detector_config = CompletionDetectorConfig { default_timeout: config.completion_timeout, ..Default::default() };
     let running = Arc::new(Running {
         config: config.clone(),
         deps: deps.clone(),
-        detector: CompletionDetector::new(detector_config, deps.message_bus.clone())?,
-        discovery: discovery(inner)?,
-        consensus: consensus(inner)?,
+        detector,
+        discovery,
+        consensus,
         pool: definitions(inner),
         hired: AtomicUsize::new(first.len()),
         taken,
@@ -105,6 +95,30 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     running.keep_up();
     running.info("the coordinator is initialized", &json!({ "peers": ids, "tookMs": steps.took }));
     Ok(running)
+}
+
+/// The node's, with the first peers.
+fn options(
+    inner: &Inner,
+    first: &BTreeMap<String, AgentDefinition>,
+    log: Arc<dyn Log>,
+    broker: (Broker, Settled),
+) -> MeshOptions {
+    let config = &inner.config;
+    let peers = first.iter().map(|(id, one)| PeerSetup { spec: spec_of(id, one), agent: one.agent.clone() });
+    MeshOptions {
+        log,
+        artifacts: inner.deps.artifact_storage.clone(),
+        broker,
+        node: NODE.to_owned(),
+        swarm_id: config.swarm_id.clone(),
+        config: Config { load_balancing: config.enable_load_balancing, strategy: config.strategy, ..Config::default() },
+        peers: peers.collect(),
+        max_sessions: u32::MAX,
+        rebalance: (config.enable_auto_rebalance && config.enable_load_balancing).then_some(config.rebalance_interval),
+        // Checked to be at least 1; beyond 1,000,000 everything is balanced.
+        imbalance_permille: (config.load_imbalance_threshold.clamp(1.0, 1e6) * 1_000.0) as u64,
+    }
 }
 
 /// What a start spends its time on.

@@ -169,6 +169,7 @@ impl std::fmt::Debug for Announcing {
 
 struct Run {
     swarm: String,
+    topics: [Topic; 3],
     handler: MessageHandler,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -270,7 +271,7 @@ impl PeerDiscovery {
         if !self.config.swarm_id.is_empty() && self.config.swarm_id != swarm_id {
             return Err(DiscoveryError::OtherSwarm { expected: self.config.swarm_id.clone(), found });
         }
-        let topics = wire::topics(swarm_id)?;
+        let topics = self.topics(swarm_id)?;
         let _turn = self.turn.lock().await;
         if let Some(run) = &*locked(&self.run) {
             let running = run.swarm.clone();
@@ -285,14 +286,14 @@ impl PeerDiscovery {
             }
             std::future::ready(Ok(()))
         });
-        let [first, second] = &topics;
-        self.inner.broker.subscribe(first.as_str(), handler.clone())?;
-        if let Err(error) = self.inner.broker.subscribe(second.as_str(), handler.clone()) {
-            self.inner.broker.unsubscribe(first.as_str(), &handler);
-            return Err(error.into());
+        for (at, topic) in topics.iter().enumerate() {
+            if let Err(error) = self.inner.broker.subscribe(topic.as_str(), handler.clone()) {
+                topics[..at].iter().for_each(|topic| self.inner.broker.unsubscribe(topic.as_str(), &handler));
+                return Err(error.into());
+            }
         }
-        let tasks = self.open_line(swarm_id, &topics);
-        *locked(&self.run) = Some(Run { swarm: found.clone(), handler, tasks });
+        let tasks = self.open_line(swarm_id);
+        *locked(&self.run) = Some(Run { swarm: found.clone(), topics, handler, tasks });
         if locked(&self.last_swarm).replace(found.clone()).is_some_and(|last| last != found) {
             self.inner.handle(Input::Elsewhere);
         }
@@ -301,8 +302,13 @@ impl PeerDiscovery {
         Ok(self.announcing())
     }
 
+    /// What it listens to.
+    fn topics(&self, swarm: &str) -> Result<[Topic; 3], DiscoveryError> {
+        Ok([wire::discovery(swarm)?, wire::answers(swarm, &self.inner.side)?, wire::heartbeat(swarm)?])
+    }
+
     /// Sets up where the machine's asks go, and those who do them.
-    fn open_line(&self, swarm: &str, topics: &[Topic; 2]) -> Vec<JoinHandle<()>> {
+    fn open_line(&self, swarm: &str) -> Vec<JoinHandle<()>> {
         let (line, asked) = Line::new();
         let told = Arc::downgrade(&self.inner);
         let ring = timers::run(asked, move |timer| match told.upgrade() {
@@ -312,7 +318,7 @@ impl PeerDiscovery {
             }
             None => ControlFlow::Break(()),
         });
-        let publish = post::publish(Arc::clone(&self.inner), line.words(), swarm.to_owned(), topics.clone());
+        let publish = post::publish(Arc::clone(&self.inner), line.words(), swarm.to_owned());
         let mut tasks = vec![tokio::spawn(line.until_closed(ring)), tokio::spawn(line.until_closed(publish))];
         if let Some(states) = self.inner.states.clone() {
             let store = post::store(Arc::clone(&self.inner), line.states(), states, swarm.to_owned(), line.closed());
@@ -344,7 +350,7 @@ impl PeerDiscovery {
         let run = locked(&self.run).take()?;
         self.inner.handle(Input::Stopped);
         drop(locked(&self.inner.line).take());
-        for topic in wire::topics(&run.swarm).into_iter().flatten() {
+        for topic in &run.topics {
             self.inner.broker.unsubscribe(topic.as_str(), &run.handler);
         }
         Some(run)
@@ -391,7 +397,7 @@ impl PeerDiscovery {
     /// load. Resolves when that was announced and stored, if discovery runs.
     ///
     /// # Errors
-    /// The id can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
+    /// The id or the capabilities can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
     pub async fn update_peer_capabilities(&self, peer_id: &str, capabilities: &[String]) -> Result<(), DiscoveryError> {
         let capabilities = capabilities.to_vec();
         let announcing = self.change_local(peer_id, |known| {
@@ -409,7 +415,7 @@ impl PeerDiscovery {
     /// It need not be waited for: updates that come faster than they can go out are made one.
     ///
     /// # Errors
-    /// The id or the load can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
+    /// Id, capabilities or load can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
     pub fn update_peer(&self, peer: PeerInfo) -> Result<Announcing, DiscoveryError> {
         let PeerInfo { id, capabilities, load, last_seen: _, state, metadata } = peer;
         if !load.is_finite() || load < 0.0 {
@@ -448,6 +454,10 @@ impl PeerDiscovery {
         let Some((capabilities, carried)) = what(known) else {
             return Err(DiscoveryError::UnknownPeer { peer: peer.to_owned() });
         };
+        let (found, limit) = (wire::capability_bytes(&capabilities), wire::CAPABILITIES_BYTES_MAX);
+        if found > limit {
+            return Err(DiscoveryError::Capabilities { peer: peer.to_owned(), found, limit });
+        }
         let profile = wire::profile(capabilities, carried);
         let asks = machine.handle(Input::Local { peer: peer.to_owned(), profile }, now);
         let changed = !asks.is_empty();

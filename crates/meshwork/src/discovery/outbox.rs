@@ -1,5 +1,5 @@
 //! What is to go out, each thing once: what comes again before it went out takes the place of what was there. So
-//! nobody is flooded: ten queries that come while one answer is on its way are answered by one.
+//! nobody is flooded: ten changes of a peer that come while a message is on its way are one announcement.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,20 +50,20 @@ impl<K: Ord + Clone, V> Outbox<K, V> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts it in; `merge` makes one of what waits under that key and the new one.
-    pub(super) fn put(&self, key: K, thing: V, merge: impl FnOnce(V, V) -> V) {
+    /// Puts it in, in place of what waits under that key.
+    pub(super) fn put(&self, key: K, thing: V) {
         let mut waiting = self.waiting();
         waiting.put += 1;
-        let thing = match waiting.things.remove(&key) {
-            Some(old) => merge(old, thing),
-            None => {
-                waiting.order.push(key.clone());
-                thing
-            }
-        };
-        waiting.things.insert(key, thing);
+        if waiting.things.insert(key.clone(), thing).is_none() {
+            waiting.order.push(key);
+        }
         drop(waiting);
         self.ready.notify_one();
+    }
+
+    /// How many things wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting().order.len()
     }
 
     /// For all that was put in until now.

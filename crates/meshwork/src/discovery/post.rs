@@ -15,10 +15,12 @@ use super::outbox::Outbox;
 use super::wire::{self, ANNOUNCEMENT, Carried, HEARTBEAT};
 use super::{Announcing, Inner};
 use crate::clock::now_ms;
-use crate::messaging::Topic;
 use crate::peers::artifact::{PeerStates, StoredPeer};
 use crate::timers;
 
+/// When so much waits to go out, one announcement for everybody takes the place of further answers: whoever asks and
+/// asks fills no memory.
+pub(super) const ANSWERS_WAITING_MAX: usize = 1_024;
 /// States that are stored at the same time: enough that a disk syncs several together, few enough to leave threads to
 /// others.
 const STORED_AT_ONCE: usize = 8;
@@ -49,25 +51,12 @@ impl Counts {
 pub(super) enum About {
     Query,
     Announcement(String),
+    Answer { side: String, peer: String },
     Heartbeat(String),
 }
 
-/// What it says; a query says nothing.
-#[derive(Default)]
-pub(super) struct Content {
-    said: Said<Carried>,
-    answers: Vec<String>,
-}
-
-impl Content {
-    /// The later word of a peer, in answer to all who asked.
-    fn merge(mut self, mut later: Self) -> Self {
-        self.answers.append(&mut later.answers);
-        Self { said: later.said, answers: self.answers }
-    }
-}
-
-type Words = Arc<Outbox<About, Content>>;
+/// A query says nothing.
+type Words = Arc<Outbox<About, Option<Said<Carried>>>>;
 type States = Arc<Outbox<String, Said<Carried>>>;
 
 /// Where the machine's asks go. Dropped, it is closed.
@@ -112,15 +101,18 @@ impl Line {
 
     pub(super) fn take(&self, ask: Ask<Carried>, sharing: bool) {
         match ask {
-            Ask::Query => self.words.put(About::Query, Content::default(), Content::merge),
+            Ask::Query => self.words.put(About::Query, None),
             Ask::Announce { peer, said, answers } => {
-                let content = Content { said, answers: answers.into_iter().collect() };
-                self.words.put(About::Announcement(peer), content, Content::merge);
+                let few = self.words.len() < ANSWERS_WAITING_MAX;
+                let side = answers.filter(|side| few && !side.is_empty());
+                let about = match side {
+                    Some(side) => About::Answer { side, peer },
+                    None => About::Announcement(peer),
+                };
+                self.words.put(about, Some(said));
             }
-            Ask::Heartbeat { peer, said } => {
-                self.words.put(About::Heartbeat(peer), Content { said, answers: Vec::new() }, Content::merge);
-            }
-            Ask::Store { peer, said } if sharing => self.states.put(peer, said, |_, later| later),
+            Ask::Heartbeat { peer, said } => self.words.put(About::Heartbeat(peer), Some(said)),
+            Ask::Store { peer, said } if sharing => self.states.put(peer, said),
             Ask::Sleep { timer, us } => {
                 // Nobody takes it once the runtime ends; then nobody waits either.
                 let _ = self.timers.send((timer, timers::after(Duration::from_micros(us))));
@@ -131,23 +123,12 @@ impl Line {
 }
 
 /// Publishes words in their order, for ever. One that does not get away is made good by the next heartbeat.
-pub(super) async fn publish(inner: Arc<Inner>, words: Words, swarm: String, topics: [Topic; 2]) {
-    let [discovery, heartbeat] = topics;
+pub(super) async fn publish(inner: Arc<Inner>, words: Words, swarm: String) {
     loop {
         let batch = words.take().await;
         let number = batch.number();
-        for (about, content) in batch.things {
-            let Content { said, answers } = content;
-            let (topic, message) = match &about {
-                About::Query => (&discovery, Ok(wire::query(&inner.side, &swarm, now_ms()))),
-                About::Announcement(peer) => (&discovery, wire::word(ANNOUNCEMENT, &inner.side, peer, &said, &answers)),
-                About::Heartbeat(peer) => (&heartbeat, wire::word(HEARTBEAT, &inner.side, peer, &said, &[])),
-            };
-            let sent = match message {
-                Ok(message) => inner.broker.publish(topic.as_str(), message).await.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            match sent {
+        for (about, said) in batch.things {
+            match publish_one(&inner, &swarm, &about, &said.unwrap_or_default()).await {
                 Ok(()) if about == About::Query => {
                     Counts::add(&inner.counts.broadcasts);
                     inner.counts.last_broadcast_ms.store(now_ms(), Ordering::Relaxed);
@@ -161,6 +142,20 @@ pub(super) async fn publish(inner: Arc<Inner>, words: Words, swarm: String, topi
         }
         words.went_out(number);
     }
+}
+
+async fn publish_one(inner: &Inner, swarm: &str, about: &About, said: &Said<Carried>) -> Result<(), String> {
+    let own = &inner.side;
+    let (topic, message) = match about {
+        About::Query => (wire::discovery(swarm), Ok(wire::query(own, swarm, now_ms()))),
+        About::Announcement(peer) => (wire::discovery(swarm), wire::word(ANNOUNCEMENT, own, peer, said, None)),
+        About::Answer { side, peer } => {
+            (wire::answers(swarm, side), wire::word(ANNOUNCEMENT, own, peer, said, Some(side)))
+        }
+        About::Heartbeat(peer) => (wire::heartbeat(swarm), wire::word(HEARTBEAT, own, peer, said, None)),
+    };
+    let (topic, message) = (topic.map_err(|error| error.to_string())?, message.map_err(|error| error.to_string())?);
+    inner.broker.publish(topic.as_str(), message).await.map_err(|error| error.to_string())
 }
 
 /// Stores what local peers said, until the line is closed; what is being stored then is stored to its end.

@@ -2,9 +2,12 @@
 //!
 //! On `mesh.<swarm>.discovery` go queries (type `peer-query`) and announcements (`peer-announcement`), on
 //! `mesh.<swarm>.heartbeat` heartbeats (`peer-heartbeat`). The payload of both is a [`PeerWord`]. The metadata of a
-//! message has the `side` that sent it, which a query is answered to, and of an announcement the sides that it
-//! `answers`. Whoever leaves the metadata out is understood, too. They are published without a sender, so that they
-//! count as nobody's messages.
+//! message has the `side` that sent it, and of an announcement the side that it `answers`. Whoever leaves the metadata
+//! out is understood, too. They are published without a sender, so that they count as nobody's messages.
+//!
+//! Everybody hears a query, and the answers are for the one who asked: they are announcements on
+//! `mesh.<swarm>.discovery.<side>`. So a thousand that start at once cost a million messages, not a thousand million. A
+//! query that names no side is answered where it was asked.
 
 use meshwork_core::ID_BYTES_MAX;
 use meshwork_core::discovery::{Heard, Profile, Said, Standing};
@@ -24,15 +27,26 @@ pub const HEARTBEAT: &str = "peer-heartbeat";
 
 const SIDE: &str = "side";
 const ANSWERS: &str = "answers";
-/// An announcement names as many sides as it answers to at most; the others hear it all the same, and do not count it
-/// as an answer.
-const ANSWERS_MAX: usize = 1_000;
+/// What names a side is short: it goes back with every answer.
+const SIDE_BYTES_MAX: usize = 64;
+/// What a peer's capabilities may take, all together: of the largest number of peers they still fit into memory.
+pub(super) const CAPABILITIES_BYTES_MAX: usize = 16 * 1024;
 /// The largest integer that every reader of JSON has.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-/// The topics of a swarm: for discovery, and for heartbeats.
-pub(super) fn topics(swarm: &str) -> Result<[Topic; 2], TopicError> {
-    Ok([Topic::of_swarm(swarm, "discovery")?, Topic::of_swarm(swarm, "heartbeat")?])
+/// The topic of a swarm's queries and announcements.
+pub(super) fn discovery(swarm: &str) -> Result<Topic, TopicError> {
+    Topic::of_swarm(swarm, "discovery")
+}
+
+/// The topic of a swarm's heartbeats.
+pub(super) fn heartbeat(swarm: &str) -> Result<Topic, TopicError> {
+    Topic::of_swarm(swarm, "heartbeat")
+}
+
+/// The topic of answers to that side.
+pub(super) fn answers(swarm: &str, side: &str) -> Result<Topic, TopicError> {
+    Topic::of_swarm(swarm, &format!("discovery.{side}"))
 }
 
 /// What a peer says of itself. `lastSeen` is its own clock, and rises with every word of one life.
@@ -103,9 +117,18 @@ pub(super) fn recalled(stored: StoredPeer) -> Result<(String, Said<Carried>), St
     Ok((state.peer_id, said))
 }
 
+/// Each with its separator, so that empty ones count, too.
+pub(super) fn capability_bytes(capabilities: &[String]) -> usize {
+    capabilities.iter().map(|one| one.len() + 1).sum()
+}
+
 fn check(id: &str, said: &Said<Carried>) -> Result<(), String> {
     if id.is_empty() || id.len() > ID_BYTES_MAX {
         return Err(format!("the peer's id has {} bytes, expected 1 to {ID_BYTES_MAX}", id.len()));
+    }
+    let bytes = capability_bytes(&said.profile.capabilities);
+    if bytes > CAPABILITIES_BYTES_MAX {
+        return Err(format!("the capabilities have {bytes} bytes, expected at most {CAPABILITIES_BYTES_MAX}"));
     }
     let load = said.profile.rest.load;
     if !load.is_finite() || load < 0.0 {
@@ -136,12 +159,15 @@ pub(super) fn read(own: &str, message: Message) -> Result<Incoming, String> {
     if side == own {
         return Ok(Incoming::NotForUs);
     }
+    if side.len() > SIDE_BYTES_MAX || !side.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(format!(
+            "a side's name is at most {SIDE_BYTES_MAX} letters and digits, this has {} bytes",
+            side.len()
+        ));
+    }
     let how = match message.kind.as_str() {
         QUERY => return Ok(Incoming::Query { side: side.to_owned() }),
-        ANNOUNCEMENT => {
-            let answers = metadata.get(ANSWERS).and_then(Value::as_array);
-            Heard::Announcement { answers_us: answers.is_some_and(|all| all.iter().any(|side| side == own)) }
-        }
+        ANNOUNCEMENT => Heard::Announcement { answers_us: metadata.get(ANSWERS).and_then(Value::as_str) == Some(own) },
         HEARTBEAT => Heard::Heartbeat,
         _ => return Ok(Incoming::NotForUs),
     };
@@ -162,19 +188,18 @@ pub(super) fn query(own: &str, swarm: &str, now_ms: u64) -> Message {
     message(QUERY, json!({ "swarmId": swarm }), own, now_ms)
 }
 
-/// A peer's word as a message of that type.
+/// A peer's word as a message of that type, in answer to that side.
 pub(super) fn word(
     kind: &str,
     own: &str,
     peer: &str,
     said: &Said<Carried>,
-    answers: &[String],
+    answers: Option<&str>,
 ) -> Result<Message, serde_json::Error> {
     let word = PeerWord { info: info(peer, said, said.stamp), incarnation: said.incarnation };
     let mut message = message(kind, serde_json::to_value(word)?, own, said.stamp);
-    let answers: Vec<_> = answers.iter().filter(|side| !side.is_empty()).take(ANSWERS_MAX).collect();
-    if !answers.is_empty() {
-        message.metadata.get_or_insert_default().insert(ANSWERS.to_owned(), json!(answers));
+    if let Some(side) = answers {
+        message.metadata.get_or_insert_default().insert(ANSWERS.to_owned(), json!(side));
     }
     Ok(message)
 }

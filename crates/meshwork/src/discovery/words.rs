@@ -51,7 +51,7 @@ impl PeerDiscoveryConfig {
             return Err(DiscoveryConfigError::TooShort { field, found, expected: "more than heartbeat_interval" });
         }
         if !self.swarm_id.is_empty() {
-            super::wire::topics(&self.swarm_id)?;
+            super::wire::discovery(&self.swarm_id)?;
         }
         Ok(())
     }
@@ -150,6 +150,16 @@ pub enum DiscoveryError {
     #[error("a peer's id has {found} bytes, expected 1 to {limit}; nothing changed")]
     PeerId {
         /// Its bytes.
+        found: usize,
+        /// The most.
+        limit: usize,
+    },
+    /// It can do too much.
+    #[error("the capabilities of peer {peer:?} have {found} bytes, expected at most {limit}; nothing changed")]
+    Capabilities {
+        /// The peer.
+        peer: String,
+        /// Their bytes, with a separator each.
         found: usize,
         /// The most.
         limit: usize,

@@ -9,10 +9,10 @@ mod words;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use meshwork_core::topology::{self as core, Strategy};
+use meshwork_core::topology as core;
 pub use meshwork_core::topology::{
-    Capacity, Nobody, Rewired, Scaling, ScalingDecision, ScalingError, Shape, ShapeError, Step, Summary, Tally,
-    Topology, Worker, Workers, delegate, next_step, summaries, tallies,
+    Capacity, Nobody, Rewired, Scaling, ScalingDecision, ScalingError, Shape, ShapeError, Step, Strategy, Summary,
+    Tally, Topology, Worker, Workers, delegate, next_step, summaries, tallies,
 };
 
 use crate::consensus::{ConsensusConfig, ConsensusProtocol};

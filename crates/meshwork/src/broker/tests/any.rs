@@ -150,3 +150,30 @@ async fn a_message_too_large_with_all_that_belongs_to_it_is_refused() {
     assert!(matches!(refused, MessageBrokerError::Send(SendError::TooLarge { limit: 100, .. })), "{refused}");
     assert!(broker.publish("t", message).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn publications_beside_each_other_keep_their_order() {
+    for mailbox_capacity in [2, 10_000] {
+        let (broker, _settled) = broker_with(BrokerConfig { mailbox_capacity, ..BrokerConfig::default() });
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let handler = MessageHandler::new(move |message| {
+            let told = told.clone();
+            async move { told.send(message.kind).map_err(|_| HandlerError::new("nobody listens")) }
+        });
+        broker.subscribe("t", handler).unwrap();
+        let mut publications = tokio::task::JoinSet::new();
+        for number in 0..1_000 {
+            let broker = broker.clone();
+            let message = whole(&number.to_string());
+            let mut publication = Box::pin(async move { broker.publish("t", message).await.unwrap() });
+            // Begun here, one after the other; where it goes on is up to the runtime.
+            if begun(&mut publication).await.is_pending() {
+                publications.spawn(publication);
+            }
+        }
+        within(publications.join_all()).await;
+        for number in 0..1_000 {
+            assert_eq!(within(heard.recv()).await.unwrap(), number.to_string());
+        }
+    }
+}

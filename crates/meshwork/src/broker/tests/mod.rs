@@ -10,11 +10,15 @@ mod order;
 mod stored_mail;
 mod trees;
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::unconstrained;
 
 use super::*;
 
@@ -72,6 +76,11 @@ impl Gate {
 /// Nothing here may hang.
 async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("it never happened")
+}
+
+/// Polls once, whatever else this task has done already.
+async fn begun<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|wakeup| Poll::Ready(unconstrained(&mut *future).poll_unpin(wakeup))).await
 }
 
 fn broker_with(config: BrokerConfig) -> (Broker, Settled) {

@@ -97,6 +97,60 @@ async fn random_sends(sends: Vec<Vec<usize>>, mailbox_capacity: u32) {
     assert_eq!(counted, (all, all, all, 0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn sends_that_wait_for_room_beside_each_other_keep_their_order() {
+    for mailbox_capacity in [1, 2, 5] {
+        let (broker, _settled) = broker_with(BrokerConfig { mailbox_capacity, ..BrokerConfig::default() });
+        let seen = Seen::default();
+        register(&broker, "peer-0", handler_of(1, Arc::clone(&seen))).await;
+        let mut sends = tokio::task::JoinSet::new();
+        for number in 0..2_000_u32 {
+            let context = broker.outside("peer-1");
+            let mut send = Box::pin(async move { context.send("peer-0", "n", bytes_of(number)).await.unwrap() });
+            // Begun here, one after the other; where it goes on is up to the runtime.
+            match begun(&mut send).await {
+                Poll::Ready(sent) => sends.spawn(async move { sent.acknowledged().await }),
+                Poll::Pending => sends.spawn(async move { send.await.acknowledged().await }),
+            };
+        }
+        let fates = within(sends.join_all()).await;
+        assert!(fates.iter().all(|fate| *fate == Fate::Acknowledged));
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[&("peer-1".to_owned(), "peer-0".to_owned())], (0..2_000).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn nobody_overtakes_a_send_that_waits_for_room() {
+    let (broker, _settled) = broker_with(BrokerConfig { mailbox_capacity: 1, ..BrokerConfig::default() });
+    let (gate, mut arrivals) = gate();
+    register(&broker, "b", gate.handler()).await;
+    let sender = broker.outside("a");
+    let _first = sender.send("b", "first", Bytes::new()).await.unwrap();
+    within(arrivals.recv()).await.unwrap();
+    // The room of what is being handled may have been given back already.
+    let mut sent = Vec::new();
+    let mut waiting = loop {
+        let name = format!("{}", sent.len());
+        let sending = sender.clone();
+        let mut send = Box::pin(async move { sending.send("b", name, Bytes::new()).await });
+        match begun(&mut send).await {
+            Poll::Ready(receipt) => sent.push(receipt.unwrap()),
+            Poll::Pending => break send,
+        }
+    };
+    // Room comes back while the waiting send is not looked at: it is not for others of this sender.
+    gate.let_one_through();
+    within(arrivals.recv()).await.unwrap();
+    let refused = sender.try_send("b", "overtakes", Bytes::new());
+    assert!(matches!(refused, Err(SendError::MailboxFull { .. })), "{refused:?}");
+    let _sent = within(&mut waiting).await.unwrap();
+}
+
+fn bytes_of(number: u32) -> Bytes {
+    Bytes::copy_from_slice(&number.to_le_bytes())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 

@@ -1,4 +1,5 @@
 //! A coordinator over the real broker, with a controller and a memory of somebody else.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod foreign;
 mod forms;

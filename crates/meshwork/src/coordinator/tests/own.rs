@@ -57,6 +57,17 @@ async fn the_controllers_definitions_become_peers_and_it_pauses_them_in_the_mesh
     );
 }
 
+#[tokio::test]
+async fn a_coordinator_that_is_dropped_gives_its_agents_back() {
+    let bus = bus();
+    let own = own(config(1), &bus, vec![echo(&[])]);
+    soon(own.mesh.initialize()).await.unwrap();
+    let Own { mesh, controller, .. } = own;
+    soon(controller.pause_agent("swarm-peer-1")).await.unwrap();
+    drop(mesh);
+    soon(async { while controller.resume_agent("swarm-peer-1", None).await.is_ok() {} }).await;
+}
+
 struct Costs(AtomicU64);
 
 impl Wake for Costs {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::discovery::outbox::Outbox;
+use crate::discovery::post::{ANSWERS_WAITING_MAX, About};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_understood_is_counted_and_changes_nothing() {
@@ -18,6 +19,7 @@ async fn what_is_not_understood_is_counted_and_changes_nothing() {
             json!([1, 2]),
             with("id", json!("")),
             with("id", json!("p".repeat(257))),
+            with("capabilities", json!(["c".repeat(16 * 1024)])),
             with("load", json!(-1)),
             with("load", json!("much")),
             with("state", json!("asleep")),
@@ -30,7 +32,10 @@ async fn what_is_not_understood_is_counted_and_changes_nothing() {
             place.broker.publish(topic, Message::new(kind, payload.clone(), 1)).await.unwrap();
         }
         place.broker.publish(TOPIC, Message::new("chatter", json!({}), 1)).await.unwrap();
-        until(|| side.faults().bad_messages == bad.len() as u64).await;
+        let metadata = Some(serde_json::Map::from_iter([("side".to_owned(), json!("s".repeat(65)))]));
+        let query = Message { metadata, ..Message::new(QUERY, json!({}), 1) };
+        place.broker.publish(TOPIC, query).await.unwrap();
+        until(|| side.faults().bad_messages == bad.len() as u64 + 1).await;
         assert_eq!(side.all_peers().len(), 1);
         // Whoever leaves the metadata out is understood.
         place.broker.publish(TOPIC, Message::new(ANNOUNCEMENT, good, 1)).await.unwrap();
@@ -66,19 +71,20 @@ async fn callers_are_refused_with_a_reason_and_nothing_changes() {
     let (first, second) = (place.side(patient(), &["a"]).await, place.side(patient(), &["b"]).await);
     first.await_peers(2, DEADLINE).await.unwrap();
     second.await_peers(2, DEADLINE).await.unwrap();
-    let before = (first.peer_info("a"), first.peer_info("b").map(|b| b.capabilities));
+    let known = |id: &str| first.peer_info(id).map(|info| PeerInfo { last_seen: 0, ..info });
+    let before = (known("a"), known("b"));
     for refused in [
         first.update_peer_capabilities("", &[]).await.unwrap_err(),
         first.update_peer_capabilities(&"p".repeat(257), &[]).await.unwrap_err(),
         first.update_peer_capabilities("b", &[]).await.unwrap_err(),
+        first.update_peer_capabilities("a", &["c".repeat(16 * 1024)]).await.unwrap_err(),
         first.update_peer(info("a", f64::NAN, AgentState::Idle)).unwrap_err(),
         first.update_peer(info("a", -1.0, AgentState::Idle)).unwrap_err(),
         first.forget_local_peer("nobody").unwrap_err(),
     ] {
         assert!(refused.to_string().ends_with("nothing changed"), "{refused}");
     }
-    let after = (first.peer_info("a"), first.peer_info("b").map(|b| b.capabilities));
-    assert_eq!(after, before);
+    assert_eq!((known("a"), known("b")), before);
     assert_eq!(first.all_peers().len(), 2);
 }
 
@@ -127,24 +133,32 @@ async fn stopped_or_dropped_nothing_is_left_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_again_before_it_went_out_goes_out_once() {
-    let outbox = Outbox::<&str, Vec<u32>>::new();
-    let merge = |mut one: Vec<u32>, mut two: Vec<u32>| {
-        one.append(&mut two);
-        one
-    };
+    let outbox = Outbox::<&str, u32>::new();
     for (key, number) in [("a", 1), ("b", 2), ("a", 3)] {
-        outbox.put(key, vec![number], merge);
+        outbox.put(key, number);
     }
     let ticket = outbox.ticket();
     let batch = within(outbox.take()).await;
-    assert_eq!(batch.things, [("a", vec![1, 3]), ("b", vec![2])]);
+    assert_eq!(batch.things, [("a", 3), ("b", 2)]);
     let mut done = Box::pin(ticket.done());
     assert!(futures_util::FutureExt::now_or_never(&mut done).is_none());
     outbox.went_out(batch.number());
     within(done).await;
     // Whoever waits when nothing goes out any more is told so.
-    outbox.put("c", vec![4], merge);
+    outbox.put("c", 4);
     let ticket = outbox.ticket();
     drop(outbox);
     within(ticket.done()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_queries_is_answered_once_for_all() {
+    let (line, _timers) = Line::new();
+    for side in 0..10_000 {
+        let answers = Some(side.to_string());
+        line.take(Ask::Announce { peer: "a".to_owned(), said: Default::default(), answers }, false);
+    }
+    let batch = within(line.words().take()).await;
+    assert_eq!(batch.things.len(), ANSWERS_WAITING_MAX + 1);
+    assert!(matches!(&batch.things.last().unwrap().0, About::Announcement(peer) if peer == "a"));
 }

@@ -1,0 +1,886 @@
+/**
+ * meshwork: a swarm of agents as a peer-to-peer mesh over one durable log.
+ *
+ * The interfaces are those of the seed document ("Phase 6: Mesh Coordination Component Interfaces", sections 1 to 10)
+ * under their exact names; what that document leaves open is bound here. Times are whole milliseconds since the epoch,
+ * lengths of time are milliseconds, unless a field says otherwise.
+ *
+ * Everything that fails, fails with an `Error` that has a `code`: see {@link MeshworkError}.
+ */
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Words that the seed uses and does not define
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What an agent does at the moment. */
+export type AgentState =
+  | 'idle'
+  | 'working'
+  | 'waiting'
+  | 'helping'
+  | 'paused'
+  | 'blocked'
+  | 'completed'
+  | 'error'
+  | 'terminated';
+
+/** How coordinators are arranged; `auto` takes what is recommended for the number of agents. */
+export type TopologyType = 'mesh' | 'hierarchical' | 'hybrid' | 'auto';
+
+/** Why somebody is paused. Only an `idle` pause leaves the peer eligible: work resumes it. */
+export type PauseReason = 'idle' | 'user' | 'budget' | 'rate-limit' | 'shutdown';
+
+/** Takes messages. A message is acknowledged when its handler has finished, or what it promised. */
+export type MessageHandler = (message: Message) => void | Promise<void>;
+
+/** The names that the seed's signatures use. */
+export type MessageBroker = IMessageBroker;
+export type QueryController = IQueryController;
+export type SwarmMemoryManager = ISwarmMemoryManager;
+
+/** A session of an agent. */
+export interface AgentSession {
+  id: string;
+  agentId: string;
+  /** `shell`, `command`, `acp`, `llm`, or `function` for an agent of this process. */
+  kind: string;
+  state: AgentState;
+  startedAt: number;
+  lastActivity: number;
+  tokensUsed: number;
+  /** The checkpoint that it was restored from, or that was made last. */
+  checkpointId?: string;
+  pause(reason?: string): Promise<void>;
+  resume(checkpointId?: string): Promise<void>;
+  cancel(reason?: string): Promise<void>;
+  /** Makes a checkpoint, and resolves to its id. */
+  checkpoint(): Promise<string>;
+  terminate(): Promise<void>;
+}
+
+/** What an agent is asked to do, when it is a function. */
+export interface AgentContext {
+  /** The peer that the function works for. */
+  peerId: string;
+  /** Aborted when the attempt is over: cancelled, timed out, or its peer terminated. */
+  signal: AbortSignal;
+}
+
+/** An agent of this process: what it resolves to is the task's result. */
+export type AgentFunction = (task: MeshTask, context: AgentContext) => unknown;
+
+/** An agent: a function, or a process as in the swarm file. */
+export type AgentSpec =
+  | AgentFunction
+  | {
+      kind: 'shell' | 'command' | 'acp' | 'llm';
+      command?: string[];
+      cwd?: string;
+      env?: Record<string, string>;
+    };
+
+/** What agents are made from. */
+export interface AgentDefinition {
+  /** What it can do. */
+  capabilities: string[];
+  agent: AgentSpec;
+  /** Tasks that it works on at the same time. */
+  maxConcurrentTasks?: number;
+}
+
+/** An agent to start. */
+export interface SpawnAgent extends AgentDefinition {
+  /** Its id; one is made up if it is not given. */
+  id?: string;
+}
+
+/** A point that an agent can be restored to. */
+export interface AgentCheckpoint {
+  id: string;
+  agentId: string;
+  createdAt: number;
+  tokensUsed: number;
+}
+
+/** Tokens that were spent. */
+export interface TokenUsage {
+  inputTokens: number;
+  outputTokens: number;
+}
+
+/** What every coordinator counts. */
+export interface CoordinatorMetrics {
+  totalAgents: number;
+  activeAgents: number;
+  pausedAgents: number;
+  totalTasks: number;
+  pendingTasks: number;
+  runningTasks: number;
+  completedTasks: number;
+  failedTasks: number;
+  totalTokensUsed: number;
+  uptimeMs: number;
+}
+
+/** The base of every coordinator. */
+export interface ICoordinator {
+  /** Starts the peers. Rejects with `NoAgentDefinition` when there is nothing to start them from. */
+  initialize(): Promise<void>;
+  /** Ends everything; nothing keeps Node alive afterwards. */
+  cleanup(): Promise<void>;
+  /** Starts an agent, and resolves to its id. */
+  spawnAgent(config: SpawnAgent): Promise<string>;
+  pauseAgent(agentId: string, reason?: string): Promise<void>;
+  resumeAgent(agentId: string, checkpointId?: string): Promise<void>;
+  terminateAgent(agentId: string, reason?: string): Promise<void>;
+  createCheckpoint(agentId: string): Promise<string>;
+  restoreCheckpoint(agentId: string, checkpointId: string): Promise<void>;
+  listCheckpoints(agentId: string): Promise<AgentCheckpoint[]>;
+  isReady(): boolean;
+  getAgentState(agentId: string): AgentState | undefined;
+  getAgentSession(agentId: string): AgentSession | undefined;
+  getMetrics(): CoordinatorMetrics;
+  getActiveAgents(): string[];
+  getPausedAgents(): string[];
+  updateTokenUsage(agentId: string, usage: TokenUsage): void;
+}
+
+/** How a hierarchy is built. */
+export interface QueenAgentConfig {
+  /** Default 1. */
+  minWorkers: number;
+  /** Default: `maxAgents` less one. */
+  maxWorkers: number;
+  /** Children of one agent. Default 7. */
+  branching: number;
+  autoScale: boolean;
+  /** The share of busy workers from which on there are to be more, 0 to 1. Default 0.8. */
+  scalingThreshold: number;
+}
+
+/** How peers decide together. */
+export interface ConsensusConfig {
+  protocol: 'quorum' | 'leader';
+  /** Votes that are needed; default half of the voters, rounded down, and one. */
+  quorumSize?: number;
+  /** The share of approvals that is needed, 0 to 1. */
+  threshold: number;
+  /** Default 30,000. */
+  timeoutMs: number;
+  /** Default 1. */
+  maxRetries: number;
+}
+
+/** What a broker may hold, and how long it waits. */
+export interface MessageBrokerConfig {
+  /** Messages that the mailbox of one peer holds; more wait with their senders. Default 10,000. */
+  maxQueueSize: number;
+  /** Bytes of one message as JSON. Default 262,144. */
+  maxMessageSize: number;
+  /** How long one run of a handler may take. Default 30,000. */
+  ackTimeoutMs: number;
+  /** How often a handler that failed is run again. Default 3. */
+  maxRedeliveries: number;
+  /** Only `false`: messages to handlers live as long as the process. `true` is refused with `DurableUnsupported`. */
+  durable: boolean;
+  /** Not of the seed: how long a send waits for room in a full mailbox before `MailboxFull`. Default 5,000. */
+  sendTimeoutMs?: number;
+}
+
+/** What is known about an artifact. */
+export interface ArtifactInfo {
+  key: string;
+  /** In bytes. */
+  size: number;
+  /** Names the content. Of the package's own storage: BLAKE3, 64 hexadecimal digits. */
+  digest?: string;
+  storedAt?: number;
+}
+
+/** Named bytes. What `store` has resolved to is durable. */
+export interface ArtifactStorage {
+  /** Stores `bytes` under `key`, in place of what was there. */
+  store(key: string, bytes: Uint8Array): Promise<ArtifactInfo>;
+  /** Rejects with the code `NotFound` when there is no such key. */
+  retrieve(key: string): Promise<Uint8Array>;
+  /** Resolves to whether there was such a key. */
+  delete(key: string): Promise<boolean>;
+  /** Those whose keys begin with `prefix`, by key. */
+  list(prefix?: string): Promise<ArtifactInfo[]>;
+  stat(key: string): Promise<ArtifactInfo | undefined>;
+}
+
+/** What an entry is about. */
+export type SwarmMemoryType = 'knowledge' | 'result' | 'state' | 'communication' | 'error';
+
+/** Who may read an entry: its author alone, the swarm, everybody. */
+export type ShareLevel = 'private' | 'team' | 'public';
+
+/** What is said of an entry. The last four are set by the memory, on entries that were shared. */
+export interface SwarmMemoryMetadata {
+  taskId?: string;
+  objectiveId?: string;
+  tags?: string[];
+  priority?: number;
+  /** Default `team`. */
+  shareLevel?: ShareLevel;
+  originalId?: string;
+  sharedFrom?: string;
+  sharedTo?: string;
+  sharedAt?: number;
+}
+
+/** What somebody remembers. */
+export interface SwarmMemoryEntry {
+  id: string;
+  /** Its author. */
+  agentId: string;
+  type: SwarmMemoryType;
+  content: any;
+  timestamp: number;
+  metadata: SwarmMemoryMetadata;
+}
+
+/** Which entries are wanted; all of what is given must hold. Newest first. */
+export interface SwarmMemoryQuery {
+  agentId?: string;
+  type?: SwarmMemoryType;
+  taskId?: string;
+  objectiveId?: string;
+  /** Those with all of these. */
+  tags?: string[];
+  /** Not older than this. */
+  since?: number;
+  /** Older than this. */
+  before?: number;
+  limit?: number;
+  shareLevel?: ShareLevel;
+  /** Full text: words that all occur in the content or the tags. */
+  text?: string;
+  /** Who asks: private entries of others are left out. Absent: the operator, who sees all. */
+  requesterId?: string;
+}
+
+/** Where log lines go. */
+export interface Logger {
+  debug(message: string, context?: object): void;
+  info(message: string, context?: object): void;
+  warn(message: string, context?: object): void;
+  error(message: string, context?: object): void;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Seed, section 1: the coordinator
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The coordinator of a mesh. */
+export interface IMeshCoordinator extends ICoordinator {
+  /**
+   * Makes a task durable and finds a peer that has all of its capabilities. Resolves to the peer's id once the
+   * assignment is durable. Rejects with `NoCapablePeer`, `DependencyFailed`, `Cancelled`, `Closing`.
+   */
+  assignTaskToPeer(task: MeshTask): Promise<string>;
+  /** Peers that are not paused, not stale and not terminated. */
+  getActivePeers(): PeerAgent[];
+  getPeer(peerId: string): PeerAgent | undefined;
+  /** Peers that have all of these. */
+  findPeersByCapabilities(capabilities: string[]): Promise<string[]>;
+  /**
+   * Resolves to true when all is done. To false after `completionTimeoutMs`, counted from when all work has returned, or
+   * when nothing runs and nothing can start; that changes nothing, and a later call may succeed.
+   */
+  waitForMeshCompletion(): Promise<boolean>;
+  /** Moves tasks that have not started from peers with much to peers with little. */
+  rebalanceMesh(): Promise<void>;
+  getMeshMetrics(): MeshMetrics;
+}
+
+/** A peer of a mesh. */
+export interface PeerAgent {
+  id: string;
+  session: AgentSession;
+  capabilities: string[];
+  /** Tasks that it has: assigned and running. */
+  load: number;
+  state: AgentState;
+  neighbors: Set<string>;
+  lastSeen: number;
+  metrics: {
+    /** 0 to 1, over finished attempts; 1 before the first. */
+    successRate: number;
+    /** From assignment to result, in ms. */
+    averageResponseTime: number;
+    tasksCompleted: number;
+    tasksFailed: number;
+  };
+}
+
+/** A task. */
+export interface MeshTask {
+  id: string;
+  type: string;
+  description: string;
+  requiredCapabilities: string[];
+  /** 1 to 10; 10 is first. */
+  priority: number;
+  /** Ids of tasks that have to be completed before. */
+  dependencies: string[];
+  /** The peer that has it; in a task that is given: the one that is preferred. */
+  assignedPeer?: string;
+  state: 'pending' | 'assigned' | 'running' | 'completed' | 'failed';
+  result?: any;
+  error?: string;
+  createdAt: number;
+  assignedAt?: number;
+  completedAt?: number;
+}
+
+/** What a mesh measured. */
+export interface MeshMetrics extends CoordinatorMetrics {
+  totalPeers: number;
+  activePeers: number;
+  averagePeerLoad: number;
+  /** From `initialize` until all initial peers were known. */
+  discoveryTimeMs: number;
+  /** From the last return to the announcement, of the last round. */
+  completionDetectionTimeMs: number;
+  /** Messages of the application, one a recipient. */
+  messagesSent: number;
+  messagesReceived: number;
+  /** From accepted to handler started. */
+  p95PeerLatencyMs: number;
+  tokenSavingsPercentage: number;
+}
+
+/** How a mesh is configured. */
+export interface MeshCoordinatorConfig {
+  swarmId: string;
+  peerCount: number;
+  maxConcurrentTasksPerPeer: number;
+  /** `false`: only peers that are given at the start exist. */
+  enablePeerDiscovery: boolean;
+  /** `false`: the first eligible peer by id, and no rebalance. */
+  enableLoadBalancing: boolean;
+  discoveryIntervalMs: number;
+  completionTimeoutMs: number;
+  artifactStoragePath: string;
+  messageBusConfig?: MessageBrokerConfig;
+  enableAutoRebalance: boolean;
+  rebalanceIntervalMs: number;
+  loadImbalanceThreshold: number;
+  /** Not of the seed: what `initialize` starts peers from, in turn. */
+  agents?: AgentDefinition[];
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Seed, section 2: discovery
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Who is there, and what they can do. */
+export interface IPeerDiscoverySystem {
+  startDiscovery(swarmId: string): Promise<void>;
+  stopDiscovery(): Promise<void>;
+  findPeersByCapability(capability: string): string[];
+  /** Those that have all of these. */
+  findPeersByCapabilities(capabilities: string[]): string[];
+  getPeerInfo(peerId: string): PeerInfo | undefined;
+  getAllPeers(): Map<string, PeerInfo>;
+  /** Also how a peer of this side is registered. */
+  updatePeerCapabilities(peerId: string, capabilities: string[]): Promise<void>;
+  /** Whether it was heard of within the caller's `timeoutMs`. */
+  isPeerAlive(peerId: string, timeoutMs: number): boolean;
+  getMetrics(): PeerDiscoveryMetrics;
+}
+
+/** A peer as others know it. */
+export interface PeerInfo {
+  id: string;
+  capabilities: string[];
+  load: number;
+  lastSeen: number;
+  state: AgentState;
+  metadata?: {
+    successRate?: number;
+    averageResponseTime?: number;
+    tasksCompleted?: number;
+    tasksFailed?: number;
+  };
+}
+
+/** What discovery counted. */
+export interface PeerDiscoveryMetrics {
+  totalPeersDiscovered: number;
+  activePeers: number;
+  /** Silent for `peerTimeoutMs`. */
+  stalePeers: number;
+  discoveryBroadcastsSent: number;
+  peerAnnouncementsReceived: number;
+  /** From broadcast to announcement. */
+  averageDiscoveryLatencyMs: number;
+  lastDiscoveryTime: number;
+}
+
+/** How discovery is configured. */
+export interface PeerDiscoveryConfig {
+  swarmId: string;
+  discoveryIntervalMs: number;
+  /** Default 1,000. */
+  heartbeatIntervalMs: number;
+  /** Default 5,000. */
+  peerTimeoutMs: number;
+  /** Default true: peers that join later find the others' states among the artifacts. */
+  enableArtifactSharing: boolean;
+  messageBus: MessageBroker;
+  artifactStorage: ArtifactStorage;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Seed, section 3: completion
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Tells when peers that send each other messages are done. */
+export interface IDistributedCompletionDetector {
+  /** These are the peers from now on; to be called before they begin to work. Again: replaces the set. */
+  initialize(peerIds: string[]): Promise<void>;
+  /**
+   * True when no handler of the peers runs and none of their messages is on its way; false when nothing moved for
+   * `timeoutMs` (default: `defaultTimeoutMs`). While a handler runs, it waits. Rejects with `NotInitialized`.
+   */
+  detectCompletion(swarmId: string, timeoutMs?: number): Promise<boolean>;
+  /** Whether it is known, runs no handler, has the deficit 0, and the last wave of probes, if any, agreed. */
+  isPeerCompleted(peerId: string): boolean;
+  /** Messages that the peer sent and that are not closed; 0 for peers that are not known. */
+  getDeficitCounter(peerId: string): number;
+  /** Ids of the probes that were sent in the peer's name in the present detections, or the last ones. */
+  getCompletionProbes(peerId: string): Set<string>;
+  /** Forgets probes, waves and metrics. Rejects with `DetectionRuns` while a detection runs. */
+  reset(): Promise<void>;
+  getMetrics(): CompletionDetectorMetrics;
+}
+
+/** A probe, or its answer. */
+export interface CompletionProbe {
+  probeId: string;
+  senderId: string;
+  recipientId: string;
+  timestamp: number;
+  type: 'probe' | 'acknowledgment';
+}
+
+/** What a detector counted since it was made or reset. */
+export interface CompletionDetectorMetrics {
+  totalPeers: number;
+  completedPeers: number;
+  /** One a recipient. */
+  totalProbesSent: number;
+  totalAcksReceived: number;
+  averageDetectionTimeMs: number;
+  longestDetectionTimeMs: number;
+  /** Calls. */
+  detectionAttempts: number;
+  /** Calls that resolved to true. */
+  detectionSuccesses: number;
+  /** Calls that resolved to false. */
+  detectionTimeouts: number;
+}
+
+/** How a detector is configured. */
+export interface DistributedCompletionConfig {
+  /** Default 2,000. */
+  defaultTimeoutMs: number;
+  /** Default 50; at least 1. */
+  probeRetryIntervalMs: number;
+  /** Default 40. */
+  maxProbeRetries: number;
+  messageBus: MessageBroker;
+  /** Default false: whether waves of probes are kept, see {@link DistributedCompletionDetector.getCheckpoints}. */
+  enableCheckpoints: boolean;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Seed, section 4: balance
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Spreads tasks over peers. */
+export interface IMeshLoadBalancer {
+  /** Throws `NoCandidates` for none; a peer never heard of has load 0. */
+  selectLeastLoadedPeer(peerIds: string[]): string;
+  updatePeerLoad(peerId: string, load: number): Promise<void>;
+  getPeerLoad(peerId: string): number;
+  rebalance(swarmId: string): Promise<void>;
+  /** Largest load ÷ mean load ≤ `threshold`; an idle mesh is balanced. */
+  isBalanced(threshold: number): boolean;
+  getLoadDistribution(): LoadDistribution;
+  getMetrics(): LoadBalancerMetrics;
+}
+
+/** How loads are spread. */
+export interface LoadDistribution {
+  averageLoad: number;
+  minLoad: number;
+  maxLoad: number;
+  standardDeviation: number;
+  variance: number;
+  loadByPeer: Map<string, number>;
+  /** Load above threshold × mean. */
+  overloadedPeers: string[];
+  /** Load below mean ÷ threshold. */
+  underloadedPeers: string[];
+}
+
+/** What a balancer counted. */
+export interface LoadBalancerMetrics {
+  totalRebalances: number;
+  /** One without a needed move is successful. */
+  successfulRebalances: number;
+  failedRebalances: number;
+  averageRebalanceTimeMs: number;
+  tasksRedistributed: number;
+  loadUpdates: number;
+  /** Largest ÷ mean; 1 when idle. */
+  currentImbalanceRatio: number;
+}
+
+/** How a balancer is configured. */
+export interface LoadBalancerConfig {
+  /** Default 1.5. */
+  imbalanceThreshold: number;
+  /** Default 5,000. */
+  rebalanceIntervalMs: number;
+  /** Default true. */
+  enableAutoRebalance: boolean;
+  artifactStorage: ArtifactStorage;
+  /** Default false: ignores the threshold. */
+  aggressiveRebalancing: boolean;
+  /** Default 2: below it, nothing is moved. */
+  minTasksForRebalance: number;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Seed, section 5: topologies
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Chooses a coordinator. */
+export interface ITopologyRouter {
+  selectCoordinator(config: SwarmConfig): ICoordinator;
+  validateTopology(topology: TopologyType, agentCount: number): TopologyValidationResult;
+  /** Mesh for 1 to 7 agents, hierarchical from 8, hybrid from 50. */
+  getRecommendedTopology(agentCount: number): TopologyType;
+  getMetrics(): TopologyRouterMetrics;
+}
+
+/** How a swarm is set up. */
+export interface SwarmConfig {
+  topology: TopologyType;
+  maxAgents: number;
+  strategy?: 'balanced' | 'adaptive' | 'performance';
+  meshConfig?: Partial<MeshCoordinatorConfig>;
+  hierarchicalConfig?: Partial<QueenAgentConfig>;
+  enableConsensus?: boolean;
+  consensusConfig?: Partial<ConsensusConfig>;
+}
+
+/** What is to be said of a topology. */
+export interface TopologyValidationResult {
+  valid: boolean;
+  errors: string[];
+  warnings: string[];
+  recommendedTopology?: TopologyType;
+  suggestions: string[];
+}
+
+/** What a router counted. */
+export interface TopologyRouterMetrics {
+  totalSelections: number;
+  meshSelections: number;
+  hierarchicalSelections: number;
+  hybridSelections: number;
+  topologyOverrides: number;
+  validationErrors: number;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Seed, section 6: messages
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Carries messages between peers, and to topics. */
+export interface IMessageBroker {
+  /**
+   * Sends to whoever subscribed to the topic at this moment. One message, acknowledged when all of them have finished,
+   * at once when there is none. Resolves when each of them has it.
+   */
+  publish(topic: string, message: Message): Promise<void>;
+  /** Tokens are separated by `.`; `*` is any one token, `>` at the end one or more. Throws `InvalidTopic`. */
+  subscribe(topic: string, handler: MessageHandler): void;
+  /** Takes back one subscription of that very function to that topic; nothing happens when there is none. */
+  unsubscribe(topic: string, handler: MessageHandler): void;
+  /**
+   * Sends to one peer, in order per sender. Resolves when the peer has it. Rejects with `UnknownPeer`, `MailboxFull`,
+   * `TooLarge`; then it was not sent.
+   */
+  sendToPeer(senderId: string, recipientId: string, message: Message): Promise<void>;
+  /** Resolves when all have it; rejects with `BroadcastIncomplete`, which names those that have not. */
+  broadcastToMesh(senderId: string, neighbors: string[], message: Message): Promise<void>;
+  /** From now on the handler gets what is sent to the peer. Several handlers of a peer all get each message. */
+  onPeerMessage(peerId: string, handler: MessageHandler): void;
+  /** Called for each message that the peer sends. */
+  onPublish(peerId: string, handler: () => void): void;
+  /** Called for each of the peer's messages that is acknowledged. */
+  onAcknowledge(peerId: string, handler: () => void): void;
+}
+
+/**
+ * A message. Payload and metadata are what JSON can carry; a function, a `BigInt`, `NaN`, a `Map` or bytes in them are
+ * refused with `Unserializable` rather than changed.
+ */
+export interface Message {
+  type: string;
+  payload: any;
+  /** Set by the broker where a sender is named. */
+  senderId?: string;
+  /** Set by the broker where it goes to one peer. */
+  recipientId?: string;
+  timestamp: number;
+  /** One that comes again from the same sender to the same recipient or topic is delivered once. */
+  messageId?: string;
+  routingType?: 'broadcast' | 'p2p' | 'multicast';
+  metadata?: Record<string, any>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Seed, section 7: memory
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What agents remember and share. */
+export interface ISwarmMemoryManager {
+  /** Resolves to the entry's id. `type` is a {@link SwarmMemoryType}, `metadata` a {@link SwarmMemoryMetadata}. */
+  remember(agentId: string, type: string, content: any, metadata?: any): Promise<string>;
+  recall(query: SwarmMemoryQuery): Promise<SwarmMemoryEntry[]>;
+  /** Gives another agent an entry of its own with the same content. Private entries are refused. */
+  shareMemory(entryId: string, targetAgentId: string): Promise<void>;
+  sharePeerState(peerId: string, state: PeerState): Promise<void>;
+  queryMeshPeers(swarmId: string): Promise<PeerState[]>;
+  updatePeerLoad(peerId: string, load: number): Promise<void>;
+  getPeerLoad(peerId: string): Promise<number | undefined>;
+}
+
+/** A snapshot of a peer. */
+export interface PeerState {
+  peerId: string;
+  capabilities: string[];
+  load: number;
+  state: AgentState;
+  activeTasks: string[];
+  metrics: {
+    successRate: number;
+    averageResponseTime: number;
+    tasksCompleted: number;
+    tasksFailed: number;
+  };
+  lastUpdated: number;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Seed, section 8: pause and resume
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Pauses and resumes agents, and measures what that saves. */
+export interface IQueryController {
+  pauseAgent(agentId: string): Promise<void>;
+  resumeAgent(agentId: string, checkpointId?: string): Promise<void>;
+  /** All, or an error that names each failure. `reason` is a {@link PauseReason}. */
+  pausePeers(peerIds: string[], reason?: string): Promise<void>;
+  resumePeers(peerIds: string[]): Promise<void>;
+  getTokenSavings(agentId: string): TokenSavings;
+  /** The sums over the swarm. */
+  getMeshTokenSavings(swarmId: string): TokenSavings;
+}
+
+/** Tokens that pausing saved: measured, never assumed. */
+export interface TokenSavings {
+  saved: number;
+  total: number;
+  /** 100 × saved ÷ (saved + total); 0 when both are 0. */
+  percentage: number;
+  pauseDurationMs: number;
+  activeDurationMs: number;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The package's own objects: the seed's interfaces, and what they have beside
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Every error of this package. */
+export class MeshworkError extends Error {
+  /** Stable, for programs: `UnknownPeer`, `MailboxFull`, `InvalidConfig`, `Closed`, … The message is for people. */
+  code: string;
+  constructor(code: string, message: string, details?: object);
+}
+
+/** What a broker counted since it was made. */
+export interface BrokerMetrics {
+  /** Messages accepted. */
+  sent: number;
+  /** Messages given to a handler, once, however often it was run. */
+  delivered: number;
+  acknowledged: number;
+  /** Messages that will never be acknowledged. */
+  dead: number;
+  /** Further runs of handlers that had failed. */
+  redelivered: number;
+  /** From accepted to handler started, over a sample; 0 before the first. */
+  p95LatencyMs: number;
+  /** Messages with each peer, waiting or being handled; subscriptions are peers whose names begin with `$`. */
+  queued: Map<string, number>;
+}
+
+/** A message that will never be acknowledged. */
+export interface DeadLetter {
+  message: Message;
+  code: 'HandlerTimeout' | 'HandlerFailed' | 'TooFar' | 'RecipientGone' | 'AttemptDropped';
+  /** As a sentence, with the handler's last error. */
+  reason: string;
+  diedAt: number;
+}
+
+/** The package's broker. */
+export interface LocalMessageBroker extends IMessageBroker {
+  getMetrics(): BrokerMetrics;
+  /** The last 256, oldest first. */
+  getDeadLetters(): DeadLetter[];
+  /** What waits becomes dead letters. Nothing keeps Node alive afterwards. */
+  close(): Promise<void>;
+}
+
+/** The package's artifact storage. */
+export interface LocalArtifactStorage extends ArtifactStorage {
+  /** A `Buffer`. */
+  retrieve(key: string): Promise<Uint8Array>;
+  /** A folder that was made for it is removed, with its content. */
+  close(): Promise<void>;
+}
+
+/** The package's memory. What a call has resolved to is durable, where the memory has a path. */
+export interface LocalSwarmMemory extends ISwarmMemoryManager {
+  /** What was handed over is stored first. */
+  close(): Promise<void>;
+}
+
+/** A wave of probes whose answers were all there. */
+export interface CompletionCheckpoint {
+  swarmId: string;
+  /** Counts the waves of the detector, from 1. */
+  wave: number;
+  atMs: number;
+  /** Whether every peer was free. */
+  agreed: boolean;
+  peers: Record<
+    string,
+    { idle: boolean; running: number; deficit: number; sent: number; received: number; incarnation: number }
+  >;
+}
+
+/** The package's detector. */
+export interface DistributedCompletionDetector extends IDistributedCompletionDetector {
+  /** What keeps the swarm from being done now, as sentences. */
+  explain(): string[];
+  /** The last 1,000 waves, oldest first, with `enableCheckpoints`. */
+  getCheckpoints(): CompletionCheckpoint[];
+}
+
+/** How a logger is configured. */
+export interface LoggerConfig {
+  /** The least level that is written. Default `info`. */
+  level?: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Where lines go; default standard error. */
+  write?: (line: string) => void;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Seed, section 9, and the package's further factories
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Makes the coordinator of a mesh. */
+export function createMeshCoordinator(
+  config: Partial<MeshCoordinatorConfig>,
+  dependencies: {
+    messageBus: MessageBroker;
+    queryController: QueryController;
+    artifactStorage: ArtifactStorage;
+    swarmMemory: SwarmMemoryManager;
+    logger: Logger;
+  }
+): IMeshCoordinator;
+
+/** Makes a stand-alone discovery. */
+export function createPeerDiscoverySystem(
+  config: Partial<PeerDiscoveryConfig>,
+  dependencies: {
+    messageBus: MessageBroker;
+    artifactStorage: ArtifactStorage;
+  }
+): IPeerDiscoverySystem;
+
+/**
+ * Makes a stand-alone completion detector over a broker, the package's or any other.
+ *
+ * @example
+ * const messageBus = createMessageBroker();
+ * const detector = createDistributedCompletionDetector({}, { messageBus });
+ * await detector.initialize(['planner', 'writer']);
+ * // … they send each other messages …
+ * await detector.detectCompletion('swarm-001'); // true
+ */
+export function createDistributedCompletionDetector(
+  config: Partial<DistributedCompletionConfig>,
+  dependencies: {
+    messageBus: MessageBroker;
+  }
+): DistributedCompletionDetector;
+
+/** Makes a stand-alone load balancer. */
+export function createMeshLoadBalancer(
+  config: Partial<LoadBalancerConfig>,
+  dependencies: {
+    artifactStorage: ArtifactStorage;
+  }
+): IMeshLoadBalancer;
+
+/** Makes a topology router; the coordinators that it chooses get these dependencies. */
+export function createTopologyRouter(dependencies: {
+  messageBus: MessageBroker;
+  queryController: QueryController;
+  artifactStorage: ArtifactStorage;
+  swarmMemory: SwarmMemoryManager;
+  logger: Logger;
+}): ITopologyRouter;
+
+/**
+ * Makes a message broker for the peers of this process. Throws `InvalidConfig`.
+ *
+ * @example
+ * const broker = createMessageBroker({ maxQueueSize: 100 });
+ * broker.onPeerMessage('writer', message => console.log(message.payload));
+ * await broker.sendToPeer('planner', 'writer', { type: 'note', payload: 'hello', timestamp: Date.now() });
+ */
+export function createMessageBroker(config?: Partial<MessageBrokerConfig>): LocalMessageBroker;
+
+/**
+ * Makes a memory: in the SQLite database at `path`, or one that goes with the process. Entries of another `swarmId`
+ * (default `swarm`) in the same database are seen where they are public. Throws `InvalidConfig`, `Storage`.
+ *
+ * @example
+ * const memory = createSwarmMemory({ path: 'memory.db', swarmId: 'swarm-001' });
+ * await memory.remember('alice', 'knowledge', 'Quotes nest two deep.', { tags: ['parser'] });
+ * const [newest] = await memory.recall({ tags: ['parser'], text: 'nest' });
+ */
+export function createSwarmMemory(config?: { path?: string; swarmId?: string }): LocalSwarmMemory;
+
+/** Makes a controller; coordinators start their peers from `agents`, in turn. */
+export function createQueryController(config?: { agents?: AgentDefinition[] }): IQueryController;
+
+/** Makes an artifact storage: in the folder at `path`, or in one that goes with the process. Throws `Io`, `Damaged`. */
+export function createArtifactStorage(config?: { path?: string }): LocalArtifactStorage;
+
+/** Makes a logger that writes a line of JSON a message: level, time, msg, context. Throws `InvalidConfig`. */
+export function createLogger(config?: LoggerConfig): Logger;

@@ -1,0 +1,11 @@
+'use strict'
+// One file a part; see index.d.ts for what each is.
+
+module.exports = {
+  MeshworkError: require('./lib/errors.js').MeshworkError,
+  createMessageBroker: require('./lib/broker.js').createMessageBroker,
+  createArtifactStorage: require('./lib/artifacts.js').createArtifactStorage,
+  createSwarmMemory: require('./lib/memory.js').createSwarmMemory,
+  createDistributedCompletionDetector: require('./lib/detector.js').createDistributedCompletionDetector,
+  createLogger: require('./lib/logger.js').createLogger,
+}

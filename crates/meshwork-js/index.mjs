@@ -1,0 +1,12 @@
+// The same for `import`.
+
+import meshwork from './index.js'
+
+export const {
+  MeshworkError,
+  createMessageBroker,
+  createArtifactStorage,
+  createSwarmMemory,
+  createDistributedCompletionDetector,
+  createLogger,
+} = meshwork

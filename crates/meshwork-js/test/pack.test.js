@@ -1,0 +1,58 @@
+'use strict'
+// The package as others get it: packed, installed into an empty folder, loaded in both ways, its example run.
+
+const { execFileSync } = require('node:child_process')
+const { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs')
+const { tmpdir } = require('node:os')
+const { join, resolve } = require('node:path')
+const { assert, test } = require('./support.js')
+
+const here = resolve(__dirname, '..')
+
+function npm(cwd, ...args) {
+  const options = { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }
+  return execFileSync('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], options)
+}
+
+test('packed and installed into an empty folder, it works', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'meshwork-pack-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const [{ filename, files }] = JSON.parse(npm(here, 'pack', '--json', '--pack-destination', folder))
+  const packed = files.map(file => file.path)
+  for (const needed of ['README.md', 'index.js', 'index.mjs', 'index.d.ts', 'lib/broker.js', 'package.json']) {
+    assert.ok(packed.includes(needed), `${needed} is packed`)
+  }
+  assert.ok(packed.some(path => path.endsWith('.node')), 'what was compiled here is packed')
+  const stray = packed.filter(path => /^(src|test|scripts|node_modules)\//.test(path) || path.endsWith('.toml'))
+  assert.deepEqual(stray, [], 'nothing else is')
+
+  const user = join(folder, 'user')
+  cpSync(join(here, 'examples'), user, { recursive: true })
+  writeFileSync(join(user, 'package.json'), '{ "name": "user", "private": true }\n')
+  // Nothing of a registry is needed: the packages of the platforms are optional.
+  npm(user, 'install', '--offline', '--ignore-scripts', join(folder, filename))
+  const run = (...args) => execFileSync(process.execPath, args, { cwd: user, encoding: 'utf8' })
+  assert.equal(run('-p', "Object.keys(require('meshwork')).includes('createMessageBroker')"), 'true\n')
+  assert.equal(
+    run('messages.mjs'),
+    'writer got "an outline"\nreviewer got "an outline, written"\ncompleted: true\n',
+  )
+})
+
+test('without a compiled part it says what is missing', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'meshwork-bare-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  for (const path of ['package.json', 'index.js', 'lib']) cpSync(join(here, path), join(folder, path), { recursive: true })
+  const program = "try { require('./index.js') } catch (error) { console.log(error.code, error.message) }"
+  const said = execFileSync(process.execPath, ['-e', program], { cwd: folder, encoding: 'utf8' })
+  assert.match(said, /^NativeMissing meshwork has no compiled part for /)
+})
+
+test('the packages of the platforms have the version of the package', () => {
+  const { version, optionalDependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'))
+  assert.ok(Object.keys(optionalDependencies).length >= 2)
+  for (const [name, wanted] of Object.entries(optionalDependencies)) {
+    assert.match(name, /^meshwork-linux-/)
+    assert.equal(wanted, version)
+  }
+})
