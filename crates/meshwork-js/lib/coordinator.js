@@ -101,6 +101,8 @@ class MeshCoordinator {
   #services
   /** Held, because what is registered does not hold it. */
   #foreign
+  /** What `cleanup` promised: it ends once. */
+  #ending
 
   constructor(config = {}, given) {
     const { agents, messageBus: _bus, artifactStorage: _artifacts, ...settings } = check.object(config, 'config', 'InvalidConfig')
@@ -138,7 +140,12 @@ class MeshCoordinator {
     await this.#done(this.#native.initialize(this.#foreign.bus))
   }
 
-  async cleanup() {
+  cleanup() {
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end() {
     const outcome = this.#native.cleanup(register(() => this.#services.end()))
     try {
       opened(typeof outcome === 'object' ? await outcome : outcome)
