@@ -42,7 +42,7 @@ export type SwarmMemoryManager = ISwarmMemoryManager;
 export interface AgentSession {
   id: string;
   agentId: string;
-  /** `shell`, `command`, `acp`, `llm`, or `function` for an agent of this process. */
+  /** Of the agent: `function`, unless it says otherwise. */
   kind: string;
   state: AgentState;
   startedAt: number;
@@ -58,26 +58,79 @@ export interface AgentSession {
   terminate(): Promise<void>;
 }
 
-/** What an agent is asked to do, when it is a function. */
-export interface AgentContext {
-  /** The peer that the function works for. */
-  peerId: string;
-  /** Aborted when the attempt is over: cancelled, timed out, or its peer terminated. */
-  signal: AbortSignal;
+/** How a child of a task ended, or that it has not. */
+export interface ChildEnd {
+  id: string;
+  state: 'pending' | 'completed' | 'failed';
+  result?: any;
+  error?: string;
 }
 
-/** An agent of this process: what it resolves to is the task's result. */
+/**
+ * What a function works with beside its task. When its attempt is over, everything here is refused with `AttemptOver`. A
+ * promise of these that nobody waits for ends no process when it rejects.
+ */
+export interface AgentContext {
+  task: MeshTask;
+  /** The peer that the function works for. */
+  peerId: string;
+  /** Counts the attempts on the task, from 1. */
+  attempt: number;
+  /**
+   * Aborted when the attempt is to end: its task was cancelled or took longer than its `timeoutMs`, its peer has left, or
+   * the coordinator ends. For the mesh it has ended then, and what the function answers later is ignored.
+   */
+  signal: AbortSignal;
+  /** Hands in children of the task, which is not complete before they are; resolves to their ids. */
+  submit(tasks: NewTask | NewTask[]): Promise<string[]>;
+  /** Waits until these children are closed, all of them when none is named. Meanwhile the peer may do other tasks. */
+  wait(ids?: string[]): Promise<ChildEnd[]>;
+  /** Says how far the attempt is, for people. */
+  progress(text: string): Promise<void>;
+  /** Says how many tokens the attempt has spent so far, in total. */
+  usage(tokens: Partial<TokenUsage>): Promise<void>;
+  /** Sends over the coordinator's message bus, as the peer; without a timestamp, the message has that of now. */
+  send(to: string, message: Omit<Message, 'timestamp'> & { timestamp?: number }): Promise<void>;
+  /** The coordinator's. */
+  artifacts: ArtifactStorage;
+}
+
+/**
+ * An agent: what it answers, or what that promises, is the task's result, any JSON; `undefined` is none. What it throws
+ * fails the task.
+ */
 export type AgentFunction = (task: MeshTask, context: AgentContext) => unknown;
 
-/** An agent: a function, or a process as in the swarm file. */
-export type AgentSpec =
-  | AgentFunction
-  | {
-      kind: 'shell' | 'command' | 'acp' | 'llm';
-      command?: string[];
-      cwd?: string;
-      env?: Record<string, string>;
-    };
+/** An agent that is an object; one may serve several peers. */
+export interface AgentObject {
+  run: AgentFunction;
+  /** What the agent knows between tasks, as that peer: any JSON. */
+  checkpoint?(peerId: string): unknown;
+  /** Goes back to that, as that peer. */
+  restore?(state: any, peerId: string): void | Promise<void>;
+  /** A turn without a task, which an idle peer takes every `wakeIntervalMs`; answers what it cost. */
+  wake?(peerId: string): void | Partial<TokenUsage> | Promise<void | Partial<TokenUsage>>;
+  wakeIntervalMs?: number;
+  /** Agents of one kind cost about the same. Default `function`. */
+  kind?: string;
+}
+
+/**
+ * An agent that is a program, as in a swarm file: `shell` runs the task's `run` line, `command` this program, with the task
+ * as JSON on standard input. What it prints is the result, a failure is an exit code. `MESHWORK_URL` and `MESHWORK_TOKEN`
+ * give it the tools of its attempt.
+ */
+export interface AgentProgram {
+  kind: 'shell' | 'command';
+  command?: string[];
+  /** Default: the current folder. */
+  cwd?: string;
+  /** Beside the few variables that programs inherit. */
+  env?: Record<string, string>;
+}
+
+/** An agent. */
+export type AgentSpec = AgentFunction | AgentObject | AgentProgram;
 
 /** What agents are made from. */
 export interface AgentDefinition {
@@ -333,7 +386,18 @@ export interface MeshTask {
   createdAt: number;
   assignedAt?: number;
   completedAt?: number;
+  /** Not of the seed: any JSON, for the agent. */
+  input?: any;
+  /** Not of the seed: the line that a `shell` agent runs. */
+  run?: string;
+  /** Not of the seed: further attempts after a failed one. Default 0. */
+  retries?: number;
+  /** Not of the seed: how long one attempt may take, in ms. Default: for ever. */
+  timeoutMs?: number;
 }
+
+/** A task that is handed in. Its type and description are empty, its priority 5, where they are not given. */
+export type NewTask = Pick<MeshTask, 'id'> & Partial<Omit<MeshTask, 'id'>>;
 
 /** What a mesh measured. */
 export interface MeshMetrics extends CoordinatorMetrics {
@@ -368,8 +432,20 @@ export interface MeshCoordinatorConfig {
   enableAutoRebalance: boolean;
   rebalanceIntervalMs: number;
   loadImbalanceThreshold: number;
-  /** Not of the seed: what `initialize` starts peers from, in turn. */
+  /** Not of the seed: what `initialize` starts peers from, in turn. Default: the query controller's. */
   agents?: AgentDefinition[];
+  /** Not of the seed: a peer with nothing to do for this long is paused as idle; work resumes it. `null`: never. Default 1,000. */
+  pauseIdleAfterMs?: number | null;
+  /** Not of the seed. Default `mesh`. */
+  topology?: TopologyType;
+  /** Not of the seed: what the choice of peers is to be good at. Default `balanced`. */
+  strategy?: 'balanced' | 'adaptive' | 'performance';
+  /** Not of the seed: the most peers right below another, in a tree. Default 7. */
+  branching?: number;
+  /** Not of the seed: how many workers a queen has, in a hierarchy. Default: as many peers as there are. */
+  hierarchicalConfig?: Partial<QueenAgentConfig>;
+  /** Not of the seed: how peers vote. Default: they do not. */
+  consensusConfig?: Partial<ConsensusConfig>;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -788,6 +864,56 @@ export interface DistributedCompletionDetector extends IDistributedCompletionDet
   getCheckpoints(): CompletionCheckpoint[];
 }
 
+/** What a voter is asked. */
+export interface Proposal {
+  ballotId: string;
+  swarmId: string;
+  voterId: string;
+  content: any;
+}
+
+/** How a ballot ended. */
+export interface Decision {
+  approved: boolean;
+  ballotId: string;
+  /** Those that counted. */
+  votes: { voterId: string; approve: boolean; reason?: string }[];
+  notVoted: string[];
+  /** Of these, the ones that have left. */
+  lost: string[];
+  /** Requests for a vote, one a voter and asking. */
+  asked: number;
+}
+
+/**
+ * The package's coordinator. Node stays as long as a task runs or can; a coordinator with nothing to do does not keep it.
+ */
+export interface MeshCoordinator extends IMeshCoordinator {
+  assignTaskToPeer(task: NewTask): Promise<string>;
+  /** Resolves as soon as the task is durable. */
+  submitTask(task: NewTask): Promise<void>;
+  /** Resolves to the task when it is closed, however it ended. Rejects with `UnknownTask`, `Closing`. */
+  awaitTask(taskId: string): Promise<MeshTask>;
+  /** The task as it is now. */
+  getTask(taskId: string): Promise<MeshTask | undefined>;
+  /** The task and its open children are to end. */
+  cancelTask(taskId: string): Promise<void>;
+  /** What the agent runs now is cancelled; what waits for it stays, and so does the agent. */
+  cancelAgent(agentId: string, reason?: string): Promise<void>;
+  /** The root of the tree; none in a mesh. */
+  queen(): string | undefined;
+  /** From now on the function votes for the peer. One that fails, or answers something else, rejects. */
+  registerVoter(
+    peerId: string,
+    voter: (proposal: Proposal) => VoterAnswer | Promise<VoterAnswer>
+  ): void;
+  /** Asks the active peers. Rejects with `ConsensusDisabled`, `Undecided`. */
+  propose(proposal: any): Promise<Decision>;
+}
+
+/** How a voter votes. */
+export type VoterAnswer = boolean | { approve: boolean; reason?: string };
+
 /** How a logger is configured. */
 export interface LoggerConfig {
   /** The least level that is written. Default `info`. */
@@ -800,7 +926,22 @@ export interface LoggerConfig {
 // Seed, section 9, and the package's further factories
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Makes the coordinator of a mesh. */
+/**
+ * Makes the coordinator of a mesh. Throws `InvalidConfig`, `InvalidDependency`.
+ *
+ * @example
+ * const coordinator = createMeshCoordinator({ agents: [{ capabilities: ['add'], agent: ({ input: [a, b] }) => a + b }] }, {
+ *   messageBus: createMessageBroker(),
+ *   queryController: createQueryController(),
+ *   artifactStorage: createArtifactStorage(),
+ *   swarmMemory: createSwarmMemory(),
+ *   logger: createLogger(),
+ * });
+ * await coordinator.initialize();
+ * await coordinator.submitTask({ id: 'sum', requiredCapabilities: ['add'], input: [1, 2] });
+ * (await coordinator.awaitTask('sum')).result; // 3
+ * await coordinator.cleanup();
+ */
 export function createMeshCoordinator(
   config: Partial<MeshCoordinatorConfig>,
   dependencies: {
@@ -810,7 +951,7 @@ export function createMeshCoordinator(
     swarmMemory: SwarmMemoryManager;
     logger: Logger;
   }
-): IMeshCoordinator;
+): MeshCoordinator;
 
 /** Makes a stand-alone discovery. */
 export function createPeerDiscoverySystem(

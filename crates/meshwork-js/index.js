@@ -7,5 +7,7 @@ module.exports = {
   createArtifactStorage: require('./lib/artifacts.js').createArtifactStorage,
   createSwarmMemory: require('./lib/memory.js').createSwarmMemory,
   createDistributedCompletionDetector: require('./lib/detector.js').createDistributedCompletionDetector,
+  createQueryController: require('./lib/controller.js').createQueryController,
+  createMeshCoordinator: require('./lib/coordinator.js').createMeshCoordinator,
   createLogger: require('./lib/logger.js').createLogger,
 }

@@ -8,5 +8,7 @@ export const {
   createArtifactStorage,
   createSwarmMemory,
   createDistributedCompletionDetector,
+  createQueryController,
+  createMeshCoordinator,
   createLogger,
 } = meshwork

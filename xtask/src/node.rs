@@ -2,7 +2,7 @@
 //! tested by `node --test`. What passed is added to the counts.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::counts::Counts;
@@ -31,7 +31,8 @@ pub(crate) fn test(repository: &Repository, counts: &mut Counts) -> io::Result<b
         counts.failed += 1;
         return Ok(false);
     }
-    let mut tests = command("npm", &["test", "--silent", "--", "--test-reporter=tap"]);
+    let mut tests = command("node", &["--test", "--test-reporter=tap"]);
+    tests.args(files(&package.join("test"))?);
     let output = tests.stdout(Stdio::piped()).stderr(Stdio::inherit()).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     say(&text)?;
@@ -40,6 +41,15 @@ pub(crate) fn test(repository: &Repository, counts: &mut Counts) -> io::Result<b
     counts.failed += found.failed;
     counts.skipped += found.skipped;
     Ok(output.status.success())
+}
+
+/// The files that hold tests; their order is that of their names.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let all: io::Result<Vec<PathBuf>> = folder.read_dir()?.map(|entry| Ok(entry?.path())).collect();
+    let mut all = all?;
+    all.retain(|path| path.to_string_lossy().ends_with(".test.js"));
+    all.sort();
+    Ok(all)
 }
 
 /// Whether the packages that the tests need are there, as the lock file has them.
@@ -71,6 +81,14 @@ mod tests {
         let text = "# Subtest: pass 9\nok 1 - pass 9\n# pass me\n1..2\n# tests 7\n# suites 0\n# pass 3\n# fail 1\n\
             # cancelled 1\n# skipped 1\n# todo 1\n# duration_ms 5\n";
         assert_eq!(tally(text, false), Counts { passed: 3, failed: 2, skipped: 2 });
+    }
+
+    #[test]
+    fn the_files_of_tests_are_found_and_no_others() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(PACKAGE);
+        let found = files(&package.join("test")).expect("the folder is there");
+        let is_there = |name: &str| found.iter().any(|path| path.ends_with(name));
+        assert!(is_there("broker.test.js") && is_there("types.test.js") && !is_there("support.js"), "{found:?}");
     }
 
     #[test]

@@ -107,4 +107,4 @@ function take() {
   handOver()
 }
 
-module.exports = { calls, register, complain }
+module.exports = { calls, functions, register, complain }

@@ -77,16 +77,16 @@ function carried(key, written) {
   throw new MeshworkError('Unserializable', `${key === '' ? 'the value' : `"${key}"`} is ${what}, which JSON can't carry`)
 }
 
-/** A value as JSON text. */
-function json(value, name) {
+/** A value as JSON text; what is wrong with it otherwise, and whether anything changed, is said by the caller. */
+function json(value, name, wrong = "can't be sent", then = wrong === "can't be sent" ? '; nothing changed' : '') {
   try {
     const written = JSON.stringify(value, carried)
     if (written !== undefined) return written
   } catch (error) {
     // Cycles, too many levels, a `toJSON` that throws.
-    throw new MeshworkError('Unserializable', `${name} can't be sent: ${error?.message}; nothing changed`)
+    throw new MeshworkError('Unserializable', `${name} ${wrong}: ${error?.message}${then}`)
   }
-  throw new MeshworkError('Unserializable', `${name} can't be sent: it is ${kind(value)}; nothing changed`)
+  throw new MeshworkError('Unserializable', `${name} ${wrong}: it is ${kind(value)}${then}`)
 }
 
 /** A configuration as JSON text; `objects` are fields of it that are not data. */
@@ -95,6 +95,69 @@ function config(value, objects = []) {
   const given = { ...object(value, 'config', 'InvalidConfig') }
   for (const field of objects) delete given[field]
   return json(given, 'config')
+}
+
+/** Refuses what `names` has not. */
+function known(value, name, names, code = 'InvalidConfig') {
+  const unknown = Object.keys(value).filter(field => !names.includes(field) && value[field] !== undefined)
+  if (unknown.length === 0) return
+  const text = `${name} has ${unknown.join(', ')}, expected ${names.join(', ')}; nothing changed`
+  throw Object.assign(new MeshworkError(code, text), { field: unknown[0] })
+}
+
+const KINDS = {
+  string: ['a string of whole characters', value => typeof value === 'string' && value.isWellFormed()],
+  number: ['a number', value => typeof value === 'number' && Number.isFinite(value)],
+  whole: ['a whole number of at least 0', value => Number.isSafeInteger(value) && value >= 0],
+  boolean: ['true or false', value => typeof value === 'boolean'],
+  'number or null': ['a number, or null', value => value === null || (typeof value === 'number' && Number.isFinite(value))],
+  object: ['an object', value => value !== null && typeof value === 'object' && !Array.isArray(value)],
+  strings: ['an array of strings of whole characters', value => Array.isArray(value) && value.every(KINDS.string[1])],
+}
+
+/** Whether every field of `value` is of its kind: a word of `KINDS`, one of several texts, or an object with fields. */
+function fields(value, name, kinds, code = 'InvalidConfig') {
+  known(value, name, Object.keys(kinds), code)
+  for (const [field, kind] of Object.entries(kinds)) {
+    const found = value[field]
+    if (found === undefined) continue
+    const bad = expected => Object.assign(wrong(`${name}.${field}`, found, expected, code), { field })
+    if (Array.isArray(kind)) {
+      if (!kind.includes(found)) throw bad(`one of ${kind.join(', ')}`)
+    } else if (typeof kind === 'object') {
+      if (found === null || typeof found !== 'object' || Array.isArray(found)) throw bad('an object')
+      fields(found, `${name}.${field}`, kind, code)
+    } else {
+      const [expected, fits] = KINDS[kind]
+      if (!fits(found)) throw bad(expected)
+    }
+  }
+}
+
+const TASK = {
+  id: 'string',
+  type: 'string',
+  description: 'string',
+  requiredCapabilities: 'strings',
+  priority: 'whole',
+  dependencies: 'strings',
+  assignedPeer: 'string',
+  state: ['pending', 'assigned', 'running', 'completed', 'failed'],
+  createdAt: 'number',
+  run: 'string',
+  retries: 'whole',
+  timeoutMs: 'whole',
+}
+
+/** A task as JSON text. What the mesh sets of it is left out. */
+function task(given) {
+  if (given === null || typeof given !== 'object' || Array.isArray(given)) throw wrong('task', given, 'a task', 'InvalidTask')
+  const { result: _result, error: _error, assignedAt: _assigned, completedAt: _completed, input, ...settings } = given
+  fields(settings, 'task', TASK, 'InvalidTask')
+  if (settings.id === undefined) throw Object.assign(wrong('task.id', undefined, 'a string', 'InvalidTask'), { field: 'id' })
+  const { type = '', description = '', requiredCapabilities = [], priority = 5, dependencies = [], state = 'pending' } = settings
+  if (priority > 255) throw Object.assign(wrong('task.priority', priority, '1 to 10', 'InvalidTask'), { field: 'priority' })
+  return json({ ...settings, type, description, requiredCapabilities, priority, dependencies, state, createdAt: 0, input }, 'task')
 }
 
 const MESSAGE_TEXTS = ['senderId', 'recipientId', 'messageId']
@@ -124,4 +187,4 @@ function message(value) {
   return json(sent, 'message')
 }
 
-module.exports = { wrong, text, texts, callback, number, object, millis, json, config, message }
+module.exports = { wrong, text, texts, callback, number, object, millis, json, config, known, fields, task, message }

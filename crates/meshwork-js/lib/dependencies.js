@@ -5,6 +5,7 @@ const foreigners = require('./foreign.js')
 const { nativeBroker } = require('./broker.js')
 const { nativeArtifacts } = require('./artifacts.js')
 const { nativeMemory } = require('./memory.js')
+const { nativeController } = require('./controller.js')
 const { MeshworkError } = require('./errors.js')
 const check = require('./check.js')
 
@@ -34,4 +35,12 @@ const messageBus = given => taken(given.messageBus, nativeBroker, foreigners.for
 const artifactStorage = given => taken(given.artifactStorage, nativeArtifacts, foreigners.foreignArtifacts)
 const swarmMemory = given => taken(given.swarmMemory, nativeMemory, foreigners.foreignMemory)
 
-module.exports = { dependencies, messageBus, artifactStorage, swarmMemory }
+const queryController = given => taken(given.queryController, nativeController, foreigners.foreignController)
+
+/** A logger is called as it is. */
+function logger(given) {
+  foreigners.judged(given.logger, 'logger', ['debug', 'info', 'warn', 'error'])
+  return given.logger
+}
+
+module.exports = { dependencies, messageBus, artifactStorage, swarmMemory, queryController, logger }

@@ -33,8 +33,8 @@ function opened(outcome) {
 /** A text about whatever was thrown; never throws itself. */
 function described(thrown) {
   try {
-    if (thrown instanceof Error) return String(thrown.message) || String(thrown.name)
-    return typeof thrown === 'string' ? thrown : require('node:util').inspect(thrown, { depth: 1 })
+    if (thrown instanceof Error) return (String(thrown.message) || String(thrown.name)).toWellFormed()
+    return (typeof thrown === 'string' ? thrown : require('node:util').inspect(thrown, { depth: 1 })).toWellFormed()
   } catch {
     return 'something that can not be described'
   }
@@ -48,7 +48,7 @@ function failure(thrown) {
   } catch {
     // A getter that throws names no code.
   }
-  return { code: typeof code === 'string' ? code : 'Foreign', message: described(thrown) }
+  return { code: typeof code === 'string' && code.isWellFormed() ? code : 'Foreign', message: described(thrown) }
 }
 
 module.exports = { MeshworkError, MeshworkTypeError, opened, described, failure }

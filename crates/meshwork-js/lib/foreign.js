@@ -117,4 +117,4 @@ function foreignController(controller) {
   })))
 }
 
-module.exports = { foreignBroker, foreignArtifacts, foreignMemory, foreignController }
+module.exports = { judged, foreignBroker, foreignArtifacts, foreignMemory, foreignController }

@@ -65,7 +65,7 @@ pub(crate) fn message(text: &str, limit: usize) -> std::result::Result<Message, 
 /// The seed-map's `MessageBrokerConfig`.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct Config {
+pub(crate) struct Config {
     max_queue_size: Option<f64>,
     max_message_size: Option<f64>,
     ack_timeout_ms: Option<f64>,
@@ -76,7 +76,7 @@ struct Config {
 }
 
 impl Config {
-    fn judged(&self) -> std::result::Result<BrokerConfig, Failure> {
+    pub(crate) fn judged(&self) -> std::result::Result<BrokerConfig, Failure> {
         if self.durable {
             let text = "durable is true, expected false: handlers get their messages from memory, and nothing of them \
                         would survive the process; nothing was made";

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use napi::{Env, Result, Status};
 use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
@@ -57,6 +59,10 @@ type Now = FnArgs<(u32, String)>;
 /// event loop takes, so that a loop that stands still is an error and not a thread that is lost.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
+/// How long a method of a foreign object may take: as long as a controller waits for its hosts, far more than a disk or
+/// a database takes, so that one that never answers holds nothing up for ever.
+const FOREIGN: Duration = Duration::from_secs(30);
+
 thread_local! {
     /// JavaScript's own thread has one.
     static ENV: Cell<Option<Env>> = const { Cell::new(None) };
@@ -70,6 +76,8 @@ struct Inner {
     wake: Wake,
     now: FunctionRef<Now, String>,
     home: ThreadId,
+    /// In ms; see [`FOREIGN`].
+    foreign_within: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -178,6 +186,16 @@ impl JsFunction {
         self.open(arguments, bytes, false)
     }
 
+    /// The same for a method of a foreign object, which has a deadline.
+    pub(crate) fn ask(&self, arguments: String, bytes: Option<Bytes>) -> impl Future<Output = Answer> + Send + use<> {
+        let within = Duration::from_millis(self.0.calls.0.foreign_within.load(Ordering::Relaxed));
+        let answer = self.call(arguments, bytes);
+        async move {
+            let answered = tokio::time::timeout(within, answer).await;
+            answered.unwrap_or_else(|_| Err(Failure::new("Foreign", format!("it did not answer within {within:?}"))))
+        }
+    }
+
     /// The same for a handler of messages.
     pub(crate) fn handle(&self, arguments: String) -> impl Future<Output = Answer> + Send + use<> {
         self.open(arguments, None, true)
@@ -269,7 +287,14 @@ impl CallQueue {
         ENV.set(Some(env));
         let wake = wake.build_threadsafe_function().callee_handled::<false>().weak::<true>().build()?;
         let (now, home) = (now.create_ref()?, std::thread::current().id());
-        Ok(Self { calls: Calls(Arc::new(Inner { wake, now, home, state: Mutex::default() })) })
+        let foreign_within = AtomicU64::new(u64::try_from(FOREIGN.as_millis()).unwrap_or(u64::MAX));
+        Ok(Self { calls: Calls(Arc::new(Inner { wake, now, home, foreign_within, state: Mutex::default() })) })
+    }
+
+    /// From now on methods of foreign objects may take so many ms: for tests.
+    #[napi(catch_unwind)]
+    pub fn foreign_within(&self, ms: u32) {
+        self.calls.0.foreign_within.store(u64::from(ms), Ordering::Relaxed);
     }
 
     /// What waits, in its order; nothing when nothing does.
@@ -303,13 +328,15 @@ impl CallQueue {
     /// JavaScript has answered these.
     #[napi(catch_unwind)]
     pub fn settle(&self, text: String) -> Result<()> {
-        let settled: Vec<Settled> = serde_json::from_str(&text)
-            .map_err(|error| napi::Error::new(Status::InvalidArg, format!("these are no answers: {error}")))?;
+        let unread = |error| napi::Error::new(Status::InvalidArg, format!("these are no answers: {error}"));
+        let all: Vec<&RawValue> = serde_json::from_str(&text).map_err(unread)?;
+        let settled: Vec<(u64, Answer)> =
+            all.into_iter().map(answer_of).collect::<std::result::Result<_, _>>().map_err(unread)?;
         let mut state = self.calls.state();
-        for Settled(number, value, failure) in settled {
+        for (number, answer) in settled {
             if let Some(open) = state.open.remove(&number) {
                 // Whoever waited may have gone.
-                let _gone = open.answer.send(failure.map_or(Ok(Given::Value(value)), Err));
+                let _gone = open.answer.send(answer);
             }
         }
         Ok(())
@@ -321,6 +348,20 @@ impl CallQueue {
         let open = self.calls.state().open.remove(&(call as u64));
         if let Some(open) = open {
             let _gone = open.answer.send(Ok(Given::Bytes(Bytes::copy_from_slice(&bytes))));
+        }
+    }
+}
+
+/// One answer and its call. One that can't be used, such as half of a character or a hundred levels, is a failure of
+/// that call alone.
+fn answer_of(raw: &RawValue) -> serde_json::Result<(u64, Answer)> {
+    match serde_json::from_str(raw.get()) {
+        Ok(Settled(number, value, failure)) => Ok((number, failure.map_or(Ok(Given::Value(value)), Err))),
+        Err(error) => {
+            let parts: Vec<&RawValue> = serde_json::from_str(raw.get())?;
+            let number = serde_json::from_str(parts.first().map_or("", |number| number.get()))?;
+            let text = format!("the answer can't be used: {}", crate::config::without_place(&error));
+            Ok((number, Err(Failure::new("InvalidAnswer", text))))
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use meshwork::controller::QueryController;
-use napi::bindgen_prelude::External;
+use meshwork::controller::{AgentController, ControllerConfig, QueryController};
+use napi::bindgen_prelude::{External, within_runtime_if_available};
 use napi::{Env, Result};
 use napi_derive::napi;
 
@@ -21,6 +21,23 @@ pub struct NodeController(Arc<dyn QueryController>);
 
 #[napi]
 impl NodeController {
+    /// A controller that has no agents yet: coordinators attach theirs.
+    ///
+    /// # Errors
+    /// Never with these settings.
+    #[napi(catch_unwind)]
+    pub fn make() -> Result<NodeController> {
+        let make = || AgentController::new(ControllerConfig::default());
+        let made = within_runtime_if_available(make).map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        Ok(Self(Arc::new(made)))
+    }
+
+    /// For other parts.
+    #[napi(catch_unwind)]
+    pub fn any(&self) -> External<AnyController> {
+        External::new(AnyController(Arc::clone(&self.0)))
+    }
+
     /// The methods of the trait over that controller: what a part of the mesh sees of it.
     #[napi(catch_unwind)]
     pub fn over(other: &External<AnyController>) -> NodeController {

@@ -12,6 +12,7 @@ mod broker;
 mod calls;
 mod config;
 mod controller;
+mod coordinator;
 mod detector;
 mod failure;
 mod foreign;

@@ -2,7 +2,7 @@
 // The message broker: every method, and what it says of bad input.
 
 const { createMessageBroker, MeshworkError } = require('meshwork')
-const { assert, test, message, signal, collector, failsWith } = require('./support.js')
+const { assert, test, message, signal, collector, failsWith, until, dead } = require('./support.js')
 
 test('a peer gets what is sent to it, whole', async () => {
   const broker = createMessageBroker()
@@ -154,12 +154,6 @@ test('metrics are what happened', async () => {
   await broker.close()
 })
 
-/** Waits until that many letters are dead. They die without an event, so it looks at each turn of the loop. */
-async function dead(broker, count) {
-  while (broker.getMetrics().dead < count) await new Promise(setImmediate)
-  return broker.getDeadLetters()
-}
-
 test('a handler that fails is run again, then its message is a dead letter that says why', async () => {
   const broker = createMessageBroker({ maxRedeliveries: 1 })
   let runs = 0
@@ -214,7 +208,7 @@ test('maxQueueSize: a full mailbox waits for room, then rejects MailboxFull', as
   failsWith('MailboxFull', '"b"')(refused)
   assert.deepEqual([refused.peerId, refused.limit, refused.waitedMs], ['b', 2, 20])
   open.resolve()
-  while (broker.getMetrics().acknowledged < sent) await new Promise(setImmediate)
+  await until(() => broker.getMetrics().acknowledged >= sent)
   await broker.sendToPeer('a', 'b', message('room again'))
   await broker.close()
 })

@@ -2,7 +2,7 @@
 // The completion detector over the package's broker.
 
 const { createMessageBroker, createDistributedCompletionDetector } = require('meshwork')
-const { assert, test, message, signal, failsWith } = require('./support.js')
+const { assert, test, message, signal, failsWith, until } = require('./support.js')
 
 const FAST = { probeRetryIntervalMs: 1, maxProbeRetries: 1_000_000 }
 
@@ -53,7 +53,7 @@ test('probes are a real Set, and metrics count them and their answers', async ()
   assert.ok(probes instanceof Set)
   const metrics = detector.getMetrics()
   // Independently counted: what went over the topic. The answers may still be on their way to this subscriber.
-  while (seen.length < metrics.totalProbesSent + metrics.totalAcksReceived) await new Promise(setImmediate)
+  await until(() => seen.length >= metrics.totalProbesSent + metrics.totalAcksReceived)
   const [asked, answers] = ['probe', 'acknowledgment'].map(type => seen.filter(probe => probe.type === type))
   assert.equal(asked.length, metrics.totalProbesSent)
   assert.equal(answers.length, metrics.totalAcksReceived)

@@ -6,7 +6,7 @@ const { foreignArtifacts, foreignBroker, foreignController, foreignMemory } = re
 const { native } = require('../lib/native.js')
 const { opened } = require('../lib/errors.js')
 const { TheirBroker } = require('./their-broker.js')
-const { assert, test, message, signal, collector, failsWith } = require('./support.js')
+const { assert, test, message, signal, collector, failsWith, until } = require('./support.js')
 
 const FAST = { probeRetryIntervalMs: 1, maxProbeRetries: 1_000_000 }
 
@@ -25,7 +25,7 @@ test('the detector works over a broker that is written in JavaScript', async () 
   const detection = detector.detectCompletion('swarm', 60_000)
   let answered = false
   detection.then(() => { answered = true })
-  while (detector.getDeficitCounter('a') !== 1) await new Promise(setImmediate)
+  await until(() => detector.getDeficitCounter('a') === 1)
   assert.equal(detector.isPeerCompleted('a'), false)
   assert.equal(answered, false)
   open.resolve()

@@ -4,7 +4,7 @@
 const { setFlagsFromString } = require('node:v8')
 const { runInNewContext } = require('node:vm')
 const { createMessageBroker } = require('meshwork')
-const { assert, test, message, signal } = require('./support.js')
+const { assert, test, message, signal, until } = require('./support.js')
 
 const PEERS = 10
 const MESSAGES = 100_000
@@ -55,7 +55,7 @@ async function flood(broker, book, count) {
   }
   await Promise.all(window)
   await all.promise
-  while (inFlight(broker) > 0) await new Promise(setImmediate)
+  await until(() => inFlight(broker) === 0, 200_000)
 }
 
 test('100,000 messages among 10 peers: none lost, none twice, in order per sender, in flat memory', async () => {

@@ -1,11 +1,13 @@
 'use strict'
-// The package as others get it: packed, installed into an empty folder, loaded in both ways, its example run.
+// The package as others get it: packed, installed into an empty folder, loaded in both ways, its examples run, the
+// seed's three among them.
 
 const { execFileSync } = require('node:child_process')
 const { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join, resolve } = require('node:path')
 const { assert, test } = require('./support.js')
+const { EXAMPLES, compiledAndRun } = require('./seed.js')
 
 const here = resolve(__dirname, '..')
 
@@ -19,7 +21,7 @@ test('packed and installed into an empty folder, it works', t => {
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const [{ filename, files }] = JSON.parse(npm(here, 'pack', '--json', '--pack-destination', folder))
   const packed = files.map(file => file.path)
-  for (const needed of ['README.md', 'index.js', 'index.mjs', 'index.d.ts', 'lib/broker.js', 'package.json']) {
+  for (const needed of ['README.md', 'index.js', 'index.mjs', 'index.d.ts', 'lib/broker.js', 'package.json', ...EXAMPLES.map(name => `examples/seed/${name}.mts`)]) {
     assert.ok(packed.includes(needed), `${needed} is packed`)
   }
   assert.ok(packed.some(path => path.endsWith('.node')), 'what was compiled here is packed')
@@ -37,6 +39,7 @@ test('packed and installed into an empty folder, it works', t => {
     run('messages.mjs'),
     'writer got "an outline"\nreviewer got "an outline, written"\ncompleted: true\n',
   )
+  compiledAndRun(join(user, 'seed'))
 })
 
 test('without a compiled part it says what is missing', t => {

@@ -2,13 +2,7 @@
 // No callback can crash Node or hang the broker.
 
 const { createMessageBroker } = require('meshwork')
-const { assert, test, message, signal, collector, failsWith, run } = require('./support.js')
-
-/** Waits until that many letters are dead. They die without an event, so it looks at each turn of the loop. */
-async function dead(broker, count) {
-  while (broker.getMetrics().dead < count) await new Promise(setImmediate)
-  return broker.getDeadLetters()
-}
+const { assert, test, message, signal, collector, failsWith, run, dead } = require('./support.js')
 
 /** Everything that somebody may throw. */
 const thrown = () => [new Error('why'), undefined, null, 0, 'text', Symbol('s'), 1n, {}, Object.create(null), new Proxy({}, { get() { throw new Error('trap') } }), { toString() { throw new Error('no text') } }, { code: 5, message: {} }]

@@ -9,7 +9,7 @@ const { join } = require('node:path')
 /** The longest that anything may take; a test that needs more has failed. */
 const DEADLINE = 60_000
 
-const test = (name, body, timeout = DEADLINE) => nodeTest(name, { timeout }, body)
+const test = (name, body, timeout = DEADLINE + 10_000) => nodeTest(name, { timeout }, body)
 
 const message = (payload, more) => ({ type: 'test', payload, timestamp: 1_700_000_000_000, ...more })
 
@@ -29,6 +29,21 @@ function collector(count) {
     if (all.length === count) resolve(all)
   }
   return { take, all, done: promise }
+}
+
+/** Resolves when it is so. For what comes without an event: it looks at each turn of the loop, until the deadline. */
+async function until(isSo, deadline = DEADLINE) {
+  const end = Date.now() + deadline
+  while (!isSo()) {
+    if (Date.now() > end) throw new Error(`it never came to be: ${isSo}`)
+    await new Promise(setImmediate)
+  }
+}
+
+/** That many letters, once they are dead. */
+async function dead(broker, count) {
+  await until(() => broker.getMetrics().dead >= count)
+  return broker.getDeadLetters()
 }
 
 /** What JavaScript throws or rejects with: an Error that has this code. */
@@ -66,4 +81,4 @@ function run(source, { env = {} } = {}) {
   })
 }
 
-module.exports = { assert, test, message, signal, collector, failsWith, run, DEADLINE }
+module.exports = { assert, test, message, signal, collector, until, dead, failsWith, run }

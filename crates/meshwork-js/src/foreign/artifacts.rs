@@ -75,7 +75,7 @@ impl Inner {
         check_key(key)?;
         let size = bytes.len() as u64;
         let text = arguments(&[key]).map_err(refused(key))?;
-        let answer = self.store.call(text, Some(bytes)).await;
+        let answer = self.store.ask(text, Some(bytes)).await;
         let info: Info = answered("store", answer).map_err(refused(key))?;
         if info.key == key && info.size == size {
             return Ok(info.into());
@@ -87,7 +87,7 @@ impl Inner {
     async fn retrieve_whole(&self, key: &str) -> Result<Bytes, ArtifactError> {
         check_key(key)?;
         let text = arguments(&[key]).map_err(refused(key))?;
-        match self.retrieve.call(text, None).await.map_err(refused(key))? {
+        match self.retrieve.ask(text, None).await.map_err(refused(key))? {
             Given::Bytes(bytes) => Ok(bytes),
             Given::Value(_) => Err(ArtifactError::NotFound { key: key.to_owned() }),
         }

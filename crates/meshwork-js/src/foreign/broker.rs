@@ -106,7 +106,7 @@ impl Inner {
     /// Asks for something that the trait does not wait for.
     fn ask(&self, function: &JsFunction, given: &impl Serialize) -> std::result::Result<(), MessageBrokerError> {
         let text = arguments(given).map_err(refused)?;
-        let asked = function.call(text, None).boxed();
+        let asked = function.ask(text, None).boxed();
         let mut state = self.state();
         state.look();
         state.asked.push(asked);
@@ -143,7 +143,7 @@ impl Inner {
         function: &JsFunction,
         given: std::result::Result<String, Failure>,
     ) -> std::result::Result<(), Failure> {
-        function.call(given?, None).await.map(drop)
+        function.ask(given?, None).await.map(drop)
     }
 }
 

@@ -31,5 +31,5 @@ async fn ask<T: DeserializeOwned>(
     given: &(impl Serialize + Sync),
 ) -> Result<T, Failure> {
     let text = arguments(given)?;
-    answered(method, function.call(text, None).await)
+    answered(method, function.ask(text, None).await)
 }

@@ -9,7 +9,7 @@ use crate::controller::AgentDefinition;
 use crate::mesh::{MeshError, PeerSetup};
 use crate::peers::AgentState;
 use bytes::Bytes;
-use meshwork_core::{DownReason, PauseReason, PeerSpec, Refusal, Tokens, is_id};
+use meshwork_core::{DownReason, Op, PauseReason, PeerSpec, Refusal, Tokens, is_id};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -87,6 +87,32 @@ impl MeshCoordinator {
         running.shared.hold(at.seq()).await;
         running.info("an agent left", &json!({ "agentId": id, "reason": reason }));
         running.forget(id).await;
+        Ok(())
+    }
+
+    /// What the agent runs now is cancelled; what waits for it stays, and so does the agent (the seed's
+    /// `AgentSession.cancel`).
+    ///
+    /// # Errors
+    /// [`CoordinatorError::UnknownPeer`].
+    pub async fn cancel_agent(&self, id: &str, reason: Option<&str>) -> Result<(), CoordinatorError> {
+        let running = self.running()?;
+        running.definition(id)?;
+        let held = {
+            let books = running.shared.books();
+            let swarm = books.view.swarm();
+            let peer = swarm.find_peer(id).and_then(|no| swarm.peer(no));
+            peer.map_or_else(Vec::new, |peer| peer.held.iter().copied().collect())
+        };
+        running.info("what an agent runs is cancelled", &json!({ "agentId": id, "reason": reason }));
+        for task in held {
+            match running.mesh.decide(Op::Cancel { task }).await {
+                Ok(at) => running.shared.hold(at.seq()).await,
+                // It has ended in the meantime.
+                Err(MeshError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(())
     }
 
@@ -239,7 +265,7 @@ impl Running {
 
     async fn checkpoint(&self, id: &str) -> Result<String, CoordinatorError> {
         let agent = self.definition(id)?.agent;
-        let state = agent.checkpoint().await.map_err(|why| agent_failed(id, "be saved", &why))?;
+        let state = agent.checkpoint(id).await.map_err(|why| agent_failed(id, "be saved", &why))?;
         let name = format!("cp-{}", super::random_hex());
         let tokens_used = self.shared.books().session(id).map_or(0, |session| session.tokens_used);
         let created_at = self.shared.now_ms();
@@ -266,7 +292,7 @@ impl Running {
         }
         let bytes = storage.retrieve(&key).await?;
         let kept: Kept = serde_json::from_slice(&bytes).map_err(|error| agent_failed(id, "be restored", &error))?;
-        agent.restore(kept.state).await.map_err(|why| agent_failed(id, "be restored", &why))?;
+        agent.restore(id, kept.state).await.map_err(|why| agent_failed(id, "be restored", &why))?;
         self.remember_checkpoint(id, checkpoint);
         Ok(())
     }

@@ -3,8 +3,8 @@
 use super::error::CoordinatorError;
 use super::words::MeshTask;
 use super::{MeshCoordinator, Running};
-use crate::mesh::MeshError;
-use crate::view::NoEntries;
+use crate::mesh::{Attempt, MeshError};
+use crate::view::{NoEntries, TaskState};
 use meshwork_core::{Op, Payload, Refusal, Swarm, TaskNo, TaskSpec, content_hash};
 use serde_json::Value;
 
@@ -67,6 +67,44 @@ impl MeshCoordinator {
             task.result = running.result(no).await?;
         }
         Ok(Some(task))
+    }
+
+    /// The task of an attempt as its agent sees it: running, with its input and without a result. Not of the seed.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::NotInitialized`], [`CoordinatorError::Closing`], or why its input can't be read.
+    pub async fn task_of(&self, attempt: &Attempt) -> Result<MeshTask, CoordinatorError> {
+        let running = self.running()?;
+        let shared = &running.shared;
+        // The node starts an attempt before its entry is read here.
+        let here = |_: &u64| {
+            let books = shared.books();
+            books.view.swarm().task(attempt.task).is_some_and(|task| task.attempt >= attempt.number)
+        };
+        let mut reached = shared.reached();
+        let _here = reached.wait_for(|seq| *seq == u64::MAX || here(seq)).await.map(drop);
+        let report = shared.books().view.task(attempt.task, &NoEntries).ok_or(CoordinatorError::Closing)?;
+        let input = attempt.input().await?;
+        let spec = attempt.spec();
+        Ok(MeshTask {
+            state: TaskState::Running,
+            assigned_peer: Some(attempt.peer_id.to_string()),
+            result: None,
+            error: None,
+            completed_at: None,
+            input: input.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text))),
+            run: spec.run.clone(),
+            retries: spec.retries,
+            timeout_ms: spec.timeout_ms,
+            ..MeshTask::shown(report)
+        })
+    }
+
+    /// Whether nothing runs and nothing can start: what is open waits for messages, for a peer, or for a person. So it is
+    /// before `initialize` and after `cleanup`. Not of the seed.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.running().map_or(true, |running| running.is_at_rest())
     }
 
     /// A task and its open subtasks are to end. Not of the seed.
@@ -134,7 +172,13 @@ impl Running {
 
     /// What came out of a task, read back from where it lies.
     async fn result(&self, no: TaskNo) -> Result<Option<Value>, CoordinatorError> {
-        let Some(returned) = self.mesh.result(no).await? else { return Ok(None) };
+        // As the books have it: the node may not have read so far yet.
+        let at = self.shared.books().view.swarm().task(no).map(|task| task.returned_at);
+        let returned = match at {
+            Some(at) => self.mesh.returned(at).await?,
+            None => None,
+        };
+        let Some(returned) = returned else { return Ok(None) };
         let text = match returned.result {
             None => return Ok(None),
             Some(Payload::Json(text)) => text,

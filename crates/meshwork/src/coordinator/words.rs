@@ -47,6 +47,9 @@ pub struct MeshTask {
     /// Anything, handed to the agent. Not of the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
+    /// The line that a `shell` agent runs. Not of the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Further attempts after a failed one. Not of the seed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
@@ -78,12 +81,17 @@ impl MeshTask {
             assigned_at: None,
             completed_at: None,
             input: None,
+            run: None,
             retries: 0,
             timeout_ms: None,
         }
     }
 
-    pub(super) fn spec(self) -> Result<TaskSpec, CoordinatorError> {
+    /// The task as the mesh takes it, such as for [`Tools::submit`](crate::mesh::Tools::submit).
+    ///
+    /// # Errors
+    /// [`CoordinatorError::InvalidTask`] names the first field that is wrong.
+    pub fn spec(self) -> Result<TaskSpec, CoordinatorError> {
         let wrong = |field, found: String, expected| {
             let task = self.id.clone();
             Err(CoordinatorError::InvalidTask { task, field, found, expected })
@@ -109,7 +117,7 @@ impl MeshTask {
             dependencies: self.dependencies,
             retries: self.retries,
             timeout_ms: self.timeout_ms,
-            run: None,
+            run: self.run,
             input: self.input.map(|input| Payload::Json(input.to_string())),
             on_dependency_failure: DependencyPolicy::Fail,
             verify: None,
@@ -134,6 +142,7 @@ impl MeshTask {
             assigned_at: report.assigned_at,
             completed_at: report.completed_at,
             input: None,
+            run: None,
             retries: 0,
             timeout_ms: None,
         }

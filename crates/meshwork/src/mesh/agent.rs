@@ -33,14 +33,16 @@ pub trait Agent: Send + Sync + 'static {
         &[]
     }
 
-    /// What the agent knows between tasks, as JSON, so that it can be brought back to this point. By default nothing:
-    /// each task starts from its beginning.
-    fn checkpoint(&self) -> BoxFuture<'static, Result<serde_json::Value, String>> {
+    /// What the agent knows between tasks as that peer, as JSON, so that it can be brought back to this point. By
+    /// default nothing: each task starts from its beginning. One value may serve several peers.
+    fn checkpoint(&self, peer_id: &str) -> BoxFuture<'static, Result<serde_json::Value, String>> {
+        let _the_same_for_all = peer_id;
         Box::pin(async { Ok(serde_json::Value::Null) })
     }
 
-    /// Goes back to what [`Agent::checkpoint`] said. An error: the agent is as it was.
-    fn restore(&self, _state: serde_json::Value) -> BoxFuture<'static, Result<(), String>> {
+    /// Goes back, as that peer, to what [`Agent::checkpoint`] said. An error: the agent is as it was.
+    fn restore(&self, peer_id: &str, state: serde_json::Value) -> BoxFuture<'static, Result<(), String>> {
+        let _nothing_to_know = (peer_id, state);
         Box::pin(async { Ok(()) })
     }
 

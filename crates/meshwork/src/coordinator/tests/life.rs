@@ -150,12 +150,12 @@ impl Agent for Counts {
         })
     }
 
-    fn checkpoint(&self) -> BoxFuture<'static, Result<Value, String>> {
+    fn checkpoint(&self, _: &str) -> BoxFuture<'static, Result<Value, String>> {
         let count = *self.0.lock().unwrap();
         Box::pin(async move { if count > 9 { Err("too much".to_owned()) } else { Ok(json!(count)) } })
     }
 
-    fn restore(&self, state: Value) -> BoxFuture<'static, Result<(), String>> {
+    fn restore(&self, _: &str, state: Value) -> BoxFuture<'static, Result<(), String>> {
         let count = self.0.clone();
         Box::pin(async move {
             *count.lock().unwrap() = state.as_u64().ok_or("no number")?;

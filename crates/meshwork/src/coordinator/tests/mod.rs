@@ -1,6 +1,7 @@
 //! A coordinator over the real broker, with a controller and a memory of somebody else.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod agents;
 mod foreign;
 mod forms;
 mod life;
