@@ -7,6 +7,8 @@ module.exports = {
   createArtifactStorage: require('./lib/artifacts.js').createArtifactStorage,
   createSwarmMemory: require('./lib/memory.js').createSwarmMemory,
   createDistributedCompletionDetector: require('./lib/detector.js').createDistributedCompletionDetector,
+  createPeerDiscoverySystem: require('./lib/discovery.js').createPeerDiscoverySystem,
+  createMeshLoadBalancer: require('./lib/balance.js').createMeshLoadBalancer,
   createQueryController: require('./lib/controller.js').createQueryController,
   createMeshCoordinator: require('./lib/coordinator.js').createMeshCoordinator,
   createLogger: require('./lib/logger.js').createLogger,

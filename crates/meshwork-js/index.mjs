@@ -8,6 +8,8 @@ export const {
   createArtifactStorage,
   createSwarmMemory,
   createDistributedCompletionDetector,
+  createPeerDiscoverySystem,
+  createMeshLoadBalancer,
   createQueryController,
   createMeshCoordinator,
   createLogger,
