@@ -9,6 +9,7 @@ module.exports = {
   createDistributedCompletionDetector: require('./lib/detector.js').createDistributedCompletionDetector,
   createPeerDiscoverySystem: require('./lib/discovery.js').createPeerDiscoverySystem,
   createMeshLoadBalancer: require('./lib/balance.js').createMeshLoadBalancer,
+  createTopologyRouter: require('./lib/topology.js').createTopologyRouter,
   createQueryController: require('./lib/controller.js').createQueryController,
   createMeshCoordinator: require('./lib/coordinator.js').createMeshCoordinator,
   createLogger: require('./lib/logger.js').createLogger,

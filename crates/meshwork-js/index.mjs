@@ -10,6 +10,7 @@ export const {
   createDistributedCompletionDetector,
   createPeerDiscoverySystem,
   createMeshLoadBalancer,
+  createTopologyRouter,
   createQueryController,
   createMeshCoordinator,
   createLogger,

@@ -20,3 +20,4 @@ mod failure;
 mod foreign;
 mod memory;
 mod outcome;
+mod topology;

@@ -104,7 +104,7 @@ async fn every_coordinator_that_the_router_returns_works() {
     for (topology, max_agents, expected) in cases {
         let prepared = world(config(1), vec![echo(&["x"])]);
         let wanted = TopologyConfig { topology, max_agents, ..TopologyConfig::default() };
-        let swarm = SwarmConfig { topology: wanted, mesh: config(1) };
+        let swarm = SwarmConfig { topology: wanted, mesh: config(1), ..SwarmConfig::default() };
         let deps = prepared.coordinator.0.deps.clone();
         let mesh = router.select_coordinator(&swarm, deps, vec![echo(&["x"])]).unwrap();
         assert_eq!(mesh.topology(), expected);
@@ -125,6 +125,7 @@ async fn every_coordinator_that_the_router_returns_works() {
             ..TopologyConfig::default()
         },
         mesh: config(1),
+        ..SwarmConfig::default()
     };
     let deps = world(config(1), Vec::new()).coordinator.0.deps.clone();
     let nobody = router.select_coordinator(&config_of(0, None), deps.clone(), Vec::new());
