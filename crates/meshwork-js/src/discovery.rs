@@ -143,7 +143,7 @@ impl NodeDiscovery {
             if let Err(error) = discovery.start_discovery(&swarm).await {
                 return Some(failed(error.into()));
             }
-            let Some(foreign) = foreign else { return None };
+            let foreign = foreign?;
             let refused = foreign.taken().await.err()?;
             discovery.stop_discovery().await;
             // What it says about the way back adds nothing.

@@ -135,6 +135,28 @@ async fn every_coordinator_that_the_router_returns_works() {
 }
 
 #[tokio::test]
+async fn as_many_peers_begin_as_are_asked_for_within_what_there_may_be() {
+    let router = TopologyRouter::new();
+    let select = |topology, peer_count| {
+        let deps = world(config(1), Vec::new()).coordinator.0.deps.clone();
+        let topology = TopologyConfig { topology, max_agents: 9, ..TopologyConfig::default() };
+        let swarm = SwarmConfig { topology, mesh: config(1), peer_count };
+        router.select_coordinator(&swarm, deps, vec![echo(&[])])
+    };
+    let (mesh, tree) = (TopologyType::Mesh, TopologyType::Hierarchical);
+    for (topology, asked, expected) in [(mesh, None, 9), (mesh, Some(2), 2), (tree, None, 2), (tree, Some(9), 9)] {
+        let coordinator = select(topology, asked).unwrap();
+        soon(coordinator.initialize()).await.unwrap();
+        assert_eq!(coordinator.active_agents().len(), expected);
+        soon(coordinator.cleanup()).await.unwrap();
+    }
+    for (topology, asked) in [(mesh, 0), (mesh, 10), (tree, 1), (tree, 10)] {
+        let error = select(topology, Some(asked)).err().expect("refused").to_string();
+        assert!(error.starts_with(&format!("peerCount is {asked}, expected")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn peers_vote_on_proposals_and_a_leader_decides_in_a_hierarchy() {
     let settings = MeshCoordinatorConfig { consensus: Some(ConsensusConfig::default()), ..config(3) };
     let world = world(settings, vec![echo(&[])]);
