@@ -101,6 +101,8 @@ class MeshCoordinator {
   #services
   /** Held, because what is registered does not hold it. */
   #foreign
+  /** What `cleanup` promised: it ends once. */
+  #ending
 
   /** `name` is what the configuration is called; `make` takes settings, agents and dependencies. */
   constructor(config = {}, given, { name = 'config', make = (...parts) => native.Coordinator.make(calls, ...parts) } = {}) {
@@ -139,7 +141,12 @@ class MeshCoordinator {
     await this.#done(this.#native.initialize(this.#foreign.bus))
   }
 
-  async cleanup() {
+  cleanup() {
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end() {
     const outcome = this.#native.cleanup(register(() => this.#services.end()))
     try {
       opened(typeof outcome === 'object' ? await outcome : outcome)

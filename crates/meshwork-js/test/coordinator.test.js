@@ -5,6 +5,7 @@ const { rmSync, mkdtempSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { assert, test, signal, failsWith, run } = require('./support.js')
+const { TheirBroker } = require('./their-broker.js')
 const { meshwork, task, dependencies, started, until } = require('./world.js')
 
 const { createMeshCoordinator, createQueryController } = meshwork
@@ -382,4 +383,67 @@ test('ending in the middle of things is no crash', async () => {
     c.initialize().then(async () => { for (let n = 0; ; n += 1) await c.submitTask(task('t' + n)) })
   `)
   assert.deepEqual([code, out, err], [7, '', ''])
+})
+
+test('a coordinator that is ended while it starts does not start', async () => {
+  const told = []
+  const log = message => { told.push(message) }
+  const asked = signal()
+  const open = signal()
+  class Slow extends TheirBroker {
+    async publish(topic, message) {
+      asked.resolve()
+      await open.promise
+      return super.publish(topic, message)
+    }
+  }
+  const given = { messageBus: new Slow(), logger: { debug: log, info: log, warn: log, error: log } }
+  const coordinator = createMeshCoordinator({ agents: [{ capabilities: [], agent: () => 1 }] }, dependencies(given))
+  const starts = assert.rejects(coordinator.initialize(), failsWith('Closing'))
+  await asked.promise
+  await coordinator.cleanup()
+  open.resolve()
+  await starts
+  assert.equal(coordinator.isReady(), false)
+  await assert.rejects(coordinator.initialize(), failsWith('Closing'))
+  assert.deepEqual(told, [])
+})
+
+test('a coordinator that could not start may be started again', async t => {
+  const messageBus = meshwork.createMessageBroker()
+  const queryController = createQueryController()
+  const path = mkdtempSync(join(tmpdir(), 'meshwork-state-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  const config = { agents: [{ capabilities: [], agent: () => 1 }], artifactStoragePath: path, swarmId: 's', peerCount: 1 }
+  const first = createMeshCoordinator(config, dependencies({ messageBus, queryController }))
+  const second = createMeshCoordinator(config, dependencies())
+  t.after(() => Promise.all([first.cleanup(), second.cleanup()]))
+  await first.initialize()
+  await assert.rejects(second.initialize(), failsWith('StateUnusable'))
+  await first.cleanup()
+  await second.initialize()
+  await second.submitTask(task('t'))
+  assert.equal((await second.awaitTask('t')).result, 1)
+})
+
+test('two coordinators share their dependencies, and each sends over its own bus', async t => {
+  const shared = dependencies({ queryController: createQueryController({ agents: [{ capabilities: [], agent: (_task, { send }) => send('listener', { type: 'x', payload: 1 }) }] }) })
+  const buses = [shared.messageBus, meshwork.createMessageBroker()]
+  const counts = [0, 0]
+  const all = buses.map((messageBus, index) => {
+    messageBus.onPeerMessage('listener', () => { counts[index] += 1 })
+    return createMeshCoordinator({ swarmId: `s${index}`, peerCount: 2 }, { ...shared, messageBus })
+  })
+  t.after(() => Promise.all(all.map(one => one.cleanup())))
+  await Promise.all(all.map(one => one.initialize()))
+  for (const [index, one] of all.entries()) {
+    for (let n = 0; n <= index; n += 1) await one.submitTask(task(`t${n}`))
+    assert.equal(await one.waitForMeshCompletion(), true)
+  }
+  assert.deepEqual(counts, [1, 2])
+})
+
+test('without load balancing the first peer by id gets the work', async t => {
+  const coordinator = await started(t, () => 1, { peerCount: 3, swarmId: 's', enableLoadBalancing: false, maxConcurrentTasksPerPeer: 100 })
+  for (let n = 0; n < 5; n += 1) assert.equal(await coordinator.assignTaskToPeer(task(`t${n}`)), 's-peer-1')
 })

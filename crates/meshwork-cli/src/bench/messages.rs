@@ -1,4 +1,4 @@
-//! Messages a second of our broker alone. Beside actor libraries: `cargo bench -p meshwork-cli --bench messages`.
+//! Messages a second of our broker alone. Beside actor libraries: `cargo run --release -p meshwork-versus`.
 
 use super::Setting;
 use super::measure::Figure;

@@ -1,5 +1,5 @@
 //! Messages between the peers of a mesh, through our broker: each is acknowledged when its handler has finished, and
-//! counted for completion. `meshwork bench messages` runs it alone, `benches/messages.rs` beside actor libraries.
+//! counted for completion. `meshwork bench messages` runs it alone, `meshwork-versus` beside actor libraries.
 
 use bytes::Bytes;
 use meshwork::broker::{AttemptKey, Broker, BrokerConfig, Fate, Handler, MailInMemory, Recipient, Sent};

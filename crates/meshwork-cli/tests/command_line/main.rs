@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_input;
+mod bench;
 mod documents;
 mod endings;
 mod going_on;

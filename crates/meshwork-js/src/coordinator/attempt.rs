@@ -1,7 +1,5 @@
 //! What a function that works on an attempt may do: children, waits, progress, tokens.
 
-#![expect(clippy::needless_pass_by_value, reason = "napi hands over values")]
-
 use std::sync::Arc;
 
 use meshwork::coordinator::{CoordinatorError, MeshTask};

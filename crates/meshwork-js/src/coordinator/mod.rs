@@ -221,7 +221,7 @@ impl Coordinator {
         let coordinator = self.home.take();
         let home = Arc::clone(&self.home);
         soon(env, async move {
-            let Some(coordinator) = coordinator else { return None };
+            let coordinator = coordinator?;
             let ended = coordinator.cleanup().await;
             drop(coordinator);
             home.programs.end().await;

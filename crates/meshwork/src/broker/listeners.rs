@@ -88,10 +88,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Takes each message to one peer. `all` has a handler at least.
 fn give_to(all: Handlers) -> Handler {
     Handler::new(move |_context, delivery| {
-        let handlers = all.read().unwrap_or_else(PoisonError::into_inner).clone();
+        // Mostly there is one, which needs no list of its own.
+        let (first, others) = {
+            let handlers = all.read().unwrap_or_else(PoisonError::into_inner);
+            (handlers.first().cloned(), handlers.get(1..).unwrap_or_default().to_vec())
+        };
         async move {
             let message = whole(&delivery)?;
-            let handled = join_all(handlers.iter().map(|handler| handler.handle(message.clone()))).await;
+            let Some(first) = first else { return Ok(()) };
+            if others.is_empty() {
+                return first.handle(message).await;
+            }
+            let all = std::iter::once(&first).chain(&others);
+            let handled = join_all(all.map(|handler| handler.handle(message.clone()))).await;
             handled.into_iter().collect()
         }
     })
@@ -120,9 +129,23 @@ pub(super) fn check_name(name: &str) -> Result<(), MessageBrokerError> {
     Ok(())
 }
 
+/// Counts what is written, and keeps nothing.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn check_size(message: &Message, limit: usize) -> Result<(), SendError> {
-    let encoded = serde_json::to_vec(message);
-    let found = encoded.map_or(usize::MAX, |bytes| bytes.len());
+    let mut length = Length(0);
+    let found = serde_json::to_writer(&mut length, message).map_or(usize::MAX, |()| length.0);
     if found > limit { Err(SendError::TooLarge { limit, found }) } else { Ok(()) }
 }
 
@@ -177,11 +200,11 @@ impl Shared {
 
     /// Sends to one peer, whole.
     pub(super) async fn send_whole(self: &Arc<Self>, to: &str, mut message: Message) -> Result<Sent, SendError> {
-        let sender = message.sender_id.clone().unwrap_or_default();
         message.recipient_id = Some(to.to_owned());
         message.routing_type.get_or_insert(RoutingType::P2p);
         check_size(&message, self.config.max_message_bytes)?;
-        Context::outside(self.sender(&sender.into())).send_whole(to, message).await
+        let sender = self.sender_of(message.sender_id.as_deref().unwrap_or_default());
+        Context::outside(sender).send_whole(to, message).await
     }
 
     /// Publishes; the publication ends when every subscriber of this moment has finished.

@@ -132,6 +132,12 @@ impl Shared {
         Arc::clone(senders.entry(peer.clone()).or_insert_with(new))
     }
 
+    /// The same by its name alone, which most often is known.
+    fn sender_of(self: &Arc<Self>, peer: &str) -> Arc<Sender> {
+        let known = self.senders.read().unwrap_or_else(PoisonError::into_inner).get(peer).cloned();
+        known.unwrap_or_else(|| self.sender(&peer.into()))
+    }
+
     fn admit(self: &Arc<Self>, peer: &PeerId, recipient: Recipient, waiting: usize) -> Result<(), RegisterError> {
         let owner = self.sender(peer);
         let mut mailboxes = self.mailboxes.write().unwrap_or_else(PoisonError::into_inner);

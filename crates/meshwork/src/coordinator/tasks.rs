@@ -174,7 +174,13 @@ impl Running {
 
     /// What came out of a task, read back from where it lies.
     async fn result(&self, no: TaskNo) -> Result<Option<Value>, CoordinatorError> {
-        let Some(returned) = self.mesh.result(no).await? else { return Ok(None) };
+        // As the books have it: the node may not have read so far yet.
+        let at = self.shared.books().view.swarm().task(no).map(|task| task.returned_at);
+        let returned = match at {
+            Some(at) => self.mesh.returned(at).await?,
+            None => None,
+        };
+        let Some(returned) = returned else { return Ok(None) };
         let text = match returned.result {
             None => return Ok(None),
             Some(Payload::Json(text)) => text,

@@ -407,9 +407,17 @@ impl Mesh {
     pub async fn result(&self, task: TaskNo) -> Result<Option<meshwork_core::Returned>, MeshError> {
         let at = self.look(move |swarm| swarm.task(task).map(|task| task.returned_at)).await?;
         match at {
-            Some(at) if at != meshwork_core::Position::START => self.specs.returned(at).await,
-            _ => Ok(None),
+            Some(at) => self.returned(at).await,
+            None => Ok(None),
         }
+    }
+
+    /// What the attempt returned whose return stands there in the log; nothing at the log's start.
+    pub(crate) async fn returned(
+        &self,
+        at: meshwork_core::Position,
+    ) -> Result<Option<meshwork_core::Returned>, MeshError> {
+        if at == meshwork_core::Position::START { Ok(None) } else { self.specs.returned(at).await }
     }
 
     /// Counts, brought up to date after each batch.

@@ -2,7 +2,7 @@
 //!
 //! The artifact `mesh/<swarm>/peers/<peer>.json` is the JSON of a [`PeerState`], and beside its fields, where discovery
 //! wrote it, the `incarnation` of the peer and the `stamp` of the word of it that is stored. Whatever in a name is no letter, digit, `_`, `-` or `.` is
-//! percent-encoded in the key.
+//! percent-encoded in the key, and so are the swarms `.` and `..`.
 //!
 //! Discovery writes what a peer says of itself, the balancer which tasks it has. Each reads what is there, changes its
 //! own part and writes the whole; [`PeerStates::change`] lets one do so at a time in a process. Between processes, a
@@ -26,7 +26,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.'
 const ROOT: &str = "mesh/";
 /// Between swarm and peer.
 const PEERS: &str = "/peers/";
-/// Ends all keys: so no part of a key is `.` or `..`.
+/// Ends all keys: so no peer's part of a key is `.` or `..`.
 const END: &str = ".json";
 /// The state of a peer has a few hundred bytes; task ids make the most of it. Larger ones are not read.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -43,7 +43,9 @@ pub fn key(swarm: &str, peer: &str) -> String {
 /// What the keys of all peers of the swarm begin with.
 #[must_use]
 pub fn prefix(swarm: &str) -> String {
-    format!("{ROOT}{}{PEERS}", utf8_percent_encode(swarm, PLAIN))
+    // These two alone are no part of a key.
+    let plain = if matches!(swarm, "." | "..") { NON_ALPHANUMERIC } else { PLAIN };
+    format!("{ROOT}{}{PEERS}", utf8_percent_encode(swarm, plain))
 }
 
 /// The swarm and the peer whose state has that key; `None` for other keys.
@@ -226,6 +228,9 @@ mod tests {
             assert_eq!(named_by(key), None, "{key}");
         }
         assert_eq!(key("s", "../x"), "mesh/s/peers/..%2Fx.json");
+        // As parts of a key they would be refused.
+        assert_eq!(key(".", "."), "mesh/%2E/peers/..json");
+        assert_eq!(key("..", ".."), "mesh/%2E%2E/peers/...json");
     }
 
     #[tokio::test]

@@ -66,3 +66,17 @@ async fn what_an_agent_runs_is_cancelled_and_what_waits_for_it_stays() {
     soon(mesh.cleanup()).await.unwrap();
     assert!(mesh.is_at_rest());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waited_for_a_task_sees_its_result() {
+    let state = tempfile::tempdir().unwrap();
+    let settings = MeshCoordinatorConfig { artifact_storage_path: Some(state.path().to_owned()), ..config(1) };
+    let world = world(settings, vec![echo(&["x"])]);
+    let mesh = &world.coordinator;
+    soon(mesh.initialize()).await.unwrap();
+    for n in 0..200 {
+        let id = format!("t{n}");
+        soon(mesh.submit_task(MeshTask { input: Some(json!(n)), ..task(&id, &["x"]) })).await.unwrap();
+        assert_eq!(soon(mesh.await_task(&id)).await.unwrap().result, Some(json!(n)));
+    }
+}

@@ -149,8 +149,10 @@ fn create_at(path: &Path) -> Result<(), LogError> {
     options.open(path).map_err(|error| io_error("create", path, &error))?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let made = (|| {
-        // Without a write-ahead log: identity and schema are to be in the main file, where `inspect` looks.
+        // Without a write-ahead log: identity and schema are to be in the main file, where `inspect` looks. Nothing is
+        // waited for: the whole file is synced before it gets its name.
         connection.pragma_update(None, "journal_mode", "MEMORY")?;
+        connection.pragma_update(None, "synchronous", "OFF")?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         migrate(&mut connection, 0)?;
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))

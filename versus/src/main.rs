@@ -1,5 +1,5 @@
 //! Messages between ten peers through our broker, and through the actors of kameo and ractor, in one process with one
-//! allocator: `cargo bench -p meshwork-cli --bench messages [-- --runs 5 --messages 1000000 --format json]`.
+//! allocator: `cargo run --release -p meshwork-versus -- [--runs 5] [--messages 1000000] [--format json]`.
 //!
 //! Ours are acknowledged and counted for completion; theirs are asked, which is as much as they acknowledge. Mailboxes
 //! hold 10,000 messages, except ractor's, which have no limit. All make a new 256-byte buffer for each message and
@@ -8,9 +8,9 @@
 #![expect(clippy::unwrap_used, reason = "whoever measures wants to see a failure at once")]
 
 #[expect(dead_code, reason = "more is measured by the program itself")]
-#[path = "../src/bench/measure.rs"]
+#[path = "../../crates/meshwork-cli/src/bench/measure.rs"]
 mod measure;
-#[path = "../src/bench/traffic.rs"]
+#[path = "../../crates/meshwork-cli/src/bench/traffic.rs"]
 mod traffic;
 
 use measure::Figure;
@@ -198,8 +198,7 @@ fn asked() -> Asked {
             "--runs" => asked.runs = number().expect("--runs is followed by a number over 0"),
             "--messages" => asked.messages = number().expect("--messages is followed by a number over 0"),
             "--format" => asked.json = words.next().as_deref() == Some("json"),
-            // Cargo adds `--bench`, which is its own word.
-            _ => {}
+            other => panic!("{other} is none of --runs, --messages, --format"),
         }
     }
     asked
@@ -242,7 +241,7 @@ fn compare(asked: &Asked, at_once: AtOnce, theirs: AtOnce) -> Vec<Figure> {
 
 /// The version of a crate in the lock file.
 fn version(name: &str) -> &'static str {
-    let lock = include_str!("../../../Cargo.lock");
+    let lock = include_str!("../../Cargo.lock");
     let entry = lock.split("[[package]]").find(|entry| entry.contains(&format!("\nname = \"{name}\"\n")));
     entry.and_then(|entry| entry.split("version = \"").nth(1)?.split('"').next()).unwrap_or("of an unknown version")
 }
