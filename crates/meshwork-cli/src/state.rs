@@ -12,8 +12,6 @@ use std::path::PathBuf;
 
 /// The folder that holds swarms, unless another is named.
 pub const STATE_FOLDER: &str = ".meshwork";
-/// The topology of this version.
-pub const TOPOLOGY: &str = "mesh";
 /// For [`SwarmLog::read_on`]: nobody wants to be told what happened.
 pub const NO_ROWS: u64 = u64::MAX;
 /// Batches are read in portions of this size: 4 MiB.
@@ -172,8 +170,7 @@ impl SwarmLog {
     fn facts(&self) -> Result<RuntimeFacts, CliFailure> {
         let status = self.view.status();
         let same = |report: &RunReport| (report.round, report.started_at) == (status.round, status.started_at);
-        let mut facts = self.stored_report().filter(same).map(measured_facts).unwrap_or_default();
-        facts.topology = Some(TOPOLOGY.to_owned());
+        let mut facts = self.stored_report().filter(same).as_ref().map(measured_facts).unwrap_or_default();
         facts.unread_messages = Some(self.unread()?.iter().map(|(_, count)| count).sum());
         Ok(facts)
     }
@@ -187,7 +184,7 @@ impl SwarmLog {
     }
 }
 
-fn measured_facts(report: RunReport) -> RuntimeFacts {
+fn measured_facts(report: &RunReport) -> RuntimeFacts {
     RuntimeFacts {
         messages_sent: report.metrics.messages_sent,
         messages_received: report.metrics.messages_received,
@@ -195,7 +192,6 @@ fn measured_facts(report: RunReport) -> RuntimeFacts {
         discovery_broadcasts_sent: report.discovery.discovery_broadcasts_sent,
         average_rebalance_time_ms: report.load_balancer.average_rebalance_time_ms,
         detection_timeouts: report.completion.detection_timeouts,
-        topology_validation: report.topology_validation,
         ..RuntimeFacts::default()
     }
 }

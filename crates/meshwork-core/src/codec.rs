@@ -5,7 +5,7 @@ use crate::op::{Batch, Op};
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: u8 = 0xB7;
-/// 2: tasks have a review.
+/// 2: tasks have a review. 3: and prefer a peer; a swarm has a topology.
 const FORMAT: u8 = 3;
 const HEADER: usize = 10;
 

@@ -1,6 +1,6 @@
 //! What `apply` needs to know about a swarm, and the limits on everything, each with its reason.
 
-use crate::topology::Strategy;
+use crate::topology::{Choice, Strategy};
 use serde::{Deserialize, Serialize};
 
 /// Settings that `apply` reads. They are part of the log (`Op::Open`), so every node has the same.
@@ -25,6 +25,8 @@ pub struct Config {
     pub backoff_max_ms: u64,
     /// `false`: the first eligible peer takes the task, and nothing is rebalanced.
     pub load_balancing: bool,
+    /// What decides who knows whom. It changes no assignment: see [`Swarm::shape`](crate::Swarm::shape).
+    pub topology: Choice,
     /// What makes one peer better for a task than another, where loads are balanced.
     pub strategy: Strategy,
 }
@@ -40,6 +42,7 @@ impl Default for Config {
             crash_backoff_ms: 100,
             backoff_max_ms: 60_000,
             load_balancing: true,
+            topology: Choice::default(),
             strategy: Strategy::Balanced,
         }
     }

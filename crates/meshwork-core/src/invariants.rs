@@ -21,6 +21,8 @@ impl Swarm {
             assert_eq!(running, peer.busy as usize, "slots in use of {no:?}");
             assert!(peer.up || peer.load() == 0, "{no:?} is gone and holds nothing");
         }
+        self.shape().check_invariants();
+        assert!(self.everybody_stands(), "those who stand in the topology are those who are there");
         self.check_sessions();
         self.check_round();
         self.check_work_conserving();

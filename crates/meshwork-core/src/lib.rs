@@ -38,6 +38,7 @@ mod schedule;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod snapshot;
+mod standing;
 mod submit;
 mod swarm;
 mod task;

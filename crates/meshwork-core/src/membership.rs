@@ -207,7 +207,7 @@ impl Swarm {
         self.hand_on(no);
         match why {
             DownReason::Died => self.revoke_all(no, AttemptOutcome::Lost, true),
-            DownReason::Left | DownReason::Shutdown => {
+            DownReason::Left | DownReason::Shutdown | DownReason::Dismissed => {
                 self.revoke_all(no, AttemptOutcome::Interrupted, false);
             }
         }
@@ -267,6 +267,7 @@ impl Swarm {
 
     /// Brings the indexes up to date after a peer came, went, paused, resumed or changed.
     fn changed(&mut self, no: PeerNo) {
+        self.stand(no);
         let Shift { gained, lost } = self.index.classes.refresh_peer(no, &self.peers);
         for peer in gained.iter().map(PeerNo::from_index) {
             self.agenda.fill.push_back(peer);

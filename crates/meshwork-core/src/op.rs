@@ -367,6 +367,8 @@ pub enum DownReason {
     Died,
     /// Its node stops; its attempts count as interrupted at no cost.
     Shutdown,
+    /// Its queen let it go: it had nothing to do, and others suffice.
+    Dismissed,
 }
 
 /// Why a peer is paused.

@@ -41,6 +41,12 @@ impl Queue {
             .find_map(|level| level.both(classes).filter_map(|class| self.classes[class].first().copied()).min())
     }
 
+    /// The best task of each class that has one, and the class.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = (ClassNo, TaskNo)> + '_ {
+        let firsts = self.classes.iter().enumerate();
+        firsts.filter_map(|(class, tasks)| Some((ClassNo::from_index(class), tasks.first()?.1)))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }

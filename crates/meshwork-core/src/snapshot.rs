@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 mod sound;
 
 const MAGIC: u8 = 0x5A;
-/// 2: tasks have a review. 3: and prefer a peer.
+/// 2: tasks have a review. 3: and prefer a peer; the swarm has a topology.
 const FORMAT: u8 = 3;
 const HEADER: usize = 10;
 

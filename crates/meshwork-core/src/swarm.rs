@@ -11,6 +11,7 @@ use crate::peer::{Kind, Names, Node, Peer, Placement};
 use crate::queue::Queue;
 use crate::refusal::{LogFault, Refusal};
 use crate::task::Task;
+use crate::topology::Shape;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Swarm {
 
     /// Tokens that running attempts have reported so far.
     pub(crate) reported: BTreeMap<TaskNo, Tokens>,
+    /// Who stands where. A record: it follows from the order of all joins and losses, not from who is there.
+    pub(crate) shape: Shape,
     pub(crate) round: Option<Round>,
     pub(crate) last_round: Option<ClosedRound>,
     pub(crate) tokens: Tokens,
@@ -342,12 +345,14 @@ impl Swarm {
         self.log_id = log_id.to_owned();
         self.swarm_id = swarm_id.to_owned();
         self.config = config.clone();
+        self.shape = config.topology.shape();
         self.version = version;
         Ok(())
     }
 
     fn configure(&mut self, config: &Config) {
         self.config = config.clone();
+        self.stand_anew();
         self.agenda.tokens_back = true;
         for index in 0..self.peers.len() {
             let no = PeerNo::from_index(index);

@@ -9,20 +9,26 @@ use crate::file::{self, AgentKind, OnDependencyFailure, SwarmFile};
 use crate::high_water::{HighWaterFile, LedgerError};
 use crate::log::{LogError, SqliteLog};
 use crate::mail::DurableMail;
-use crate::mesh::{Agent, Mesh, MeshError, MeshOptions, PeerSetup, ProcessAgent, ProcessHost, Program, RoundEnd, Stop};
+use crate::mesh::{
+    Agent, Mesh, MeshError, MeshOptions, PeerSetup, ProcessAgent, ProcessHost, Program, Reserve, RoundEnd, Stop,
+};
 use crate::process::{self, Leftover};
 use crate::state::{FolderLock, StateError, StateFolder, StateRoot};
+use crate::topology::{Scaling, TopologyError, TopologyRouter};
 use meshwork_core::{Config, DependencyPolicy, Limits, Op, Payload, PeerSpec, Phase, TaskSpec, Verify, content_hash};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
 
 /// The embedded node's name: there is one, and it replaces what it was before.
 const NODE: &str = "local";
 /// Memory that one agent session is expected to take, for the default of `max_sessions`.
 const SESSION_BYTES: u64 = 1 << 30;
+
+/// Workers are let go after the load was low for this long: as long as a peer that has nothing to do stays unpaused.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a local swarm is started.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +97,9 @@ pub enum LocalError {
         /// Its id.
         task: String,
     },
+    /// The file was not checked, and no topology can be as it asks for. Nothing was created.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
     /// Something of the operating system failed.
     #[error("could not {what}: {error}")]
     System {
@@ -105,7 +114,7 @@ impl LocalError {
     /// The exit code of the contracts: 2 usage or configuration, 4 the log is unusable.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::State(_) | Self::ChangedTask { .. } | Self::System { .. } => 2,
+            Self::State(_) | Self::ChangedTask { .. } | Self::Topology(_) | Self::System { .. } => 2,
             Self::Mesh(MeshError::Refused(_) | MeshError::TooLarge { .. }) => 2,
             Self::Log(_) | Self::Ledger(_) | Self::Artifacts(_) | Self::Mesh(_) => 4,
         }
@@ -125,6 +134,8 @@ impl LocalSwarm {
         options: LocalOptions,
     ) -> Result<Self, LocalError> {
         // The folder of `swarm.toml` is the empty path, which no process can be started in.
+        let chosen = TopologyRouter::new().choose(&file.topology_config())?;
+        let config = Config { topology: chosen.choice, ..limits_of(file) };
         let file_folder = if file_folder.as_os_str().is_empty() { Path::new(".") } else { file_folder };
         let folder = StateRoot::new(root).folder(&file.swarm.id).map_err(StateError::from)?;
         let now = SystemTime::now();
@@ -152,19 +163,21 @@ impl LocalSwarm {
             grace: process::DEFAULT_GRACE,
             result_bytes: file.limits.artifact_bytes,
         });
-        let peers = peers_of(file, file_folder, &host, &folder, &lock)?;
-        let ids: Vec<String> = peers.iter().map(|peer| peer.spec.id.clone()).collect();
+        let all = peers_of(file, file_folder, &host, &folder, &lock)?;
+        let ids: Vec<String> = all.iter().map(|peer| peer.spec.id.clone()).collect();
         let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
         opened.map_err(std::io::Error::other).map_err(system("open the mailboxes of the peers"))?;
         failpoint::reach(Point::Mailboxes);
+        let (peers, reserve) = staffed(all, chosen.scaling);
         let mesh_options = MeshOptions {
             log: log.clone(),
             artifacts,
             broker,
             node: NODE.to_owned(),
             swarm_id: file.swarm.id.clone(),
-            config: config_of(file),
+            config: config.clone(),
             peers,
+            reserve,
             max_sessions: file.limits.max_sessions.unwrap_or_else(default_sessions),
             rebalance: (file.mesh.enable_auto_rebalance && file.mesh.enable_load_balancing)
                 .then(|| file.mesh.rebalance_interval.duration()),
@@ -175,7 +188,7 @@ impl LocalSwarm {
         let ended = held_until_ended(ended, lock.clone());
         let mesh = StopOnDrop(mesh);
         failpoint::reach(Point::Joined);
-        configure(&mesh.0, config_of(file)).await?;
+        configure(&mesh.0, config).await?;
         let socket = folder.prepare_socket(&lock)?;
         let control = Control::serve(&socket, mesh.0.clone()).map_err(system("open the control socket"))?;
         failpoint::reach(Point::SocketReady);
@@ -298,7 +311,7 @@ pub(crate) fn held_until_ended(
 }
 
 /// Limits and budgets that were edited since the log was opened are in force from here on.
-async fn configure(mesh: &Mesh, config: Config) -> Result<(), MeshError> {
+pub(crate) async fn configure(mesh: &Mesh, config: Config) -> Result<(), MeshError> {
     let wanted = config.clone();
     if mesh.look(move |swarm| *swarm.config() != wanted).await? {
         mesh.decide(Op::Configure { config }).await?;
@@ -340,8 +353,17 @@ fn default_sessions() -> u32 {
     u32::try_from((4 * cores).min(by_memory).max(1)).unwrap_or(u32::MAX)
 }
 
-/// What `apply` needs to know, from the file.
-pub fn config_of(file: &SwarmFile) -> Config {
+/// Those who are there from the start, and those who come and go: under a queen with workers the first peer of the file is
+/// the queen, the next ones are her least workers, and all but her are in reserve.
+fn staffed(all: Vec<PeerSetup>, scaling: Option<Scaling>) -> (Vec<PeerSetup>, Option<Reserve>) {
+    let Some(scaling) = scaling else { return (all, None) };
+    let workers = all.iter().skip(1).cloned().collect();
+    let first = all.into_iter().take(1 + scaling.min_workers as usize).collect();
+    (first, Some(Reserve { scaling, workers, patience: PATIENCE }))
+}
+
+/// What `apply` needs to know, from the file, but for the topology.
+fn limits_of(file: &SwarmFile) -> Config {
     let limits = &file.limits;
     Config {
         limits: Limits {

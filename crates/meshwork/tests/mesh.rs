@@ -40,6 +40,7 @@ async fn start(log: Arc<dyn Log>, peers: Vec<(&str, u32, Arc<dyn Agent>)>) -> Ru
         swarm_id: "test".to_owned(),
         config: Config { retry_backoff_ms: 1, crash_backoff_ms: 1, ..Config::default() },
         peers: peers.into_iter().map(setup).collect(),
+        reserve: None,
         max_sessions: 8,
         rebalance: None,
         imbalance_permille: 1_500,

@@ -56,6 +56,7 @@ async fn node(folder: &std::path::Path) -> (Mesh, Started) {
         swarm_id: "swarm".to_owned(),
         config: Config::default(),
         peers: vec![PeerSetup { spec, agent: Arc::new(agent) }],
+        reserve: None,
         max_sessions: 1,
         rebalance: None,
         imbalance_permille: 1_500,

@@ -43,6 +43,7 @@ pub(crate) async fn start_with(dir: &Path, peers: u32, slots: u32, agent: Arc<dy
         swarm_id: "bench".to_owned(),
         config: Config { limits: Limits { tasks: 20_000_000, ..Limits::default() }, ..Config::default() },
         peers: (0..peers).map(setup).collect(),
+        reserve: None,
         max_sessions: 1,
         rebalance: None,
         imbalance_permille: 1_500,

@@ -3,8 +3,7 @@
 use crate::ending::Ending;
 use crate::failure::CliFailure;
 use crate::output::{self, Format};
-use crate::state::{SwarmChoice, TOPOLOGY};
-use meshwork::view::RuntimeFacts;
+use crate::state::SwarmChoice;
 
 /// What `peers` is told.
 #[derive(clap::Args)]
@@ -26,8 +25,7 @@ pub struct Arguments {
 /// When there is no such swarm, or its log is unusable.
 pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
     let log = arguments.swarm.read()?;
-    let facts = RuntimeFacts { topology: Some(TOPOLOGY.to_owned()), ..RuntimeFacts::default() };
-    let table = log.view().peers(&facts);
+    let table = log.view().peers();
     output::answer(arguments.format, &table, || table.human())?;
     Ok(Ending::Done)
 }

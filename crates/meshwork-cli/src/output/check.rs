@@ -34,6 +34,7 @@ impl CheckDocument {
         out.push_str(&table(
             &["WHAT", ">"],
             &[
+                vec!["topology".to_owned(), report.chosen_topology.word().to_owned()],
                 line("peers", report.peers),
                 line("slots", report.slots),
                 line("tasks", report.tasks),

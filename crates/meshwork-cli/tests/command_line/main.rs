@@ -11,4 +11,5 @@ mod ledger;
 mod reviews;
 mod scene;
 mod simulate;
+mod topologies;
 mod zombies;

@@ -14,6 +14,7 @@ use super::witness::{Key, Witness};
 use super::workload::Wanted;
 use super::{Check, Outcome, Plan};
 use crate::node::Input;
+use crate::topology::{Requested, Topology};
 use crate::{Applied, Batch, ClosedRound, Config, Effect, Limits, PeerSpec, Position, Swarm};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -495,14 +496,21 @@ impl<'a> World<'a> {
 
 /// Settings whose limits are reached within a small schedule.
 fn small_config(dice: &mut Dice) -> Config {
-    Config {
+    let mut config = Config {
         limits: Limits { crashes: 2, interruptions: dice.between(2, 6), ..Limits::default() },
         retry_backoff_ms: 100,
         backlog: dice.between(0, 3),
         ageing: 1 + dice.ms(20),
         load_balancing: dice.chance(90),
         ..Config::default()
-    }
+    };
+    // Not drawn: schedules stay the same, and no decision depends on it.
+    config.topology.requested = Requested::Explicit(match config.backlog {
+        0 => Topology::Mesh,
+        1 => Topology::Hierarchical,
+        _ => Topology::Hybrid,
+    });
+    config
 }
 
 /// The hosts with their peers. The first peer of the first host can do everything: whatever goes, it stays.

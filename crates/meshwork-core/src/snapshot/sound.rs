@@ -21,6 +21,7 @@ impl Swarm {
     pub(super) fn is_sound(&self, requirements: &[Requirement]) -> Result<(), String> {
         self.classes_are_sound(requirements)?;
         self.peers_are_sound()?;
+        require(self.everybody_stands(), || "others stand in the topology than are there".to_owned())?;
         for (index, task) in self.tasks.iter().enumerate() {
             let no = TaskNo::from_index(index);
             self.task_is_sound(no, task, requirements.len()).map_err(|what| format!("task {no:?} {what}"))?;

@@ -22,7 +22,7 @@ proptest! {
         if start > 0 && bytes.len() > 10 {
             // What looks like a batch from outside has to be refused by what is inside.
             bytes[0] = 0xB7;
-            bytes[1] = 2;
+            bytes[1] = 3;
             if start > 1 {
                 let sum = xxhash_rust::xxh3::xxh3_64(&bytes[10..]).to_le_bytes();
                 bytes[2..10].copy_from_slice(&sum);

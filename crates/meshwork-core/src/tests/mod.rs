@@ -18,4 +18,5 @@ mod scenarios_life;
 mod scenarios_review;
 mod scenarios_rounds;
 mod scripts;
+mod standing;
 mod stream;

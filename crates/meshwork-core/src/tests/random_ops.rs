@@ -1,11 +1,12 @@
 //! Operations drawn at random: most fit the state, some are stale, foreign or plain wrong.
 
 use super::random::World;
-use crate::topology::Strategy;
+use crate::topology::{Choice, Requested, Strategy, Topology};
 use crate::{
     AttemptOutcome, Author, Config, DependencyPolicy, DownReason, Limits, Op, PauseReason, PeerSpec, Phase, Position,
     Returned, Review, Submission, TaskNo, TaskSpec, Tokens, VERSION, Verify, WaitNo,
 };
+use std::num::NonZeroU32;
 
 const CAPABILITIES: [&str; 3] = ["a", "b", "c"];
 const PEERS: [&str; 5] = ["p0", "p1", "p2", "p3", "p4"];
@@ -13,7 +14,7 @@ const PEERS: [&str; 5] = ["p0", "p1", "p2", "p3", "p4"];
 impl World {
     pub(super) fn random_config(&mut self) -> Config {
         let dice = &mut self.dice;
-        Config {
+        let mut config = Config {
             limits: Limits {
                 tasks: [40, 1_000][dice.below(2)],
                 depth: 3,
@@ -34,7 +35,12 @@ impl World {
             load_balancing: dice.chance(85),
             strategy: [Strategy::Balanced, Strategy::Balanced, Strategy::Performance, Strategy::Adaptive]
                 [dice.below(4)],
-        }
+            topology: Choice::default(),
+        };
+        let every = [Topology::Mesh, Topology::Hierarchical, Topology::Hybrid];
+        config.topology.requested = Requested::Explicit(every[config.ageing as usize % 3]);
+        config.topology.branching = NonZeroU32::new(1 + config.backlog).unwrap();
+        config
     }
 
     /// An operation, and the author that appends it.
@@ -42,7 +48,8 @@ impl World {
         match self.dice.below(100) {
             0..6 => Op::PeerUp(self.random_peer()),
             6..9 => {
-                let why = [DownReason::Left, DownReason::Died, DownReason::Shutdown][self.dice.below(3)];
+                let why = [DownReason::Left, DownReason::Died, DownReason::Shutdown, DownReason::Dismissed]
+                    [self.dice.below(4)];
                 Op::PeerDown { peer: self.peer_name(), why }
             }
             9..13 => {

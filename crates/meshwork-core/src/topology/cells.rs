@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::choice::CELL_MAX;
 use super::heap::Heap;
 use crate::ids::PeerNo;
@@ -19,7 +21,8 @@ const SMALL: usize = 2;
 type CellNo = u32;
 
 /// A hybrid's peers in their cells.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub(super) struct Cells {
     /// Members in the order in which they came; the first is the lead.
     cells: BTreeMap<CellNo, Vec<PeerNo>>,
@@ -27,6 +30,41 @@ pub(super) struct Cells {
     by_size: BTreeSet<(usize, CellNo)>,
     tree: Heap<CellNo>,
     next: CellNo,
+}
+
+/// What is written of cells; who is in which follows from it.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    cells: BTreeMap<CellNo, Vec<PeerNo>>,
+    tree: Heap<CellNo>,
+    next: CellNo,
+}
+
+impl From<Cells> for Written {
+    fn from(Cells { cells, tree, next, .. }: Cells) -> Self {
+        Self { cells, tree, next }
+    }
+}
+
+impl TryFrom<Written> for Cells {
+    type Error = &'static str;
+
+    fn try_from(Written { cells, tree, next }: Written) -> Result<Self, Self::Error> {
+        let stands = |cell: &CellNo| *cell < next && tree.contains(*cell);
+        if tree.len() != cells.len() || !cells.keys().all(stands) {
+            return Err("the tree has other cells than there are");
+        }
+        if !cells.values().all(|members| (1..=CELL_MAX).contains(&members.len())) {
+            return Err("a cell is empty or too large");
+        }
+        let members = cells.iter().flat_map(|(cell, members)| members.iter().map(move |peer| (*peer, *cell)));
+        let of: BTreeMap<PeerNo, CellNo> = members.clone().collect();
+        if of.len() != members.count() {
+            return Err("a peer is in two cells");
+        }
+        let by_size = cells.iter().map(|(cell, members)| (members.len(), *cell)).collect();
+        Ok(Self { cells, of, by_size, tree, next })
+    }
 }
 
 impl Cells {
@@ -38,6 +76,10 @@ impl Cells {
             tree: Heap::new(branching),
             next: 0,
         }
+    }
+
+    pub(super) fn branching(&self) -> usize {
+        self.tree.branching()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,7 +1,11 @@
 //! Which topology suits how many agents, and what is said to somebody who wants another one.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use super::shape::Shape;
 
 /// The most agents that everybody can know: 6 neighbours each.
 pub const MESH_MAX: u64 = 7;
@@ -13,7 +17,7 @@ pub const CELL_MAX: usize = 7;
 pub const BRANCHING: usize = 7;
 
 /// Who knows whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Topology {
     /// Everybody knows everybody.
     Mesh,
@@ -42,7 +46,7 @@ impl fmt::Display for Topology {
 }
 
 /// What somebody asks for: a topology, or whichever is recommended (`auto`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Requested {
     /// Whichever is recommended.
     #[default]
@@ -136,6 +140,59 @@ impl Strategy {
         let best = self.recommended(alive);
         let crossed = alive > 0 && best != self.recommended(alive_before);
         (self == Self::Adaptive && crossed).then_some(best)
+    }
+}
+
+/// All that decides the topology of a swarm. It is part of the log, so that whoever reads it, at whatever time, says the
+/// same of the topology and of how well it suits.
+///
+/// ```
+/// use meshwork_core::topology::{Choice, Requested, Topology};
+///
+/// let choice = Choice { agents: 12, ..Choice::default() };
+/// assert_eq!(choice.topology(), Topology::Hierarchical);
+/// let mesh = Choice { requested: Requested::Explicit(Topology::Mesh), ..choice };
+/// assert_eq!((mesh.topology(), mesh.validation().is_override()), (Topology::Mesh, true));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// What was asked for.
+    pub requested: Requested,
+    /// How far the recommendation is shifted. How work is placed is [`Config::strategy`](crate::Config::strategy).
+    pub strategy: Strategy,
+    /// The most agents that there are to be: the recommendation is for so many.
+    pub agents: u32,
+    /// The most children of a peer in a hierarchy, and of a cell in a hybrid.
+    pub branching: NonZeroU32,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        let branching = NonZeroU32::new(BRANCHING as u32).expect("7 is not 0");
+        Self { requested: Requested::Auto, strategy: Strategy::Balanced, agents: 1, branching }
+    }
+}
+
+impl Choice {
+    /// The topology.
+    #[must_use]
+    pub fn topology(&self) -> Topology {
+        match self.requested {
+            Requested::Explicit(topology) => topology,
+            Requested::Auto => self.strategy.recommended(u64::from(self.agents)),
+        }
+    }
+
+    /// What there is to say about it.
+    #[must_use]
+    pub fn validation(&self) -> Validation {
+        validate_with(self.requested, u64::from(self.agents), self.strategy)
+    }
+
+    /// The shape, without peers.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape::new(self.topology(), self.branching.get() as usize).expect("a branching of at least 1 was given")
     }
 }
 

@@ -4,17 +4,60 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+/// What a branching is at most, so that places can be calculated with.
+const BRANCHING_MAX: usize = u32::MAX as usize;
+
 /// Something with a place in the tree: peers of a hierarchy, cells of a hybrid.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(
+    try_from = "Places<T>",
+    into = "Places<T>",
+    bound(deserialize = "T: Copy + Ord + Deserialize<'de>", serialize = "T: Copy + Ord + Serialize")
+)]
 pub(super) struct Heap<T> {
     branching: usize,
     places: Vec<T>,
     index: BTreeMap<T, usize>,
 }
 
+/// What is written of a tree; who stands where follows from it.
+#[derive(Serialize, Deserialize)]
+struct Places<T> {
+    branching: usize,
+    places: Vec<T>,
+}
+
+impl<T: Copy + Ord> From<Heap<T>> for Places<T> {
+    fn from(heap: Heap<T>) -> Self {
+        Self { branching: heap.branching, places: heap.places }
+    }
+}
+
+impl<T: Copy + Ord> TryFrom<Places<T>> for Heap<T> {
+    type Error = &'static str;
+
+    fn try_from(Places { branching, places }: Places<T>) -> Result<Self, Self::Error> {
+        let index: BTreeMap<T, usize> = places.iter().enumerate().map(|(place, what)| (*what, place)).collect();
+        if !(1..=BRANCHING_MAX).contains(&branching) {
+            return Err("a tree branches into none, or into more than it could");
+        }
+        if index.len() != places.len() {
+            Err("something stands in a tree twice")
+        } else {
+            Ok(Self { branching, places, index })
+        }
+    }
+}
+
 impl<T: Copy + Ord> Heap<T> {
     pub(super) fn new(branching: usize) -> Self {
         Self { branching, places: Vec::new(), index: BTreeMap::new() }
+    }
+
+    pub(super) fn branching(&self) -> usize {
+        self.branching
     }
 
     pub(super) fn len(&self) -> usize {

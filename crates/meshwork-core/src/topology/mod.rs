@@ -13,18 +13,22 @@
 mod cells;
 mod choice;
 mod delegate;
+mod delegation;
 mod heap;
 mod scaling;
 mod shape;
+mod staff;
 mod summary;
 #[cfg(test)]
 mod tests;
 
 pub use choice::{
-    BRANCHING, CELL_MAX, HIERARCHY_MAX, MESH_MAX, Requested, Strategy, Topology, Validation, recommended, validate,
-    validate_with,
+    BRANCHING, CELL_MAX, Choice, HIERARCHY_MAX, MESH_MAX, Requested, Strategy, Topology, Validation, recommended,
+    validate, validate_with,
 };
 pub use delegate::{HOPS_MAX, Nobody, Step, delegate, next_step};
+pub use delegation::Delegation;
 pub use scaling::{Scaling, ScalingDecision, ScalingError, Workers};
 pub use shape::{Rewired, Shape, ShapeError};
+pub use staff::{Queen, Staffing, dispensable, staff};
 pub use summary::{Capacity, Summary, Tally, Worker, summaries, tallies};

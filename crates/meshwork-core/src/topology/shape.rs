@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::cells::Cells;
 use super::choice::Topology;
 use super::heap::Heap;
@@ -39,7 +41,7 @@ pub enum Rewired {
     Peers(BTreeSet<PeerNo>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Form {
     Mesh(BTreeSet<PeerNo>),
     Hierarchical(Heap<PeerNo>),
@@ -62,8 +64,15 @@ enum Form {
 /// assert_eq!(tree.queen(), Some(PeerNo(4)));
 /// # Ok::<(), meshwork_core::topology::ShapeError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shape(Form);
+
+/// A mesh without peers.
+impl Default for Shape {
+    fn default() -> Self {
+        Self(Form::Mesh(BTreeSet::new()))
+    }
+}
 
 impl Shape {
     /// A shape without peers. `branching`: the most children of a peer in a hierarchy, and of a cell in a hybrid; a mesh
@@ -89,6 +98,16 @@ impl Shape {
             Form::Mesh(_) => Topology::Mesh,
             Form::Hierarchical(_) => Topology::Hierarchical,
             Form::Hybrid(_) => Topology::Hybrid,
+        }
+    }
+
+    /// The most children of a peer in a hierarchy, and of a cell in a hybrid; a mesh has none.
+    #[must_use]
+    pub fn branching(&self) -> Option<usize> {
+        match &self.0 {
+            Form::Mesh(_) => None,
+            Form::Hierarchical(tree) => Some(tree.branching()),
+            Form::Hybrid(cells) => Some(cells.branching()),
         }
     }
 

@@ -92,6 +92,14 @@ impl Summary {
         }
     }
 
+    /// One of those with these capabilities has other room than before.
+    pub(super) fn change(&mut self, capabilities: &BTreeSet<CapNo>, old: Capacity, new: Capacity) {
+        if let Some(all) = self.0.get_mut(capabilities) {
+            all.free = (all.free + new.free).saturating_sub(old.free);
+            all.waiting = (all.waiting + new.waiting).saturating_sub(old.waiting);
+        }
+    }
+
     /// The room for that requirement.
     #[must_use]
     pub fn capacity(&self, required: &BTreeSet<CapNo>) -> Capacity {

@@ -5,7 +5,6 @@ use super::words::{AgentSession, PeerAgent};
 use crate::controller::AgentEvent;
 use crate::log::{LogError, Stored};
 use crate::peers::{AgentState, PeerState, PeerStats};
-use crate::topology::Shape;
 use crate::view::{self, PeerReport, View};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -38,8 +37,6 @@ pub(super) struct Books {
     assigned: HashMap<TaskNo, Vec<oneshot::Sender<Assigned>>>,
     closed: HashMap<TaskNo, Vec<oneshot::Sender<()>>>,
     over: bool,
-    /// Who knows whom: the peers that are up.
-    pub(super) shape: Shape,
     /// What the controller is to be told of its agents.
     events: Vec<(String, AgentEvent)>,
 }
@@ -56,7 +53,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(shape: Shape, now_ms: fn() -> u64) -> Arc<Self> {
+    pub(super) fn new(now_ms: fn() -> u64) -> Arc<Self> {
         let (reached, _) = watch::channel(0);
         let books = Books {
             view: View::new(),
@@ -66,7 +63,6 @@ impl Shared {
             assigned: HashMap::new(),
             closed: HashMap::new(),
             over: false,
-            shape,
             events: Vec::new(),
         };
         Arc::new(Self {
@@ -166,7 +162,7 @@ impl Books {
                 self.touch(&id, now_ms);
                 let tokens = Tokens { input: self.view.tokens_of(task, grant), output: 0 };
                 self.events.push((id.clone(), AgentEvent::Turn(tokens)));
-                if self.view.swarm().peer(peer).is_some_and(has_nothing_to_do) {
+                if self.view.swarm().peer(peer).is_some_and(Peer::has_nothing_to_do) {
                     self.events.push((id, AgentEvent::Idle));
                 }
                 Some(peer)
@@ -179,15 +175,7 @@ impl Books {
                 self.events.push((self.peer_id(peer), AgentEvent::Resumed));
                 Some(peer)
             }
-            Effect::PeerUp { peer } => {
-                // Announced anew, it is there already.
-                let _there = self.shape.join(peer);
-                Some(peer)
-            }
-            Effect::PeerDown { peer, .. } => {
-                let _gone = self.shape.leave(peer);
-                Some(peer)
-            }
+            Effect::PeerUp { peer } | Effect::PeerDown { peer, .. } => Some(peer),
             Effect::Unassigned { peer, .. } | Effect::Continue { peer, .. } | Effect::Check { peer, .. } => Some(peer),
             _ => None,
         }
@@ -207,7 +195,7 @@ impl Books {
     /// Ids of the peers that this one is connected to.
     pub(super) fn neighbors(&self, id: &str) -> BTreeSet<String> {
         let Some(no) = self.view.swarm().find_peer(id) else { return BTreeSet::new() };
-        self.shape.neighbors(no).into_iter().map(|other| self.peer_id(other)).collect()
+        self.view.swarm().shape().neighbors(no).into_iter().map(|other| self.peer_id(other)).collect()
     }
 
     pub(super) fn peer_id(&self, no: PeerNo) -> String {
@@ -331,11 +319,6 @@ impl Books {
             capabilities: report.capabilities,
         })
     }
-}
-
-/// Whether a peer runs nothing, and nothing waits for it or with it.
-pub(super) fn has_nothing_to_do(peer: &Peer) -> bool {
-    peer.load() == 0 && peer.held.is_empty() && peer.line.is_empty()
 }
 
 fn stats(report: &PeerReport) -> PeerStats {

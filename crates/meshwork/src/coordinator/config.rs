@@ -8,7 +8,8 @@ use crate::controller::AgentDefinition;
 use crate::controller::QueryController;
 use crate::memory::SwarmMemory;
 use crate::messaging::MessageBroker;
-use crate::topology::{Scaling, Strategy, Topology};
+use crate::topology::{Choice, Requested, Scaling, Strategy, Topology};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +98,14 @@ pub struct ConfigError {
 }
 
 impl MeshCoordinatorConfig {
+    /// The topology as the log has it.
+    pub(super) fn choice(&self) -> Choice {
+        let agents = self.scaling.map_or(self.peer_count, |scaling| scaling.max_workers.saturating_add(1));
+        // Checked to be at least 1.
+        let branching = NonZeroU32::new(self.branching).unwrap_or(NonZeroU32::MIN);
+        Choice { requested: Requested::Explicit(self.topology), strategy: self.strategy, agents, branching }
+    }
+
     /// Whether a coordinator can be made of this.
     ///
     /// # Errors

@@ -1,14 +1,14 @@
-//! What a topology does: how a task finds its worker, how results come back up, and how many workers a queen has.
+//! What a topology does: how results come back up, and how many workers a queen has. How a task finds its worker is the
+//! mesh's, for whoever hands it in.
 
-use super::books::{Books, has_nothing_to_do};
 use super::error::CoordinatorError;
 use super::log::Level;
 use super::{MeshCoordinator, Running};
-use crate::topology::{ScalingDecision, Topology, Workers};
-use meshwork_core::topology::{Tally, Worker, delegate, summaries, tallies};
-use meshwork_core::{CapNo, DownReason, PauseReason, Phase, TaskSpec};
+use crate::topology::{ScalingDecision, Topology};
+use meshwork_core::topology::{Tally, dispensable, staff, tallies};
+use meshwork_core::{DownReason, Phase};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl MeshCoordinator {
@@ -19,7 +19,7 @@ impl MeshCoordinator {
         let running = self.running().ok()?;
         let books = running.shared.books();
         let swarm = books.view.swarm();
-        let peer = swarm.find_peer(id).filter(|no| books.shape.contains(*no))?;
+        let peer = swarm.find_peer(id).filter(|no| swarm.shape().contains(*no))?;
         let mut own: BTreeMap<_, Tally> = BTreeMap::new();
         for (_, task) in swarm.tasks().filter(|(_, task)| task.attempt > 0) {
             let sum = own.entry(task.last_peer).or_default();
@@ -29,7 +29,7 @@ impl MeshCoordinator {
                 _ => sum.open += 1,
             }
         }
-        tallies(&books.shape, &own).get(&peer).copied()
+        tallies(swarm.shape(), &own).get(&peer).copied()
     }
 
     /// The root of the tree; `None` in a mesh, and when nobody is there.
@@ -37,7 +37,7 @@ impl MeshCoordinator {
     pub fn queen(&self) -> Option<String> {
         let running = self.running().ok()?;
         let books = running.shared.books();
-        books.shape.queen().map(|no| books.peer_id(no))
+        books.view.swarm().shape().queen().map(|no| books.peer_id(no))
     }
 
     /// How the peers stand to each other.
@@ -47,65 +47,11 @@ impl MeshCoordinator {
     }
 }
 
-impl Books {
-    /// The way of a task from the queen to its worker, and that worker's id; `None` in a mesh, where everybody knows
-    /// everybody, and while nobody can take it.
-    pub(super) fn delegated(&self, spec: &TaskSpec) -> Option<String> {
-        let queen = self.shape.queen()?;
-        let swarm = self.view.swarm();
-        let eligible = |paused: Option<PauseReason>| matches!(paused, None | Some(PauseReason::Idle));
-        let workers: BTreeMap<_, _> = swarm
-            .peers()
-            .filter(|(_, peer)| peer.up && eligible(peer.paused))
-            .map(|(no, peer)| {
-                let capabilities = peer.capabilities.iter().copied().collect();
-                (no, Worker { capabilities, slots: peer.slots, load: peer.load() })
-            })
-            .collect();
-        let mut required: BTreeSet<CapNo> = BTreeSet::new();
-        for wanted in &spec.requires {
-            let known = workers.values().flat_map(|worker| &worker.capabilities);
-            required.insert(*known.into_iter().find(|cap| swarm.capability(**cap) == Some(wanted))?);
-        }
-        let path = delegate(&self.shape, &workers, &summaries(&self.shape, &workers), queen, &required).ok()?;
-        path.last().map(|worker| self.peer_id(*worker))
-    }
-
-    /// What the queen sees of her workers.
-    fn workers(&self) -> Option<Workers> {
-        let queen = self.shape.queen()?;
-        let swarm = self.view.swarm();
-        let mut seen = Workers::default();
-        for (_, peer) in swarm.peers().filter(|(no, peer)| peer.up && *no != queen) {
-            seen.workers += 1;
-            seen.slots += u64::from(peer.slots);
-            seen.busy += u64::from(peer.load());
-        }
-        // What waits for anybody waits for more workers.
-        seen.busy += swarm.tasks().filter(|(_, task)| matches!(task.phase, Phase::Ready)).count() as u64;
-        Some(seen)
-    }
-
-    /// Workers with nothing to do, those that came last first.
-    fn dispensable(&self, most: u32) -> Vec<String> {
-        let queen = self.shape.queen();
-        let mut idle: Vec<_> = self
-            .view
-            .swarm()
-            .peers()
-            .filter(|(no, peer)| peer.up && Some(*no) != queen && has_nothing_to_do(peer))
-            .map(|(no, peer)| (no, peer.id.to_string()))
-            .collect();
-        idle.sort_by_key(|(no, _)| std::cmp::Reverse(*no));
-        idle.into_iter().take(most as usize).map(|(_, id)| id).collect()
-    }
-}
-
 impl Running {
     /// The queen gets the workers that the load asks for, within her limits.
     pub(super) async fn scale(self: &Arc<Self>) {
         let Some(scaling) = self.config.scaling else { return };
-        let Some(seen) = self.shared.books().workers() else { return };
+        let Some(seen) = staff(self.shared.books().view.swarm()) else { return };
         match scaling.decide(seen) {
             ScalingDecision::Stay => {}
             ScalingDecision::Add(more) => {
@@ -117,10 +63,14 @@ impl Running {
                 }
             }
             ScalingDecision::Remove(fewer) => {
-                let idle = self.shared.books().dispensable(fewer);
+                let idle: Vec<String> = {
+                    let books = self.shared.books();
+                    let idle = dispensable(books.view.swarm(), fewer as usize);
+                    idle.into_iter().map(|no| books.peer_id(no)).collect()
+                };
                 for id in idle {
                     // It may have left by itself.
-                    if self.mesh.remove_peer(&id, DownReason::Left).await.is_ok() {
+                    if self.mesh.remove_peer(&id, DownReason::Dismissed).await.is_ok() {
                         self.info("a worker was let go", &json!({ "agentId": id }));
                         self.forget(&id).await;
                     }

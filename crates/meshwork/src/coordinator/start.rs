@@ -3,6 +3,7 @@
 use super::agents::spec_of;
 use super::books::Shared;
 use super::bus::Traffic;
+use super::config::MeshCoordinatorConfig;
 use super::error::CoordinatorError;
 use super::{Inner, Running, now_ms};
 use crate::broker::{Broker, MailInMemory, Settled};
@@ -11,11 +12,10 @@ use crate::controller::{AgentDefinition, AgentEvent};
 use crate::detector::{CompletionDetector, CompletionDetectorConfig};
 use crate::discovery::{PeerDiscovery, PeerDiscoveryConfig};
 use crate::high_water::HighWaterFile;
-use crate::local::held_until_ended;
+use crate::local::{configure, held_until_ended};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::mesh::{Mesh, MeshOptions, PeerSetup};
 use crate::state::{FolderLock, StateError, StateRoot};
-use crate::topology::Shape;
 use meshwork_core::Config;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
@@ -43,8 +43,7 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
     opened.map_err(|error| CoordinatorError::Bus(error.into()))?;
     let options = options(inner, &first, log.clone(), broker);
-    let shape = Shape::new(config.topology, config.branching as usize).expect("the branching was checked");
-    let shared = Shared::new(shape, now_ms);
+    let shared = Shared::new(now_ms);
     let (mesh, ended) = match kept {
         Some((lock, memory)) => {
             let (mesh, ended) = Mesh::start_remembering(options, memory).await?;
@@ -52,6 +51,7 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
         }
         None => Mesh::start(options).await?,
     };
+    configure(&mesh, settings(config)).await?;
     steps.end("node");
     for (id, definition) in &first {
         shared.books().arrive(id, definition.kind.clone(), now_ms());
@@ -97,6 +97,16 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     Ok(running)
 }
 
+/// What `apply` needs to know.
+fn settings(config: &MeshCoordinatorConfig) -> Config {
+    Config {
+        load_balancing: config.enable_load_balancing,
+        strategy: config.strategy,
+        topology: config.choice(),
+        ..Config::default()
+    }
+}
+
 /// The node's, with the first peers.
 fn options(
     inner: &Inner,
@@ -112,8 +122,10 @@ fn options(
         broker,
         node: NODE.to_owned(),
         swarm_id: config.swarm_id.clone(),
-        config: Config { load_balancing: config.enable_load_balancing, strategy: config.strategy, ..Config::default() },
+        config: settings(config),
         peers: peers.collect(),
+        // Its workers are agents of the coordinator, which calls them itself.
+        reserve: None,
         max_sessions: u32::MAX,
         rebalance: (config.enable_auto_rebalance && config.enable_load_balancing).then_some(config.rebalance_interval),
         // Checked to be at least 1; beyond 1,000,000 everything is balanced.

@@ -141,8 +141,6 @@ impl Running {
         let mut specs = vec![task.spec()?];
         self.mesh.prepare(&mut specs).await?;
         let arriving = self.judge(&specs[0])?;
-        let wished = specs[0].prefers.take();
-        specs[0].prefers = wished.or_else(|| self.shared.books().delegated(&specs[0]));
         let numbers = self.mesh.submit(specs).await.map_err(|error| taken(error, &arriving.1))?;
         // What was just decided is to be seen by whoever looks next.
         let no = *numbers.first().expect("one task was submitted");

@@ -2,7 +2,6 @@
 //! paused.
 
 use super::Running;
-use super::books::has_nothing_to_do;
 use super::error::CoordinatorError;
 use super::log::Level;
 use crate::controller::{AgentEvent, AgentHost, Attachment, ControlError};
@@ -151,7 +150,7 @@ impl Running {
             let (state, has_nothing) = {
                 let books = self.shared.books();
                 let peer = books.view.swarm().peer(no);
-                let has_nothing = peer.is_some_and(|peer| peer.up && peer.paused.is_none() && has_nothing_to_do(peer));
+                let has_nothing = peer.is_some_and(|peer| peer.up && peer.paused.is_none() && peer.has_nothing_to_do());
                 (books.state_of(no, now), has_nothing)
             };
             if has_nothing {

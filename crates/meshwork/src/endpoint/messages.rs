@@ -55,13 +55,14 @@ struct Missed {
     error: String,
 }
 
-/// Sends to every other peer that is there, and names those that have not got it.
+/// Sends to every neighbour by the topology (in a mesh every other peer that is there), and names those that have not got it.
 pub(super) async fn broadcast(session: &Session, message: Broadcast) -> Result<Reached, Failure> {
     session.check_present().await?;
     let own = session.tools.peer().to_owned();
     let look = session.tools.mesh().look(move |swarm| {
-        let others = swarm.peers().filter(|(_, peer)| peer.up && *peer.id != *own);
-        others.map(|(_, peer)| PeerId::from(peer.id.clone())).collect::<Vec<_>>()
+        let neighbors = swarm.find_peer(&own).map_or_else(Vec::new, |no| swarm.shape().neighbors(no));
+        let ids = neighbors.into_iter().filter_map(|no| Some(PeerId::from(swarm.peer(no)?.id.clone())));
+        ids.collect::<Vec<_>>()
     });
     let to = look.await?;
     let names = |peers: &[PeerId]| peers.iter().map(ToString::to_string).collect();

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use meshwork_core::topology as core;
 use serde::Serialize;
 
 use super::capabilities::Requirements;
 use super::graph::Graph;
-use super::model::{SwarmFile, Topology};
-use crate::topology::{TopologyType, TopologyValidationResult};
+use super::model::{Hierarchical, SwarmFile};
+use crate::topology::{self, Topology, TopologyRouter, TopologyType, TopologyValidationResult};
 
 /// Why no peer can take a task or its reviews.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -64,7 +63,9 @@ pub struct CheckReport {
     pub widest_layer: u64,
     /// True if every task and every review can be taken by some peer.
     pub can_finish: bool,
-    /// The topology for this number of peers.
+    /// The topology that the swarm is run in.
+    pub chosen_topology: TopologyType,
+    /// What the router says about it.
     pub topology: TopologyValidationResult,
     /// Tasks that no peer can take or review, in the order of the file.
     pub unsatisfiable_tasks: Vec<UnsatisfiableTask>,
@@ -107,7 +108,8 @@ pub fn check(file: &SwarmFile) -> CheckReport {
         critical_path,
         widest_layer,
         can_finish: unsatisfiable_tasks.is_empty(),
-        topology: topology(file.swarm.topology, peers),
+        chosen_topology: chosen(file).into(),
+        topology: TopologyRouter::new().validate_topology(file.swarm.topology.requested(), file.agents().into()),
         unsatisfiable_tasks,
         unreachable_tasks,
         unused_peers: unused.filter(|(_, used)| !**used).map(|(peer, _)| peer.id.clone()).collect(),
@@ -115,18 +117,12 @@ pub fn check(file: &SwarmFile) -> CheckReport {
     }
 }
 
-/// What the router says about a mesh of so many peers, for that is what a file is run as; `auto`, which would choose
-/// something else, has to say so.
-fn topology(topology: Topology, peers: u64) -> TopologyValidationResult {
-    let validation = core::validate(core::Requested::Explicit(core::Topology::Mesh), peers);
-    let mut result = TopologyValidationResult::from(validation);
-    let Some(best) = result.recommended_topology.map(TopologyType::word) else { return result };
-    if topology == Topology::Auto {
-        result.warnings.push(format!("`auto` would choose {best}, but this version runs a swarm file as a mesh"));
+/// The topology that is run: what is asked for, else what is recommended.
+fn chosen(file: &SwarmFile) -> Topology {
+    match file.swarm.topology.requested().into() {
+        topology::Requested::Explicit(topology) => topology,
+        topology::Requested::Auto => topology::recommended(file.agents().into()),
     }
-    // A file can't ask for what is recommended.
-    result.suggestions = vec![format!("use at most {} peers", core::MESH_MAX)];
-    result
 }
 
 /// One pass in the order of dependencies: the longest chain, the widest layer, and by task the
@@ -193,6 +189,18 @@ fn warnings(file: &SwarmFile, requirements: &Requirements) -> Vec<String> {
     let mut warnings = Vec::new();
     if file.tasks.is_empty() {
         warnings.push("the file has no tasks".to_owned());
+    }
+    let unused = Hierarchical { branching: file.hierarchical.branching, ..Hierarchical::default() };
+    match chosen(file) {
+        Topology::Mesh if file.hierarchical != Hierarchical::default() => {
+            warnings.push("the swarm is run as a mesh, where [hierarchical] has no effect".to_owned());
+        }
+        Topology::Hybrid if file.hierarchical != unused => {
+            warnings.push(
+                "the swarm is run as a hybrid, where only `branching` of [hierarchical] has an effect".to_owned(),
+            );
+        }
+        _ => {}
     }
     let mixed = |(number, task): &(usize, &super::model::Task)| {
         let found = requirements.candidates(*number);
@@ -298,13 +306,38 @@ mod tests {
         assert_eq!(many.recommended_topology, best);
         let [warning] = many.warnings.as_slice() else { panic!("{many:?}") };
         assert!(warning.starts_with("mesh works with 8 agents, but hierarchical is recommended"), "{warning}");
-        assert_eq!(many.suggestions, ["use at most 7 peers"]);
-        assert!(peers(7, "auto").warnings.is_empty());
-        let auto = peers(50, "auto");
-        assert_eq!(auto.recommended_topology, Some(TopologyType::Hybrid));
-        assert_eq!(auto.warnings.len(), 2);
-        assert_eq!(auto.warnings[1], "`auto` would choose hybrid, but this version runs a swarm file as a mesh");
-        assert!(!super::topology(Topology::Auto, 0).valid);
+        for (count, word, chosen) in [
+            (7, "auto", TopologyType::Mesh),
+            (8, "auto", TopologyType::Hierarchical),
+            (50, "auto", TopologyType::Hybrid),
+            (3, "hybrid", TopologyType::Hybrid),
+            (60, "hierarchical", TopologyType::Hierarchical),
+        ] {
+            let report = report(&format!("[swarm]\ntopology = '{word}'\n[[peers]]\nid = 'p'\ncount = {count}\n"));
+            assert_eq!(report.chosen_topology, chosen);
+            assert_eq!(report.topology.recommended_topology.is_none(), word == "auto", "{report:?}");
+        }
+        // The limit counts, not how many of them there are by now.
+        let grows = report("[swarm]\nmax_agents = 8\n[[peers]]\nid = 'p'\n");
+        assert_eq!(grows.chosen_topology, TopologyType::Hierarchical);
+    }
+
+    #[test]
+    fn settings_of_another_topology_are_told_of() {
+        let warned = |topology: &str, setting: &str| {
+            let file = format!(
+                "[swarm]\ntopology = '{topology}'\n[hierarchical]\n{setting}\n[[peers]]\nid = 'p'\ncount = 9\n\
+                 [[tasks]]\nid = 't'\nrun = 'x'\n"
+            );
+            report(&file).warnings
+        };
+        assert_eq!(
+            warned("mesh", "max_workers = 2"),
+            ["the swarm is run as a mesh, where [hierarchical] has no effect"]
+        );
+        assert!(warned("hybrid", "max_workers = 2")[0].contains("only `branching`"));
+        assert!(warned("hybrid", "branching = 2").is_empty());
+        assert!(warned("auto", "max_workers = 2").is_empty());
     }
 
     #[test]

@@ -19,14 +19,13 @@ use super::tree::{Key, Node, Value};
 pub const MAX_INPUT_DEPTH: usize = 64;
 
 /// The tables and keys of the whole file.
-const ROOT: (&str, &[&str]) = ("SwarmFile", &["$schema", "swarm", "limits", "mesh", "peers", "tasks"]);
+const ROOT: (&str, &[&str]) = ("SwarmFile", &["$schema", "swarm", "limits", "mesh", "hierarchical", "peers", "tasks"]);
 
 /// Keys and words of the design that this version does not have, by the model's type.
-pub(super) const NOT_YET: [(&str, &[&str]); 7] = [
-    ("SwarmFile", &["discovery", "completion", "balance", "broker", "hierarchical", "consensus"]),
+pub(super) const NOT_YET: [(&str, &[&str]); 6] = [
+    ("SwarmFile", &["discovery", "completion", "balance", "broker", "consensus"]),
     ("Mesh", &["enable_peer_discovery", "discovery_interval", "completion_timeout"]),
     ("Peer", &["wake_interval"]),
-    ("Topology", &["hierarchical", "hybrid"]),
     ("Strategy", &["adaptive", "performance"]),
     ("Workspace", &["worktree"]),
     ("AgentKind", &["acp", "llm"]),
@@ -44,6 +43,7 @@ fn table_name(place: &str) -> &str {
         "Swarm" => "[swarm]",
         "Limits" => "[limits]",
         "Mesh" => "[mesh]",
+        "Hierarchical" => "[hierarchical]",
         "Peer" => "[[peers]]",
         "Agent" => "[peers.agent]",
         "Task" => "[[tasks]]",
@@ -103,6 +103,10 @@ pub(super) fn swarm_file(root: Node<'_>, findings: &mut Findings) -> (SwarmFile,
             "mesh" => {
                 places.note_settings("mesh", &node);
                 context.one(&key, node, &mut file.mesh);
+            }
+            "hierarchical" => {
+                places.note_settings("hierarchical", &node);
+                context.one(&key, node, &mut file.hierarchical);
             }
             "peers" => {
                 file.peers = context.list(&key, node, |node| {

@@ -38,8 +38,8 @@ pub use findings::nearest;
 pub use ids::{IdError, MAX_ID_BYTES, check_id};
 pub use init::template;
 pub use model::{
-    Agent, AgentKind, Limits, Mesh, OnDependencyFailure, Peer, Review, Strategy, Swarm, SwarmFile, Task, Topology,
-    Verify, Workspace,
+    Agent, AgentKind, Hierarchical, Limits, Mesh, OnDependencyFailure, Peer, Review, Strategy, Swarm, SwarmFile, Task,
+    Topology, Verify, Workspace,
 };
 pub use parse::{Format, MAX_FILE_BYTES, load, parse};
 pub use schema::json_schema;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Timespan;
+use crate::topology::{QueenAgentConfig, TopologyConfig, TopologyType};
 
 /// What a priority has to be; errors quote it.
 pub(super) const EXPECTED_PRIORITY: &str = "a whole number from 1 to 10";
@@ -23,6 +24,8 @@ pub struct SwarmFile {
     pub limits: Limits,
     /// How peers share the work.
     pub mesh: Mesh,
+    /// The tree of a hierarchy, and how many workers its queen has; `branching` is a hybrid's, too. Nothing of it has an effect in a mesh.
+    pub hierarchical: Hierarchical,
     /// The peers that do the work.
     #[schemars(length(min = 1))]
     pub peers: Vec<Peer>,
@@ -42,7 +45,7 @@ pub struct Swarm {
     pub topology: Topology,
     /// How work is given out.
     pub strategy: Strategy,
-    /// Most peers that the file may name, counts included. Default: as many as it names.
+    /// Most peers that the file may name, counts included. Default: as many as it names. The topology that `auto` takes is the one for so many.
     #[schemars(range(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_agents: Option<u32>,
@@ -52,11 +55,15 @@ pub struct Swarm {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Topology {
-    /// Chosen from the number of peers.
+    /// The recommended one for `max_agents` peers: mesh up to 7, hierarchical up to 49, hybrid from 50.
     #[default]
     Auto,
     /// Everybody knows everybody; recommended for up to 7 peers.
     Mesh,
+    /// The first peer is the queen, the others are workers in a tree below it, and come and go with the load; recommended for 8 to 49 peers.
+    Hierarchical,
+    /// Cells of at most 7 peers, their leads in a tree; recommended for 50 peers and more.
+    Hybrid,
 }
 
 /// How work is given out.
@@ -155,6 +162,35 @@ impl Default for Mesh {
             rebalance_interval: Timespan::from_millis(5_000),
             load_imbalance_threshold: 1.5,
         }
+    }
+}
+
+/// The tree of a hierarchy, and how many workers its queen has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hierarchical {
+    /// Workers that are there from the start, in the order of the file; never fewer. Default: 1.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_workers: Option<u32>,
+    /// Never more workers; at most one less than `max_agents`. Default: one less than `max_agents`.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_workers: Option<u32>,
+    /// Most peers right below another, and most cells right below another.
+    #[schemars(range(min = 1))]
+    pub branching: u32,
+    /// Start workers when the load asks for them and let them go when they have nothing to do. Otherwise `max_workers` are there from the start.
+    pub auto_scale: bool,
+    /// Share of busy slots from which on there are too few workers: above 0, at most 1.
+    #[schemars(range(min = 0.001, max = 1.0))]
+    pub scaling_threshold: f64,
+}
+
+impl Default for Hierarchical {
+    fn default() -> Self {
+        let QueenAgentConfig { branching, auto_scale, scaling_threshold, .. } = QueenAgentConfig::default();
+        Self { min_workers: None, max_workers: None, branching, auto_scale, scaling_threshold }
     }
 }
 
@@ -358,7 +394,44 @@ fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> 
     }
 }
 
+impl Topology {
+    /// As the router has it.
+    #[must_use]
+    pub fn requested(self) -> TopologyType {
+        match self {
+            Self::Auto => TopologyType::Auto,
+            Self::Mesh => TopologyType::Mesh,
+            Self::Hierarchical => TopologyType::Hierarchical,
+            Self::Hybrid => TopologyType::Hybrid,
+        }
+    }
+}
+
 impl SwarmFile {
+    /// Peers that there are to be at most: what the topology is chosen for.
+    #[must_use]
+    pub fn agents(&self) -> u32 {
+        self.swarm.max_agents.unwrap_or_else(|| u32::try_from(self.peer_count()).unwrap_or(u32::MAX))
+    }
+
+    /// What the router is asked for.
+    #[must_use]
+    pub fn topology_config(&self) -> TopologyConfig {
+        let Hierarchical { min_workers, max_workers, branching, auto_scale, scaling_threshold } = self.hierarchical;
+        let max_agents = self.agents();
+        let most = max_workers.unwrap_or_else(|| max_agents.saturating_sub(1).max(1));
+        // All that there may be, where the load does not decide.
+        let least = if auto_scale { min_workers.unwrap_or(1) } else { most };
+        let queen =
+            QueenAgentConfig { min_workers: least, max_workers: Some(most), branching, auto_scale, scaling_threshold };
+        TopologyConfig {
+            topology: self.swarm.topology.requested(),
+            max_agents,
+            hierarchical_config: Some(queen),
+            ..TopologyConfig::default()
+        }
+    }
+
     /// How many peers the file names, counts included.
     #[must_use]
     pub fn peer_count(&self) -> u64 {

@@ -9,7 +9,7 @@ use super::error::{Code, FileError};
 use super::findings::{Finding, Findings, nearest, quoted};
 use super::graph::{Graph, cycle_text};
 use super::ids::check_id;
-use super::model::{Agent, AgentKind, Limits, Mesh, Peer, Review, SwarmFile, Task, Verify};
+use super::model::{Agent, AgentKind, Hierarchical, Limits, Mesh, Peer, Review, SwarmFile, Task, Verify};
 use meshwork_core::REVIEWS_MAX;
 
 /// Most peers of a file, counts included: each costs memory before anything has run.
@@ -105,6 +105,7 @@ impl Checks<'_> {
         self.name(at, "the swarm's id", &file.swarm.id);
         self.limits(&file.limits);
         self.mesh(&file.mesh);
+        self.hierarchical(file);
     }
 
     fn limits(&mut self, limits: &Limits) {
@@ -143,6 +144,28 @@ impl Checks<'_> {
             let at = self.setting("mesh.load_imbalance_threshold");
             let message = "mesh.load_imbalance_threshold out of range".to_owned();
             self.refuse(Code::OutOfRange, at, message, threshold.to_string(), "at least 1.0");
+        }
+    }
+
+    /// Judged whatever the topology: what is wrong is said when the file is read, not when the swarm has grown.
+    fn hierarchical(&mut self, file: &SwarmFile) {
+        let Hierarchical { min_workers, max_workers, branching, scaling_threshold, .. } = file.hierarchical;
+        let at = self.setting("hierarchical.branching");
+        self.range(at, "hierarchical.branching", branching.into(), 1, u64::MAX);
+        // One of them is the queen.
+        let below = |agents: u64| agents.saturating_sub(1).max(1);
+        let least = u64::from(min_workers.unwrap_or(1));
+        let at = self.setting("hierarchical.min_workers");
+        self.range(at, "hierarchical.min_workers", least, 1, below(file.peer_count()));
+        if let Some(most) = max_workers {
+            let at = self.setting("hierarchical.max_workers");
+            let all = below(u64::from(file.agents())).max(least);
+            self.range(at, "hierarchical.max_workers", most.into(), least.max(1), all);
+        }
+        if !(0.001..=1.0).contains(&scaling_threshold) {
+            let at = self.setting("hierarchical.scaling_threshold");
+            let message = "hierarchical.scaling_threshold out of range".to_owned();
+            self.refuse(Code::OutOfRange, at, message, scaling_threshold.to_string(), "0.001 to 1.0");
         }
     }
 

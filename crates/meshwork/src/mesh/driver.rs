@@ -1,6 +1,7 @@
 //! The loop: what happened goes into the core, what it asks for is done. It never awaits a peer.
 
 mod places;
+mod staffing;
 mod telling;
 
 use super::agent::{Agent, Attempt, Control};
@@ -21,6 +22,7 @@ use meshwork_core::node::{Answer, Ask, BodyEnd, Input, Node, Setup, Ticket, Time
 use meshwork_core::{
     Batch, ClosedRound, Grant, Op, PeerNo, PeerSpec, Position, Swarm, TaskNo, decode_batch, encode_batch,
 };
+use staffing::Staff;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,6 +106,7 @@ pub(super) struct Driver {
     specs: Arc<Specs>,
     mesh: Mesh,
     pub(super) agents: Agents,
+    staff: Option<Staff>,
     still: BTreeMap<PeerNo, watch::Sender<bool>>,
     bodies: BTreeMap<(TaskNo, Grant), RunningBody>,
     timers: BinaryHeap<Reverse<(Instant, u64, Timer)>>,
@@ -148,6 +151,7 @@ pub(super) async fn start(
         specs: specs.clone(),
         broker,
         submitting: Arc::default(),
+        has_queen: Arc::default(),
         cause: Arc::default(),
     };
     let (agents, peers) = announced(options.peers);
@@ -166,6 +170,7 @@ pub(super) async fn start(
         specs,
         mesh: mesh.clone(),
         agents,
+        staff: options.reserve.map(Staff::new),
         still: BTreeMap::new(),
         bodies: BTreeMap::new(),
         timers: BinaryHeap::new(),
@@ -246,6 +251,8 @@ impl Driver {
         let mut happened = Vec::with_capacity(INPUTS_A_TURN);
         while !self.left {
             let next_timer = self.timers.peek().map(|Reverse((at, ..))| *at);
+            let look_again = self.staff.as_ref().and_then(Staff::again);
+            let next_timer = next_timer.into_iter().chain(look_again).min();
             tokio::select! {
                 biased;
                 stored = tail.next() => self.on_stored(stored).await?,
@@ -271,6 +278,7 @@ impl Driver {
             self.on_events(&mut happened)?;
             // Each turn, so that no flood of commands holds them back.
             self.on_timers()?;
+            self.staff()?;
             self.decide()?;
             self.tell_stalled();
         }
@@ -412,6 +420,7 @@ impl Driver {
                         body.kill.cancel();
                     }
                 }
+                self.staff = None;
                 self.feed(Input::Shutdown)
             }
         }

@@ -7,6 +7,7 @@ mod agent;
 mod body;
 mod driver;
 mod evidence;
+mod handing;
 mod history;
 mod hosting;
 mod mark;
@@ -24,6 +25,7 @@ use crate::high_water::{HighWaterFile, LedgerError};
 use crate::log::{Log, LogError};
 use driver::{Command, Event};
 use meshwork_core::node::Answer;
+use meshwork_core::topology::Scaling;
 use meshwork_core::{
     ClosedRound, CodecError, Config, LogFault, Op, Payload, PeerSpec, Refusal, Submission, Swarm, TaskNo, TaskSpec,
 };
@@ -48,6 +50,18 @@ pub struct PeerSetup {
     pub agent: Arc<dyn Agent>,
 }
 
+/// Workers that come when the queen of a hierarchy wants them, and go when she does not: see
+/// [`Queen`](meshwork_core::topology::Queen).
+#[derive(Clone)]
+pub struct Reserve {
+    /// How many there are to be.
+    pub scaling: Scaling,
+    /// All workers that may be there, those that are there from the start included; called in this order.
+    pub workers: Vec<PeerSetup>,
+    /// How long the load has to be low before workers go.
+    pub patience: std::time::Duration,
+}
+
 /// How a node is started.
 pub struct MeshOptions {
     /// The log. An empty one is opened with `swarm_id` and `config`.
@@ -62,8 +76,10 @@ pub struct MeshOptions {
     pub swarm_id: String,
     /// Settings for a log that is not open yet.
     pub config: Config,
-    /// The peers.
+    /// The peers that are there from the start.
     pub peers: Vec<PeerSetup>,
+    /// Workers that come and go with the load; `None`: those that are there stay.
+    pub reserve: Option<Reserve>,
     /// Agent sessions that this node may hold at once.
     pub max_sessions: u32,
     /// Look at the balance this often; `None`: never.
@@ -207,6 +223,8 @@ pub struct Mesh {
     broker: Broker,
     /// Held by a submission in parts: the log knows one at a time of each node, and another's last part would end it.
     submitting: Arc<tokio::sync::RwLock<()>>,
+    /// Whether there is a queen, by the last batch applied: then tasks are handed out by her.
+    has_queen: Arc<std::sync::atomic::AtomicBool>,
     /// Why the node stopped, when it did not stop in order.
     cause: Arc<std::sync::OnceLock<MeshError>>,
 }
@@ -273,6 +291,7 @@ impl Mesh {
     /// [`MeshError::Refused`] names what is wrong; earlier parts stay submitted, and the submission ends.
     pub async fn submit(&self, mut tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, MeshError> {
         self.prepare(&mut tasks).await?;
+        self.hand_out(&mut tasks, None).await?;
         if tasks.iter().map(task_bytes).sum::<usize>() <= PART_BYTES {
             // One entry: beside others like it, but not between the parts of a large one.
             let _shared = self.submitting.read().await;

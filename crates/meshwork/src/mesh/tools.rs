@@ -66,11 +66,13 @@ impl Tools {
         &self.peer
     }
 
-    /// Submits children of this task; the task is not complete before they are.
+    /// Submits children of this task; the task is not complete before they are. In a tree they are handed out from this
+    /// peer on: what has room below it stays there.
     ///
     /// # Errors
     /// When the mesh refuses them, as a whole.
-    pub async fn submit(&self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, ToolsError> {
+    pub async fn submit(&self, mut tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, ToolsError> {
+        self.mesh.hand_out(&mut tasks, Some(&self.peer)).await?;
         Ok(self.mesh.submit_as(tasks, Some((self.task, self.grant))).await?)
     }
 

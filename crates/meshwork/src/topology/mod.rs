@@ -7,12 +7,14 @@
 mod tests;
 mod words;
 
+use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use meshwork_core::topology as core;
 pub use meshwork_core::topology::{
-    Capacity, Nobody, Rewired, Scaling, ScalingDecision, ScalingError, Shape, ShapeError, Step, Strategy, Summary,
-    Tally, Topology, Worker, Workers, delegate, next_step, summaries, tallies,
+    Capacity, Choice, Delegation, Nobody, Queen, Requested, Rewired, Scaling, ScalingDecision, ScalingError, Shape,
+    ShapeError, Step, Strategy, Summary, Tally, Topology, Worker, Workers, delegate, next_step, recommended, summaries,
+    tallies,
 };
 
 use crate::consensus::{ConsensusConfig, ConsensusProtocol};
@@ -24,6 +26,8 @@ pub use words::{
 /// What was chosen: everything that a coordinator of that topology has to be made with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
+    /// What it was chosen by, as a log has it.
+    pub choice: Choice,
     /// The topology.
     pub topology: Topology,
     /// What there is to say about it; valid.
@@ -34,8 +38,6 @@ pub struct Chosen {
     pub scaling: Option<Scaling>,
     /// How votes are held, where they are enabled.
     pub consensus: Option<ConsensusConfig>,
-    /// Whether, and for what, the topology is looked at again when agents come and go.
-    strategy: Strategy,
 }
 
 impl Chosen {
@@ -43,7 +45,7 @@ impl Chosen {
     /// crossed 8 or 50.
     #[must_use]
     pub fn reconsidered(&self, alive_before: u64, alive: u64) -> Option<Topology> {
-        self.strategy.reconsidered(alive_before, alive)
+        self.choice.strategy.reconsidered(alive_before, alive)
     }
 }
 
@@ -134,18 +136,16 @@ impl TopologyRouter {
         strategy: Strategy,
         validation: TopologyValidationResult,
     ) -> Result<Chosen, TopologyError> {
-        let topology = match core::Requested::from(config.topology) {
-            core::Requested::Explicit(topology) => topology,
-            core::Requested::Auto => strategy.recommended(u64::from(config.max_agents)),
-        };
         let queen = config.hierarchical_config.clone().unwrap_or_default();
         // Judged whatever was chosen: what is wrong in a file is said when it is read, not when the swarm has grown.
         let scaling = queen.scaling(config.max_agents)?;
-        let shape = Shape::new(topology, queen.branching as usize).map_err(|error| TopologyError::Config {
+        let branching = NonZeroU32::new(queen.branching).ok_or_else(|| TopologyError::Config {
             field: "hierarchicalConfig.branching",
-            found: queen.branching.to_string(),
-            expected: error.to_string(),
+            found: "0".to_owned(),
+            expected: "at least 1".to_owned(),
         })?;
+        let choice = Choice { requested: config.topology.into(), strategy, agents: config.max_agents, branching };
+        let topology = choice.topology();
         let protocol = match topology {
             Topology::Hierarchical => ConsensusProtocol::Leader,
             Topology::Mesh | Topology::Hybrid => ConsensusProtocol::Quorum,
@@ -156,12 +156,12 @@ impl TopologyRouter {
         };
         consensus.validate()?;
         Ok(Chosen {
+            choice,
             topology,
             validation,
-            shape,
+            shape: choice.shape(),
             scaling: (topology == Topology::Hierarchical).then_some(scaling),
             consensus: config.enable_consensus.unwrap_or(false).then_some(consensus),
-            strategy,
         })
     }
 }

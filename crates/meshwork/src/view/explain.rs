@@ -15,6 +15,12 @@ pub struct ExplainDocument {
     schema_version: u32,
     swarm_id: String,
     task_id: String,
+    /// `mesh`, `hierarchical` or `hybrid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topology: Option<String>,
+    /// The peer that it was handed to, or asked for; another one may have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefers: Option<String>,
     /// A process holds the swarm's folder: it runs.
     live: bool,
     /// The sentence, with the task's id.
@@ -59,7 +65,10 @@ impl View {
     pub fn explain(&self, task: TaskNo, live: bool, source: &dyn EntrySource) -> Option<ExplainDocument> {
         let explanation = self.swarm().explain(task)?;
         let report = self.task_report_of(task, source)?;
-        Some(ExplainDocument::new(self.swarm().swarm_id(), live, explanation, report))
+        let mut document = ExplainDocument::new(self.swarm().swarm_id(), live, explanation, report);
+        document.topology = self.topology();
+        document.prefers = self.swarm().task(task).and_then(|task| task.prefers).map(|no| self.peer_id(no));
+        Some(document)
     }
 }
 
@@ -77,7 +86,8 @@ impl ExplainDocument {
         }
         let peers = explanation.peers.into_iter().map(PeerAnswer::from).collect();
         let (swarm_id, task_id) = (swarm_id.to_owned(), explanation.task);
-        Self { schema_version: SCHEMA_VERSION, swarm_id, task_id, live, sentence, peers, task }
+        let (topology, prefers) = (None, None);
+        Self { schema_version: SCHEMA_VERSION, swarm_id, task_id, topology, prefers, live, sentence, peers, task }
     }
 
     /// For people.
@@ -87,15 +97,15 @@ impl ExplainDocument {
         let outcome = task.outcome.map_or(String::new(), |outcome| format!(", outcome {}", outcome.word()));
         let fact = |name: &str, holds: &str| vec![name.to_owned(), holds.to_owned()];
         let verified = task.verified.map_or("not asked for", yes_or_no);
-        out.push_str(&table(
-            &["STATE", &format!("{}{outcome}", task.state.word())],
-            &[
-                fact("returned", yes_or_no(task.returned)),
-                fact("settled", yes_or_no(task.settled)),
-                fact("verified", verified),
-                fact("closed", yes_or_no(task.closed)),
-            ],
-        ));
+        let mut facts = vec![
+            fact("returned", yes_or_no(task.returned)),
+            fact("settled", yes_or_no(task.settled)),
+            fact("verified", verified),
+            fact("closed", yes_or_no(task.closed)),
+        ];
+        facts.extend(self.topology.as_deref().map(|topology| fact("topology", topology)));
+        facts.extend(self.prefers.as_deref().map(|peer| fact("handed to", peer)));
+        out.push_str(&table(&["STATE", &format!("{}{outcome}", task.state.word())], &facts));
         if let Some(error) = &task.error {
             let _ = writeln!(out, "\nerror: {}", visible(error));
         }

@@ -3,6 +3,7 @@
 use super::events::{EventKind, EventRow, TraceId};
 use super::record::{Ledger, Product, Rejection, RoundRecord, TEXT_BYTES_KEPT, Text};
 use super::report::OutcomeWord;
+use super::standing::{place_in_words, topology_in_words};
 use super::text::cut;
 use meshwork_core::{
     Applied, AttemptOutcome, Batch, Effect, Effects, Grant, NodeNo, Op, Outcome, Payload, PeerNo, Position, Refusal,
@@ -149,12 +150,18 @@ impl Fold<'_> {
     /// What the entry says by itself; what it brought about follows as effects.
     fn accepted(&mut self, op: &Op) {
         match op {
-            Op::Open { log_id, swarm_id, .. } => {
+            Op::Open { log_id, swarm_id, config, .. } => {
                 self.ledger.swarm_id = swarm_id.as_str().into();
                 self.ledger.trace = TraceId::of_swarm(log_id);
-                self.tell(EventKind::SwarmOpened, || Said { detail: Some(format!("log {log_id}")), ..Said::default() });
+                self.tell(EventKind::SwarmOpened, || Said {
+                    detail: Some(format!("log {log_id}, {}", topology_in_words(&config.topology))),
+                    ..Said::default()
+                });
             }
-            Op::Configure { .. } => self.tell(EventKind::Configured, Said::default),
+            Op::Configure { config } => self.tell(EventKind::Configured, || Said {
+                detail: Some(topology_in_words(&config.topology)),
+                ..Said::default()
+            }),
             Op::Alive => {
                 let detail = Some(self.author.to_owned());
                 self.tell(EventKind::NodeAlive, || Said { detail, ..Said::default() });
@@ -527,7 +534,8 @@ impl Fold<'_> {
             self.ledger.discovered_ms = Some(now);
         }
         let slots = spec.slots;
-        let detail = format!("{slots} slots, capabilities {:?}", spec.capabilities);
+        let place = place_in_words(self.swarm, peer);
+        let detail = format!("{slots} slots, capabilities {:?}{place}", spec.capabilities);
         self.tell_peer(EventKind::PeerUp, peer, Some(&detail));
     }
 

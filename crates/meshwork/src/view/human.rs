@@ -37,6 +37,10 @@ impl RunReport {
         let all = of_round.len();
         let took = duration(self.worth.elapsed_ms);
         let mut line = format!("{}: {what}, {ok} of {all} tasks ok in {took}\n", visible(&self.swarm_id));
+        if let Some(topology) = &self.topology {
+            let queen = self.queen.as_deref().map_or_else(String::new, |queen| format!(", queen {}", visible(queen)));
+            let _ = writeln!(line, "topology {topology}{queen}");
+        }
         if let Some(id) = &self.completion_id {
             let _ = writeln!(line, "completion {}, round {}", visible(id), self.round);
         }

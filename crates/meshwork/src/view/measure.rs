@@ -7,12 +7,13 @@ use super::report::{
     TokenSavingsReport, WorthReport,
 };
 use super::{EntrySource, NoEntries, View};
+use meshwork_core::topology::Topology;
 use meshwork_core::{AttemptOutcome, DownReason, Op, Outcome, Payload, Peer, PeerNo, Phase, Position, Task, TaskNo};
 use serde_json::{Value, json};
 
 /// Open tasks whose reason is told in a report: asking looks at every peer, and nobody reads more of them.
 const REASONS_TOLD: usize = 256;
-/// Peers up to which neighbours are listed: the list grows with their square.
+/// Peers up to which the neighbours in a mesh are listed: the list grows with their square.
 const NEIGHBORS_LISTED: usize = 1_000;
 
 impl View {
@@ -24,7 +25,7 @@ impl View {
     /// The same, with large texts read again from the log.
     pub fn report_from(&self, facts: &RuntimeFacts, source: &dyn EntrySource) -> RunReport {
         let tasks = self.task_reports(source);
-        let peers = self.peer_reports(facts.topology.as_deref() == Some("mesh"));
+        let peers = self.peer_reports(true);
         let round = self.ledger.rounds.last().copied();
         let closed = round.and_then(|round| round.closed);
         let number = round.map_or(0, |round| round.number);
@@ -35,7 +36,8 @@ impl View {
         RunReport {
             schema_version: SCHEMA_VERSION,
             swarm_id: self.swarm.swarm_id().to_owned(),
-            topology: facts.topology.clone(),
+            topology: self.topology(),
+            queen: self.queen(),
             completed: closed.is_some(),
             succeeded: closed.is_some() && all_ok,
             completion_id: closed.map(|(at, _)| format!("{}@{at}", self.swarm.log_id())),
@@ -47,7 +49,7 @@ impl View {
             completion: self.completion(facts),
             load_balancer: self.load_balancer(facts),
             token_savings: savings,
-            topology_validation: facts.topology_validation.clone(),
+            topology_validation: self.topology_validation(),
             worth: self.worth(round),
             tasks,
             peers,
@@ -177,18 +179,17 @@ impl View {
         self.swarm.peer(no).map_or(String::new(), |peer| peer.id.to_string())
     }
 
-    pub(super) fn peer_reports(&self, mesh: bool) -> Vec<PeerReport> {
+    /// `listed`: with neighbours.
+    pub(super) fn peer_reports(&self, listed: bool) -> Vec<PeerReport> {
         let sums = self.peer_sums();
-        let listed = mesh && self.swarm.peers().len() <= NEIGHBORS_LISTED;
-        let live = |no: PeerNo| {
-            let others = self.swarm.peers().filter(move |(other, peer)| peer.up && *other != no);
-            others.map(|(_, peer)| peer.id.to_string()).collect::<Vec<_>>()
-        };
+        let shape = self.swarm.shape();
+        let are_few = shape.topology() != Topology::Mesh || self.swarm.peers().len() <= NEIGHBORS_LISTED;
+        let neighbors = |no| shape.neighbors(no).into_iter().map(|other| self.peer_id(other)).collect::<Vec<_>>();
         self.swarm
             .peers()
             .map(|(no, peer)| {
                 let sum = sums.get(no.index()).cloned().unwrap_or_default();
-                let neighbors = listed.then(|| if peer.up { live(no) } else { Vec::new() });
+                let neighbors = (listed && are_few).then(|| neighbors(no));
                 PeerReport { neighbors, ..self.peer_report(no, peer, &sum) }
             })
             .collect()
@@ -197,6 +198,7 @@ impl View {
     fn peer_report(&self, no: PeerNo, peer: &Peer, sum: &PeerSum) -> PeerReport {
         let record = self.ledger.peers.get(no.index()).cloned().unwrap_or_default();
         let (active_ms, paused_ms) = record.durations(self.ledger.now);
+        let (role, above) = self.standing(no);
         let name = |cap: &meshwork_core::CapNo| self.swarm.capability(*cap).map(str::to_owned);
         PeerReport {
             id: peer.id.to_string(),
@@ -204,6 +206,8 @@ impl View {
             load: peer.load(),
             state: peer_state(peer, record.down),
             neighbors: None,
+            role,
+            above,
             last_seen: self.ledger.nodes.get(peer.node.index()).map_or(0, |node| node.seen_ms),
             metrics: sum.metrics(),
             pause_reason: peer.paused.filter(|_| peer.up).map(|reason| reason.word().to_owned()),

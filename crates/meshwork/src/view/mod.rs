@@ -15,6 +15,7 @@ mod human;
 mod measure;
 mod record;
 mod report;
+mod standing;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ pub use events::{EventKind, EventRow, TraceId};
 pub use explain::ExplainDocument;
 pub use report::{
     AttemptReport, CompletionReport, DiscoveryReport, LoadBalancerReport, MetricsReport, OutcomeWord, PeerMetrics,
-    PeerReport, PeerState, RejectedReport, RunReport, RuntimeFacts, SCHEMA_VERSION, TaskReport, TaskState,
+    PeerReport, PeerRole, PeerState, RejectedReport, RunReport, RuntimeFacts, SCHEMA_VERSION, TaskReport, TaskState,
     TokenSavingsReport, WorthReport,
 };
 pub use tables::{PeersTable, StatusTable, SwarmState, TaskCounts, TasksTable};

@@ -11,8 +11,6 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// What only the running process knows. Absent fields are left out of the report.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeFacts {
-    /// `mesh`, `hierarchical` or `hybrid`.
-    pub topology: Option<String>,
     /// Application messages sent, one a recipient.
     pub messages_sent: Option<u64>,
     /// Application messages handed to their recipients.
@@ -29,8 +27,6 @@ pub struct RuntimeFacts {
     pub detection_timeouts: Option<u64>,
     /// Tokens that pausing saved: avoided wakes times their measured mean; 0 while nobody measured a wake.
     pub tokens_saved: Option<u64>,
-    /// A `TopologyValidationResult` (`valid`, `errors`, `warnings`, …).
-    pub topology_validation: Option<Value>,
 }
 
 /// The run report (contracts, section 4).
@@ -41,9 +37,12 @@ pub struct RunReport {
     pub schema_version: u32,
     /// The swarm.
     pub swarm_id: String,
-    /// `mesh`, `hierarchical` or `hybrid`.
+    /// `mesh`, `hierarchical` or `hybrid`; absent before the log is opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<String>,
+    /// The queen, or the lead of a hybrid's first cell; absent in a mesh, and when nobody is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queen: Option<String>,
     /// Completion was announced.
     pub completed: bool,
     /// And every task of the round completed.
@@ -73,7 +72,7 @@ pub struct RunReport {
     pub load_balancer: LoadBalancerReport,
     /// The seed's `TokenSavings`.
     pub token_savings: TokenSavingsReport,
-    /// The seed's `TopologyValidationResult`, as the router gave it.
+    /// The seed's `TopologyValidationResult`: how well the topology suits the agents that it was chosen for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology_validation: Option<Value>,
     /// What the swarm was worth, of the last round.
@@ -222,9 +221,15 @@ pub struct PeerReport {
     pub load: u32,
     /// Where it is.
     pub state: PeerState,
-    /// In a mesh all other live peers; left out in other topologies and over 1,000 peers.
+    /// By the topology: in a mesh all other live peers, left out there over 1,000 peers; nobody for a peer that is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbors: Option<Vec<String>>,
+    /// What it is in the topology; absent in a mesh, and for a peer that is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<PeerRole>,
+    /// Who hands tasks to it: its parent in the tree, or its lead; absent for the queen and in a mesh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<String>,
     /// When its node last wrote to the log, in ms since the epoch.
     pub last_seen: u64,
     /// How it did.
@@ -238,6 +243,29 @@ pub struct PeerReport {
     pub paused_ms: u64,
     /// How long it was up and not paused, in ms.
     pub active_ms: u64,
+}
+
+/// What a peer is in a tree or in cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerRole {
+    /// At the root: of a hierarchy, or of the tree of a hybrid's leads.
+    Queen,
+    /// Of a cell of a hybrid.
+    Lead,
+    /// Below somebody.
+    Worker,
+}
+
+impl PeerRole {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queen => "queen",
+            Self::Lead => "lead",
+            Self::Worker => "worker",
+        }
+    }
 }
 
 /// How a peer did, over its attempts that ended.
@@ -558,5 +586,6 @@ pub(super) fn down_word(why: DownReason) -> &'static str {
         DownReason::Left => "left",
         DownReason::Died => "died",
         DownReason::Shutdown => "shutdown",
+        DownReason::Dismissed => "let go: it had nothing to do",
     }
 }

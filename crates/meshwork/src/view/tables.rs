@@ -1,7 +1,7 @@
 //! Rows and tables for `status`, `tasks` and `peers`.
 
 use super::measure::state;
-use super::report::{OutcomeWord, PeerReport, RuntimeFacts, SCHEMA_VERSION, TaskReport, TaskState};
+use super::report::{OutcomeWord, PeerReport, PeerRole, SCHEMA_VERSION, TaskReport, TaskState};
 use super::text::{cut, duration, table, visible};
 use super::{EntrySource, NoEntries, View};
 use schemars::JsonSchema;
@@ -30,6 +30,15 @@ pub struct PeersTable {
     pub schema_version: u32,
     /// The swarm.
     pub swarm_id: String,
+    /// `mesh`, `hierarchical` or `hybrid`; absent before the log is opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<String>,
+    /// The queen, or the lead of a hybrid's first cell; absent in a mesh, and when nobody is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queen: Option<String>,
+    /// How well the topology suits the agents that it was chosen for: the seed's `TopologyValidationResult`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology_validation: Option<serde_json::Value>,
     /// As in the run report.
     pub peers: Vec<PeerReport>,
 }
@@ -44,6 +53,12 @@ pub struct StatusTable {
     pub swarm_id: String,
     /// Name of its log.
     pub log_id: String,
+    /// `mesh`, `hierarchical` or `hybrid`; absent before the log is opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<String>,
+    /// The queen, or the lead of a hybrid's first cell; absent in a mesh, and when nobody is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queen: Option<String>,
     /// Where it is.
     pub state: SwarmState,
     /// The last round, from 1; 0 before the first.
@@ -147,6 +162,8 @@ impl View {
             schema_version: SCHEMA_VERSION,
             swarm_id: self.swarm.swarm_id().to_owned(),
             log_id: self.swarm.log_id().to_owned(),
+            topology: self.topology(),
+            queen: self.queen(),
             state: self.swarm_state(),
             round: round.map_or(0, |round| round.number),
             completion_id: closed.map(|(at, _)| format!("{}@{at}", self.swarm.log_id())),
@@ -188,10 +205,15 @@ impl View {
     }
 
     /// What `peers` shows.
-    pub fn peers(&self, facts: &RuntimeFacts) -> PeersTable {
-        let swarm_id = self.swarm.swarm_id().to_owned();
-        let peers = self.peer_reports(facts.topology.as_deref() == Some("mesh"));
-        PeersTable { schema_version: SCHEMA_VERSION, swarm_id, peers }
+    pub fn peers(&self) -> PeersTable {
+        PeersTable {
+            schema_version: SCHEMA_VERSION,
+            swarm_id: self.swarm.swarm_id().to_owned(),
+            topology: self.topology(),
+            queen: self.queen(),
+            topology_validation: self.topology_validation(),
+            peers: self.peer_reports(true),
+        }
     }
 }
 
@@ -212,6 +234,7 @@ impl StatusTable {
                 "peers",
                 format!("{} active, {} paused, {} gone", self.active_peers, self.paused_peers, self.gone_peers),
             ),
+            line("topology", in_words(self.topology.as_deref(), self.queen.as_deref())),
             line("nodes", if self.nodes.is_empty() { "none".to_owned() } else { self.nodes.join(", ") }),
             line("tokens", self.tokens_used.to_string()),
         ];
@@ -222,6 +245,12 @@ impl StatusTable {
         rows.extend(self.completion_id.iter().map(|id| line("completion", id.clone())));
         table(&["SWARM", &visible(&self.swarm_id)], &rows)
     }
+}
+
+/// `hierarchical, queen q`.
+fn in_words(topology: Option<&str>, queen: Option<&str>) -> String {
+    let queen = queen.map_or_else(String::new, |queen| format!(", queen {queen}"));
+    format!("{}{queen}", topology.unwrap_or("none"))
 }
 
 impl TasksTable {
@@ -251,9 +280,16 @@ impl PeersTable {
                 Some(reason) => format!("{} ({reason})", peer.state.word()),
                 None => peer.state.word().to_owned(),
             };
+            let role = match (peer.role, &peer.above) {
+                (Some(role), Some(above)) => format!("{} below {above}", role.word()),
+                (role, _) => role.map_or("-", PeerRole::word).to_owned(),
+            };
+            let neighbors = peer.neighbors.as_ref().map_or_else(|| "-".to_owned(), |all| all.len().to_string());
             vec![
                 peer.id.clone(),
                 state,
+                role,
+                neighbors,
                 peer.load.to_string(),
                 peer.metrics.tasks_completed.to_string(),
                 peer.metrics.tasks_failed.to_string(),
@@ -262,6 +298,8 @@ impl PeersTable {
             ]
         };
         let rows: Vec<Vec<String>> = self.peers.iter().map(row).collect();
-        table(&["PEER", "STATE", ">LOAD", ">OK", ">FAILED", ">TOKENS", "CAPABILITIES"], &rows)
+        let topology = in_words(self.topology.as_deref(), self.queen.as_deref());
+        let columns = ["PEER", "STATE", "ROLE", ">NEIGHBOURS", ">LOAD", ">OK", ">FAILED", ">TOKENS", "CAPABILITIES"];
+        format!("{}\n{}", visible(&format!("topology {topology}")), table(&columns, &rows))
     }
 }

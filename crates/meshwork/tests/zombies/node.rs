@@ -87,6 +87,7 @@ pub(crate) async fn start(
         swarm_id: "zombies".to_owned(),
         config: Config { retry_backoff_ms: 1, crash_backoff_ms: 1, ..Config::default() },
         peers,
+        reserve: None,
         max_sessions: 8,
         rebalance: None,
         imbalance_permille: 1_500,

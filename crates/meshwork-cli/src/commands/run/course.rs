@@ -6,9 +6,9 @@ use super::progress::Progress;
 use super::{Arguments, RunFormat};
 use crate::ending::Ending;
 use crate::failure::{CliFailure, ExitCode};
-use crate::state::{SwarmLog, TOPOLOGY};
+use crate::state::SwarmLog;
 use meshwork::failpoint::{self, Point};
-use meshwork::file::{CheckReport, SwarmFile};
+use meshwork::file::SwarmFile;
 use meshwork::local::{LocalError, LocalSwarm, Submitted};
 use meshwork::mesh::{RoundEnd, Status, Stop};
 use meshwork::view::RuntimeFacts;
@@ -20,7 +20,6 @@ use tokio::time::{Instant, sleep_until};
 pub(super) struct Course<'a> {
     arguments: &'a Arguments,
     file: &'a SwarmFile,
-    check: CheckReport,
     swarm: &'a LocalSwarm,
     signals: Signals,
     /// The log's last batch before this run.
@@ -55,7 +54,6 @@ impl<'a> Course<'a> {
     pub(super) fn begin(
         arguments: &'a Arguments,
         file: &'a SwarmFile,
-        check: CheckReport,
         swarm: &'a LocalSwarm,
         began_after: u64,
     ) -> Result<(Self, Follower), CliFailure> {
@@ -64,7 +62,7 @@ impl<'a> Course<'a> {
         let log = SwarmLog::open(swarm.folder().clone())?;
         let progress = Progress::for_stderr(arguments.format == RunFormat::Quiet);
         let follower = Follower::start(log, swarm.mesh().status(), progress, began_after)?;
-        Ok((Self { arguments, file, check, swarm, signals, began_after }, follower))
+        Ok((Self { arguments, file, swarm, signals, began_after }, follower))
     }
 
     /// Carries it to its end. The swarm is still to be shut down afterwards.
@@ -189,12 +187,10 @@ impl<'a> Course<'a> {
         let messages = self.swarm.mesh().broker().metrics();
         let unread = log.unread()?.iter().map(|(_, count)| count).sum();
         Ok(RuntimeFacts {
-            topology: Some(TOPOLOGY.to_owned()),
             messages_sent: Some(messages.sent),
             messages_received: Some(messages.delivered),
             p95_peer_latency_ms: messages.latency_p95.map(|latency| latency.as_secs_f64() * 1_000.0),
             unread_messages: Some(unread),
-            topology_validation: serde_json::to_value(&self.check.topology).ok(),
             ..RuntimeFacts::default()
         })
     }

@@ -136,7 +136,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
     runtime.block_on(async {
         let options = LocalOptions { program: std::env::current_exe().ok(), fresh: arguments.fresh };
         let swarm = LocalSwarm::start(&file, &arguments.file_folder()?, &root, options).await?;
-        let (course, follower) = Course::begin(arguments, &file, check, &swarm, began_after)?;
+        let (course, follower) = Course::begin(arguments, &file, &swarm, began_after)?;
         let ended = course.run(follower).await;
         // In order, however it went: what runs is ended, and the log is closed.
         failpoint::reach(Point::Shutdown);
@@ -181,7 +181,8 @@ fn say_what_is_to_come(arguments: &Arguments, file: &SwarmFile, check: &CheckRep
         ending::counted(check.peers, "peer"),
         ending::counted(check.slots, "slot"),
     );
-    arguments.say(&format!("swarm {:?}: {tasks}, {peers} with {slots}", file.swarm.id));
+    let topology = check.chosen_topology.word();
+    arguments.say(&format!("swarm {:?}: {tasks}, {peers} with {slots}, {topology}", file.swarm.id));
     for warning in check.topology.warnings.iter().chain(&check.warnings) {
         arguments.say(&format!("warning: {warning}"));
     }

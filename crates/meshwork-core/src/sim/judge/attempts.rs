@@ -159,7 +159,8 @@ impl Judge {
 
     /// It had returned, and its peer was lost before its messages were acknowledged.
     fn interrupted(&mut self, op: &Op, task: TaskNo) {
-        let counts = !matches!(op, Op::PeerDown { why: DownReason::Left | DownReason::Shutdown, .. });
+        let counts =
+            !matches!(op, Op::PeerDown { why: DownReason::Left | DownReason::Shutdown | DownReason::Dismissed, .. });
         let limit = self.config.limits.interruptions;
         let facts = self.task_mut(task);
         facts.returned_ok = false;
@@ -219,7 +220,10 @@ impl Judge {
         } else {
             let counts = match op {
                 Op::Return(_) => false,
-                _ => !matches!(op, Op::PeerDown { why: DownReason::Left | DownReason::Shutdown, .. }),
+                _ => !matches!(
+                    op,
+                    Op::PeerDown { why: DownReason::Left | DownReason::Shutdown | DownReason::Dismissed, .. }
+                ),
             };
             self.failed(task, outcome, counts);
         }

@@ -334,11 +334,14 @@ fn down_word(why: DownReason) -> &'static str {
         DownReason::Left => "left",
         DownReason::Died => "died",
         DownReason::Shutdown => "shutdown",
+        DownReason::Dismissed => "dismissed",
     }
 }
 
 pub(super) fn down_reason(word: &str) -> Option<DownReason> {
-    [DownReason::Left, DownReason::Died, DownReason::Shutdown].into_iter().find(|why| down_word(*why) == word)
+    [DownReason::Left, DownReason::Died, DownReason::Shutdown, DownReason::Dismissed]
+        .into_iter()
+        .find(|why| down_word(*why) == word)
 }
 
 pub(super) fn pause_reason(word: &str) -> Option<PauseReason> {

@@ -53,7 +53,7 @@ variants! {
     OUTCOMES outcome: Outcome { Ok Failed TimedOut Lost Interrupted Cancelled Skipped Unverified Rejected }
     ENDS end: AttemptOutcome { Ok Failed TimedOut Lost Interrupted Cancelled Unverified Rejected }
     PAUSES pause: PauseReason { Idle User Budget RateLimit Shutdown }
-    DOWNS down: DownReason { Left Died Shutdown }
+    DOWNS down: DownReason { Left Died Shutdown Dismissed }
     INPUTS input: Input {
         Stored CaughtUp AppendFailed Wish BodyEnded CheckEnded MessagesSettled Fired Silent Suspected Shutdown
     }

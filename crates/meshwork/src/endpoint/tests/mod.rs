@@ -73,6 +73,7 @@ impl Scene {
             swarm_id: "swarm".to_owned(),
             config: Config { retry_backoff_ms: 0, ..Config::default() },
             peers: peers.collect(),
+            reserve: None,
             max_sessions: 8,
             rebalance: None,
             imbalance_permille: 1_500,

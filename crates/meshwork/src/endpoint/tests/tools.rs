@@ -1,6 +1,9 @@
 //! What an attempt can do.
 
 use super::*;
+use meshwork_core::Op;
+use meshwork_core::topology::{Choice, Requested, Topology};
+use std::num::NonZeroU32;
 
 #[tokio::test]
 async fn a_parent_waits_without_its_slot_and_its_child_runs_in_it() {
@@ -121,6 +124,22 @@ async fn waits_of_one_attempt_take_turns_also_when_an_asker_went_away() {
     a.returns(&json!("a"));
     scene.next().await.returns(&json!("b"));
     assert_eq!(soon(waits).await.unwrap()["tasks"][0]["result"], "b");
+}
+
+#[tokio::test]
+async fn a_broadcast_reaches_the_neighbours_by_the_topology() {
+    let mut scene = Scene::new(&[("queen", &[]), ("above", &[]), ("below", &["go"])]).await;
+    let chain = Choice {
+        requested: Requested::Explicit(Topology::Hierarchical),
+        branching: NonZeroU32::MIN,
+        ..Choice::default()
+    };
+    scene.mesh.decide(Op::Configure { config: Config { topology: chain, ..Config::default() } }).await.unwrap();
+    scene.submit(TaskSpec { requires: vec!["go".to_owned()], ..spec("t") }).await;
+    let held = scene.next().await;
+    let lease = scene.lease(&held);
+    let reached = scene.done(&lease, "broadcast", json!({"type": "all"})).await;
+    assert_eq!(reached["reached"], json!(["above"]), "the queen is none of its neighbours");
 }
 
 #[tokio::test]

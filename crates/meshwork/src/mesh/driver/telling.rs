@@ -6,6 +6,7 @@ use super::Driver;
 impl Driver {
     pub(super) fn publish(&self) {
         let swarm = self.node.swarm();
+        self.mesh.has_queen.store(swarm.shape().queen().is_some(), std::sync::atomic::Ordering::Relaxed);
         let mut status = Status {
             running: swarm.granted(),
             waiting: u32::try_from(swarm.waiting()).unwrap_or(u32::MAX),
@@ -51,7 +52,11 @@ impl Driver {
         }
         // A parent that waits for children which nobody can run waits for ever; any other body may still do something.
         let waits = |body| self.waiting.get(body).is_some_and(|waiting| !waiting.is_closed());
-        if !self.bodies.keys().all(waits) || !self.node.swarm().is_stalled() {
+        let swarm = self.node.swarm();
+        if !self.bodies.keys().all(waits) || !swarm.is_stalled() {
+            return;
+        }
+        if self.staff.as_ref().is_some_and(|staff| staff.could_help(swarm)) {
             return;
         }
         for (_, answer) in self.rounds.drain(..) {

@@ -99,7 +99,6 @@ fn eventful() -> Play {
 fn a_report_is_what_its_schema_says() {
     let schema = RunReport::schema();
     let facts = RuntimeFacts {
-        topology: Some("mesh".into()),
         messages_sent: Some(1),
         messages_received: Some(1),
         p95_peer_latency_ms: Some(0.5),
@@ -108,7 +107,6 @@ fn a_report_is_what_its_schema_says() {
         average_rebalance_time_ms: Some(0.1),
         detection_timeouts: Some(0),
         tokens_saved: Some(0),
-        topology_validation: Some(json!({"valid": true, "errors": []})),
     };
     let empty = crate::view::View::new();
     for report in
@@ -144,7 +142,6 @@ fn the_seeds_names_are_all_there() {
         discovery_broadcasts_sent: Some(2),
         average_rebalance_time_ms: Some(0.1),
         detection_timeouts: Some(0),
-        topology: Some("mesh".into()),
         ..RuntimeFacts::default()
     };
     let mut play = eventful();

@@ -59,12 +59,7 @@ fn diamond() -> Play {
 #[test]
 fn a_run_is_measured_from_its_log() {
     let play = diamond();
-    let facts = RuntimeFacts {
-        topology: Some("mesh".into()),
-        messages_sent: Some(4),
-        topology_validation: Some(json!({"valid": true})),
-        ..RuntimeFacts::default()
-    };
+    let facts = RuntimeFacts { messages_sent: Some(4), ..RuntimeFacts::default() };
     let report = play.view.report(&facts);
     assert!(report.completed && report.succeeded);
     let end = play.batches.len();
@@ -277,7 +272,7 @@ fn a_replay_says_the_same_as_the_view_that_followed() {
     assert_eq!(again.report(&facts), play.view.report(&facts));
     assert_eq!(again.status(), play.view.status());
     assert_eq!(again.tasks(), play.view.tasks());
-    assert_eq!(again.peers(&facts), play.view.peers(&facts));
+    assert_eq!(again.peers(), play.view.peers());
 }
 
 #[test]
@@ -295,21 +290,23 @@ a     running  -        p            1         5  runs at \"p\" under grant 4.0
 evil  pending  -        -            0         5  waits for \"a\"
 ";
     assert_eq!(tasks, expected);
-    let peers = play.view.peers(&RuntimeFacts::default()).human();
+    let peers = play.view.peers().human();
     let expected = "\
-PEER  STATE          LOAD  OK  FAILED  TOKENS  CAPABILITIES
-p     paused (user)     1   0       0       0  x, y
+topology mesh
+PEER  STATE          ROLE  NEIGHBOURS  LOAD  OK  FAILED  TOKENS  CAPABILITIES
+p     paused (user)  -              0     1   0       0       0  x, y
 ";
     assert_eq!(peers, expected);
     let status = play.view.status();
     let expected = "\
-SWARM    sw
-state    open, round 1
-tasks    0 completed, 0 failed, 1 running, 0 assigned, 1 pending
-peers    0 active, 1 paused, 0 gone
-nodes    n1
-tokens   0
-elapsed  0 ms
+SWARM     sw
+state     open, round 1
+tasks     0 completed, 0 failed, 1 running, 0 assigned, 1 pending
+peers     0 active, 1 paused, 0 gone
+topology  mesh
+nodes     n1
+tokens    0
+elapsed   0 ms
 ";
     assert_eq!(status.human(), expected);
     assert_eq!(View::new().status().state, SwarmState::Empty);
@@ -321,6 +318,7 @@ fn the_report_reads_well() {
     let human = report(&play).human();
     let expected = "\
 sw: completed, 4 of 4 tasks ok in 500 ms
+topology mesh
 completion log-1@10.0, round 1
 
 OUTCOME  TASKS
