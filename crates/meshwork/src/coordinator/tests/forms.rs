@@ -139,7 +139,9 @@ async fn as_many_peers_begin_as_are_asked_for_within_what_there_may_be() {
     let router = TopologyRouter::new();
     let select = |topology, peer_count| {
         let deps = world(config(1), Vec::new()).coordinator.0.deps.clone();
-        let topology = TopologyConfig { topology, max_agents: 9, ..TopologyConfig::default() };
+        let queen = QueenAgentConfig { auto_scale: false, ..QueenAgentConfig::default() };
+        let hierarchical_config = Some(queen);
+        let topology = TopologyConfig { topology, max_agents: 9, hierarchical_config, ..TopologyConfig::default() };
         let swarm = SwarmConfig { topology, mesh: config(1), peer_count };
         router.select_coordinator(&swarm, deps, vec![echo(&[])])
     };
