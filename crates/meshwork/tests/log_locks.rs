@@ -1,7 +1,7 @@
 //! A look at a log from the process that writes it takes none of that process's locks: on POSIX systems whoever closes
 //! any descriptor of a file lets go of all locks that its process has on it (SQLite, "How To Corrupt An SQLite
-//! Database File", 2.2). Another process would then take itself for the last one and remove the write-ahead log: SQLite
-//! before 3.51 does, later ones look at one lock more.
+//! Database File", 2.2). Another process would then take itself for the last one and remove the write-ahead log, and what
+//! is acknowledged from then on is lost: SQLite 3.40 does so; 3.54 looks at one lock more.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

@@ -2,7 +2,7 @@
 
 use crate::reader::Reader;
 use meshwork::view::{NoEntries, View};
-use meshwork_core::topology::Strategy;
+use meshwork_core::topology::{Choice, Requested, Strategy, Topology};
 use meshwork_core::{
     AttemptOutcome, Author, Batch, Config, DependencyPolicy, DownReason, Grant, Limits, Op, PauseReason, Payload,
     PeerSpec, Position, Returned, Review, Seen, Submission, Swarm, TaskNo, TaskSpec, Tokens, VERSION, Verify, WaitNo,
@@ -161,6 +161,15 @@ impl World<'_> {
             backoff_max_ms: reader.number(),
             load_balancing: reader.chance(70),
             strategy: reader.pick(&[Strategy::Balanced, Strategy::Performance, Strategy::Adaptive]),
+            topology: Choice {
+                requested: reader.pick(&[
+                    Requested::Auto,
+                    Requested::Explicit(Topology::Mesh),
+                    Requested::Explicit(Topology::Hierarchical),
+                    Requested::Explicit(Topology::Hybrid),
+                ]),
+                ..Choice::default()
+            },
         }
     }
 
