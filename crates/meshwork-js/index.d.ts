@@ -461,7 +461,7 @@ export interface IPeerDiscoverySystem {
   findPeersByCapabilities(capabilities: string[]): string[];
   getPeerInfo(peerId: string): PeerInfo | undefined;
   getAllPeers(): Map<string, PeerInfo>;
-  /** Also how a peer of this side is registered. */
+  /** Also how a peer of this side is registered. Resolves when it was announced and stored, where discovery runs. */
   updatePeerCapabilities(peerId: string, capabilities: string[]): Promise<void>;
   /** Whether it was heard of within the caller's `timeoutMs`. */
   isPeerAlive(peerId: string, timeoutMs: number): boolean;
@@ -498,11 +498,13 @@ export interface PeerDiscoveryMetrics {
 
 /** How discovery is configured. */
 export interface PeerDiscoveryConfig {
+  /** The only swarm that it may be started for. Default: any. */
   swarmId: string;
+  /** Default 30,000. */
   discoveryIntervalMs: number;
   /** Default 1,000. */
   heartbeatIntervalMs: number;
-  /** Default 5,000. */
+  /** Default 5,000; more than `heartbeatIntervalMs`. */
   peerTimeoutMs: number;
   /** Default true: peers that join later find the others' states among the artifacts. */
   enableArtifactSharing: boolean;
@@ -638,7 +640,9 @@ export interface LoadBalancerConfig {
 
 /** Chooses a coordinator. */
 export interface ITopologyRouter {
+  /** Throws `InvalidConfig`, and then counts no selection. */
   selectCoordinator(config: SwarmConfig): ICoordinator;
+  /** Counts the errors that it finds. */
   validateTopology(topology: TopologyType, agentCount: number): TopologyValidationResult;
   /** Mesh for 1 to 7 agents, hierarchical from 8, hybrid from 50. */
   getRecommendedTopology(agentCount: number): TopologyType;
@@ -864,6 +868,59 @@ export interface DistributedCompletionDetector extends IDistributedCompletionDet
   getCheckpoints(): CompletionCheckpoint[];
 }
 
+/** What went wrong in a discovery and did no harm: counted since it was made. */
+export interface DiscoveryFaults {
+  /** Messages on its topics that it did not understand. */
+  badMessages: number;
+  /** Words of peers that said nothing newer than what was known. */
+  outdatedWords: number;
+  /** Words of further peers when too many are known. */
+  refusedWords: number;
+  /** Words in the name of a peer of this side that it did not say. */
+  contestedWords: number;
+  /** Messages of its own that did not get away. */
+  unpublished: number;
+  /** States of peers of this side that were not stored. */
+  unstored: number;
+  /** Artifacts that should be the state of a peer and are not. */
+  unreadableStates: number;
+}
+
+/**
+ * The package's discovery. Once started it goes on until `stopDiscovery()`, whoever holds it; neither keeps Node alive.
+ * Started for another swarm after a stop, it forgets the other peers of the last one.
+ */
+export interface PeerDiscoverySystem extends IPeerDiscoverySystem {
+  /**
+   * Resolves as soon as so many peers are there, or those with these ids; peers of this side count. Rejects with
+   * `PeersMissing` after `timeoutMs`, default 5,000.
+   */
+  awaitPeers(peers: number | string[], timeoutMs?: number): Promise<void>;
+  /** A peer of this side says good-bye, and no more. Rejects with `UnknownPeer`. */
+  forgetLocalPeer(peerId: string): Promise<void>;
+  getFaults(): DiscoveryFaults;
+}
+
+/**
+ * The package's balancer. With `enableAutoRebalance` it acts by itself until `close()`, whoever holds it; that does not
+ * keep Node alive. One balancer a swarm is to rebalance: it rewrites the `activeTasks` of the states that peers stored.
+ */
+export interface MeshLoadBalancer extends IMeshLoadBalancer {
+  /** The peer has left: its load counts no more. Says whether one was known. */
+  forgetPeer(peerId: string): boolean;
+  /** It does nothing any more; what has begun is ended. */
+  close(): Promise<void>;
+}
+
+/** The package's router. */
+export interface TopologyRouter extends ITopologyRouter {
+  /**
+   * A coordinator that is not initialized yet. `maxAgents` peers start, or `meshConfig.peerCount` of them; a queen starts
+   * with `minWorkers` workers. Agents are those of `meshConfig.agents`, or the query controller's. Throws `InvalidConfig`.
+   */
+  selectCoordinator(config: SwarmConfig): MeshCoordinator;
+}
+
 /** What a voter is asked. */
 export interface Proposal {
   ballotId: string;
@@ -953,14 +1010,24 @@ export function createMeshCoordinator(
   }
 ): MeshCoordinator;
 
-/** Makes a stand-alone discovery. */
+/**
+ * Makes a stand-alone discovery over a broker and artifacts, the package's or any other. Throws `InvalidConfig`,
+ * `InvalidDependency`.
+ *
+ * @example
+ * const discovery = createPeerDiscoverySystem({}, { messageBus: createMessageBroker(), artifactStorage: createArtifactStorage() });
+ * await discovery.updatePeerCapabilities('reviewer', ['code-review']);
+ * await discovery.startDiscovery('swarm-001');
+ * discovery.findPeersByCapability('code-review'); // ['reviewer', …]
+ * await discovery.stopDiscovery();
+ */
 export function createPeerDiscoverySystem(
   config: Partial<PeerDiscoveryConfig>,
   dependencies: {
     messageBus: MessageBroker;
     artifactStorage: ArtifactStorage;
   }
-): IPeerDiscoverySystem;
+): PeerDiscoverySystem;
 
 /**
  * Makes a stand-alone completion detector over a broker, the package's or any other.
@@ -979,22 +1046,40 @@ export function createDistributedCompletionDetector(
   }
 ): DistributedCompletionDetector;
 
-/** Makes a stand-alone load balancer. */
+/**
+ * Makes a stand-alone load balancer. Throws `InvalidConfig`, `InvalidDependency`.
+ *
+ * @example
+ * const balancer = createMeshLoadBalancer({}, { artifactStorage: createArtifactStorage() });
+ * await balancer.updatePeerLoad('a', 4);
+ * await balancer.updatePeerLoad('b', 1);
+ * balancer.selectLeastLoadedPeer(['a', 'b']); // 'b'
+ * balancer.isBalanced(1.5); // false
+ * await balancer.close();
+ */
 export function createMeshLoadBalancer(
   config: Partial<LoadBalancerConfig>,
   dependencies: {
     artifactStorage: ArtifactStorage;
   }
-): IMeshLoadBalancer;
+): MeshLoadBalancer;
 
-/** Makes a topology router; the coordinators that it chooses get these dependencies. */
+/**
+ * Makes a topology router; the coordinators that it chooses get these dependencies. Throws `InvalidDependency`.
+ *
+ * @example
+ * const router = createTopologyRouter({ messageBus, queryController, artifactStorage, swarmMemory, logger });
+ * router.getRecommendedTopology(12); // 'hierarchical'
+ * const coordinator = router.selectCoordinator({ topology: 'auto', maxAgents: 12 });
+ * await coordinator.initialize();
+ */
 export function createTopologyRouter(dependencies: {
   messageBus: MessageBroker;
   queryController: QueryController;
   artifactStorage: ArtifactStorage;
   swarmMemory: SwarmMemoryManager;
   logger: Logger;
-}): ITopologyRouter;
+}): TopologyRouter;
 
 /**
  * Makes a message broker for the peers of this process. Throws `InvalidConfig`.

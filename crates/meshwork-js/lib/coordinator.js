@@ -104,14 +104,15 @@ class MeshCoordinator {
   /** What `cleanup` promised: it ends once. */
   #ending
 
-  constructor(config = {}, given) {
-    const { agents, messageBus: _bus, artifactStorage: _artifacts, ...settings } = check.object(config, 'config', 'InvalidConfig')
-    check.fields(settings, 'config', CONFIG)
+  /** `name` is what the configuration is called; `make` takes settings, agents and dependencies. */
+  constructor(config = {}, given, { name = 'config', make = (...parts) => native.Coordinator.make(calls, ...parts) } = {}) {
+    const { agents, messageBus: _bus, artifactStorage: _artifacts, ...settings } = check.object(config, name, 'InvalidConfig')
+    check.fields(settings, name, CONFIG)
     const all = dependencies(given, config)
     const [bus, artifacts, memory, controller] = [messageBus, artifactStorage, swarmMemory, queryController].map(taken => taken(all))
     this.#foreign = { bus: bus.foreign, others: [artifacts.foreign, memory.foreign, controller.foreign] }
     // Agents of a controller of ours are made anew for each coordinator: they send over its message bus.
-    const judged = agents === undefined ? (agentsOf.get(all.queryController) ?? []) : definitions(agents, 'config.agents')
+    const judged = agents === undefined ? (agentsOf.get(all.queryController) ?? []) : definitions(agents, `${name}.agents`)
     let over = false
     const told = logger(all)
     const log = register(([level, message, context]) => (over ? undefined : told[level](message, context)))
@@ -123,7 +124,7 @@ class MeshCoordinator {
       artifactStorage: all.artifactStorage,
       end: () => { over = true },
     }
-    const coordinator = native.Coordinator.make(calls, JSON.stringify(settings), JSON.stringify(judged.map(one => registered(one, this.#services))), parts)
+    const coordinator = make(JSON.stringify(settings), JSON.stringify(judged.map(one => registered(one, this.#services))), parts)
     if (typeof coordinator === 'string') opened(coordinator)
     made = new WeakRef(coordinator)
     this.#native = coordinator
@@ -289,4 +290,4 @@ function createMeshCoordinator(config, given) {
   return new MeshCoordinator(config, given)
 }
 
-module.exports = { createMeshCoordinator }
+module.exports = { createMeshCoordinator, MeshCoordinator, QUEEN, CONSENSUS }

@@ -63,8 +63,8 @@ function foreignBroker(broker) {
       subscribe: ([topic, number]) => nothing(broker.subscribe(topic, handlerOf(number))),
       unsubscribe: ([topic, number]) => {
         broker.unsubscribe(topic, handlerOf(number))
-        given.delete(number)
-        made.deref()?.forget(number)
+        // It may have others: the number stays its own until it has none.
+        if (made.deref()?.forget(number, topic) ?? true) given.delete(number)
       },
       sendToPeer: ([sender, recipient, message]) => nothing(broker.sendToPeer(sender, recipient, message)),
       broadcastToMesh: ([sender, neighbors, message]) => nothing(broker.broadcastToMesh(sender, neighbors, message)),

@@ -27,7 +27,7 @@ impl Failure {
         Self { code: code.into(), message: message.into(), details: Map::new() }
     }
 
-    fn with(mut self, name: &str, value: Value) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.details.insert(name.to_owned(), value);
         self
     }

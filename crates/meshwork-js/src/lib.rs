@@ -8,13 +8,16 @@
 //! - waits as promises, and without a promise where nothing has to be waited for (`outcome`).
 
 mod artifacts;
+mod balance;
 mod broker;
 mod calls;
 mod config;
 mod controller;
 mod coordinator;
 mod detector;
+mod discovery;
 mod failure;
 mod foreign;
 mod memory;
 mod outcome;
+mod topology;

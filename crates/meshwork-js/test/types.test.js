@@ -15,6 +15,8 @@ test('the package has the types of the seed, member by member', () => {
 test('what is there when it runs is declared, and both ways of loading it give the same', async () => {
   const declarations = readFileSync(join(__dirname, '..', 'index.d.ts'), 'utf8')
   for (const name of Object.keys(meshwork)) assert.match(declarations, new RegExp(`^export (function|class) ${name}\\b`, 'm'))
+  const declared = [...declarations.matchAll(/^export (?:function|class) (\w+)/gm)].map(([, name]) => name)
+  assert.deepEqual(declared.filter(name => !(name in meshwork)), [])
   const imported = await import('meshwork')
   assert.deepEqual(Object.keys(imported).sort(), Object.keys(meshwork).sort())
   for (const [name, value] of Object.entries(imported)) assert.equal(value, meshwork[name])

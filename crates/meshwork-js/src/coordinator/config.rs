@@ -70,6 +70,11 @@ fn topology(asked: Option<TopologyType>, peers: u32) -> Topology {
 }
 
 impl Config {
+    /// Whether it says how many peers there are to be.
+    pub(super) fn names_peers(&self) -> bool {
+        self.peer_count.is_some()
+    }
+
     pub(super) fn judged(self) -> Result<MeshCoordinatorConfig, Failure> {
         let default = MeshCoordinatorConfig::default();
         let peer_count = small("peerCount", self.peer_count, default.peer_count)?;

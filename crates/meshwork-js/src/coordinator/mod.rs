@@ -12,7 +12,10 @@ mod program;
 use std::sync::Arc;
 
 use meshwork::consensus::{Proposal, Vote};
-use meshwork::coordinator::{AgentOptions, CoordinatorError, Dependencies, MeshCoordinator, MeshTask};
+use meshwork::controller::AgentDefinition;
+use meshwork::coordinator::{
+    AgentOptions, CoordinatorError, Dependencies, MeshCoordinator, MeshCoordinatorConfig, MeshTask,
+};
 use napi::bindgen_prelude::{External, within_runtime_if_available};
 use napi::{Either, Env, Result};
 use napi_derive::napi;
@@ -37,6 +40,15 @@ fn tasks<T: DeserializeOwned>(text: &str) -> std::result::Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
         Failure::new("InvalidTask", format!("a task can't be used: {}; nothing changed", without_place(&error)))
     })
+}
+
+/// A coordinator's configuration, and how many peers it names.
+pub(crate) fn settings(text: &str) -> std::result::Result<(MeshCoordinatorConfig, Option<u32>), Failure> {
+    let config = parsed::<config::Config>(text)?;
+    let names_peers = config.names_peers();
+    let config = config.judged()?;
+    let peers = names_peers.then_some(config.peer_count);
+    Ok((config, peers))
 }
 
 /// What `spawnAgent` is given.
@@ -114,14 +126,26 @@ impl Coordinator {
         agents: String,
         dependencies: &CoordinatorDependencies,
     ) -> Either<Coordinator, String> {
+        Self::of(calls, &agents, dependencies, |dependencies, agents| {
+            let (config, _) = settings(&config)?;
+            Ok(MeshCoordinator::with_agents(config, dependencies, agents)?)
+        })
+    }
+
+    /// The coordinator that `make` makes of these agents, or why not.
+    pub(crate) fn of(
+        calls: &CallQueue,
+        agents: &str,
+        dependencies: &CoordinatorDependencies,
+        make: impl FnOnce(Dependencies, Vec<AgentDefinition>) -> std::result::Result<MeshCoordinator, Failure>,
+    ) -> Either<Coordinator, String> {
         let made = || {
             let home = Home::new();
-            let agents = parsed::<Vec<Definition>>(&agents)?;
+            let agents = parsed::<Vec<Definition>>(agents)?;
             // Before anything can be refused: functions that nobody takes are forgotten.
             let made: Vec<_> = agents.into_iter().map(|agent| agent.made(&calls.calls, &home)).collect();
             let agents = made.into_iter().collect::<std::result::Result<_, Failure>>()?;
-            let config = parsed::<config::Config>(&config)?.judged()?;
-            home.settle_in(MeshCoordinator::with_agents(config, dependencies.0.clone(), agents)?);
+            home.settle_in(make(dependencies.0.clone(), agents)?);
             Ok(Coordinator { home, calls: calls.calls.clone() })
         };
         match made() {

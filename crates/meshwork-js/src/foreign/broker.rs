@@ -18,7 +18,7 @@ use super::arguments;
 use crate::broker::{AnyBroker, message};
 use crate::calls::{Answer, CallQueue, JsFunction};
 use crate::failure::Failure;
-use crate::outcome::{Outcome, Soon, done, failed, soon};
+use crate::outcome::{Soon, done, failed, soon};
 
 /// The numbers by which the methods of a broker are registered.
 #[napi(object)]
@@ -57,12 +57,22 @@ pub(crate) struct Inner {
 #[derive(Default)]
 struct State {
     last: u32,
-    handlers: HashMap<u32, MessageHandler>,
+    handlers: HashMap<u32, Subscribed>,
     hooks: HashMap<u32, MessageHook>,
     /// Calls that the trait does not wait for, whose answers somebody may ask for.
     asked: Vec<BoxFuture<'static, Answer>>,
     failed: Option<Failure>,
 }
+
+/// A handler, and the patterns that it was subscribed to, of which the broker was not told yet that it is no more. A
+/// peer's handler stays: it has a place that is no pattern.
+struct Subscribed {
+    handler: MessageHandler,
+    places: Vec<String>,
+}
+
+/// No pattern is empty.
+const OF_A_PEER: &str = "";
 
 impl State {
     fn number(&mut self) -> u32 {
@@ -71,12 +81,34 @@ impl State {
     }
 
     fn number_of(&mut self, handler: &MessageHandler) -> u32 {
-        let known = self.handlers.iter().find(|(_, other)| other.is(handler)).map(|(number, _)| *number);
+        let known = self.handlers.iter().find(|(_, other)| other.handler.is(handler)).map(|(number, _)| *number);
         known.unwrap_or_else(|| {
             let number = self.number();
-            self.handlers.insert(number, handler.clone());
+            self.handlers.insert(number, Subscribed { handler: handler.clone(), places: Vec::new() });
             number
         })
+    }
+
+    /// The handler's number, now that it is to be there too.
+    fn number_at(&mut self, handler: &MessageHandler, place: &str) -> u32 {
+        let number = self.number_of(handler);
+        if let Some(subscribed) = self.handlers.get_mut(&number) {
+            subscribed.places.push(place.to_owned());
+        }
+        number
+    }
+
+    /// The handler is no longer there; says whether it is nowhere else, and forgotten.
+    fn leave(&mut self, number: u32, place: &str) -> bool {
+        let Some(subscribed) = self.handlers.get_mut(&number) else { return true };
+        if let Some(at) = subscribed.places.iter().position(|other| other == place) {
+            subscribed.places.swap_remove(at);
+        }
+        let nowhere = subscribed.places.is_empty();
+        if nowhere {
+            self.handlers.remove(&number);
+        }
+        nowhere
     }
 
     /// Keeps the answers that are not there yet, and the first failure of those that are.
@@ -158,7 +190,7 @@ impl MessageBroker for Inner {
     }
 
     fn subscribe(&self, pattern: &str, handler: MessageHandler) -> std::result::Result<(), MessageBrokerError> {
-        let number = self.state().number_of(&handler);
+        let number = self.state().number_at(&handler, pattern);
         self.ask(&self.subscribe, &(pattern, number))
     }
 
@@ -195,7 +227,7 @@ impl MessageBroker for Inner {
     }
 
     fn on_peer_message(&self, peer: &str, handler: MessageHandler) -> std::result::Result<(), MessageBrokerError> {
-        let number = self.state().number_of(&handler);
+        let number = self.state().number_at(&handler, OF_A_PEER);
         self.ask(&self.on_peer_message, &(peer, number))
     }
 
@@ -249,7 +281,7 @@ impl ForeignBroker {
     /// Node is ending.
     #[napi(catch_unwind)]
     pub fn handle<'env>(&self, env: &'env Env, handler: u32, text: String) -> Result<Soon<'env>> {
-        let handler = self.0.state().handlers.get(&handler).cloned();
+        let handler = self.0.state().handlers.get(&handler).map(|subscribed| subscribed.handler.clone());
         soon(env, async move {
             // One that is subscribed to nothing any more has nothing to do.
             let handler = handler?;
@@ -272,10 +304,9 @@ impl ForeignBroker {
         }
     }
 
-    /// One of our handlers is subscribed to nothing any more.
+    /// One of our handlers is no longer subscribed to that pattern; says whether it is to nothing any more.
     #[napi(catch_unwind)]
-    pub fn forget(&self, handler: u32) -> Outcome {
-        self.0.state().handlers.remove(&handler);
-        None
+    pub fn forget(&self, handler: u32, pattern: String) -> bool {
+        self.0.state().leave(handler, &pattern)
     }
 }

@@ -9,8 +9,10 @@ use thiserror::Error;
 pub struct SwarmConfig {
     /// Topology, agents, strategy, the queen, consensus.
     pub topology: TopologyConfig,
-    /// The rest; `peer_count`, `topology`, `branching`, `scaling` and `consensus` follow from the choice.
+    /// The rest; `peer_count`, `topology`, `strategy`, `branching`, `scaling` and `consensus` follow from the choice.
     pub mesh: MeshCoordinatorConfig,
+    /// Peers to begin with, the queen among them. `None`: as many as there may be, and under a queen as few.
+    pub peer_count: Option<u32>,
 }
 
 /// Why there is no coordinator. Nothing was started.
@@ -25,8 +27,8 @@ pub enum SelectError {
 }
 
 impl TopologyRouter {
-    /// Chooses a topology and makes its coordinator, with `max_agents` peers; a queen begins with herself and as few
-    /// workers as she may have, and adds more by load.
+    /// Chooses a topology and makes its coordinator, with `max_agents` peers unless fewer are asked for; a queen begins
+    /// with herself and as few workers as she may have, and adds more by load.
     ///
     /// # Errors
     /// [`SelectError`] names what is wrong; nothing was made.
@@ -39,7 +41,18 @@ impl TopologyRouter {
         let chosen = self.choose(&config.topology)?;
         let queen = config.topology.hierarchical_config.clone().unwrap_or_default();
         let scaling = chosen.scaling.filter(|_| chosen.topology == Topology::Hierarchical);
-        let peer_count = scaling.map_or(config.topology.max_agents, |scaling| scaling.min_workers.saturating_add(1));
+        let (least, most) = match scaling {
+            None => (1, config.topology.max_agents),
+            Some(scaling) => (scaling.min_workers.saturating_add(1), scaling.max_workers.saturating_add(1)),
+        };
+        let peer_count = config.peer_count.unwrap_or(if scaling.is_some() { least } else { most });
+        if !(least..=most).contains(&peer_count) {
+            let expected = match scaling {
+                None => "1 to maxAgents",
+                Some(_) => "a queen, and minWorkers to maxWorkers",
+            };
+            return Err(ConfigError { field: "peerCount", found: peer_count.to_string(), expected }.into());
+        }
         let settings = MeshCoordinatorConfig {
             peer_count,
             topology: chosen.topology,

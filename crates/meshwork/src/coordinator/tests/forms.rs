@@ -104,7 +104,7 @@ async fn every_coordinator_that_the_router_returns_works() {
     for (topology, max_agents, expected) in cases {
         let prepared = world(config(1), vec![echo(&["x"])]);
         let wanted = TopologyConfig { topology, max_agents, ..TopologyConfig::default() };
-        let swarm = SwarmConfig { topology: wanted, mesh: config(1) };
+        let swarm = SwarmConfig { topology: wanted, mesh: config(1), ..SwarmConfig::default() };
         let deps = prepared.coordinator.0.deps.clone();
         let mesh = router.select_coordinator(&swarm, deps, vec![echo(&["x"])]).unwrap();
         assert_eq!(mesh.topology(), expected);
@@ -125,12 +125,37 @@ async fn every_coordinator_that_the_router_returns_works() {
             ..TopologyConfig::default()
         },
         mesh: config(1),
+        ..SwarmConfig::default()
     };
     let deps = world(config(1), Vec::new()).coordinator.0.deps.clone();
     let nobody = router.select_coordinator(&config_of(0, None), deps.clone(), Vec::new());
     assert!(nobody.is_err());
     let error = router.select_coordinator(&config_of(9, Some(wrong)), deps, Vec::new()).err().expect("refused");
     assert!(error.to_string().contains("minWorkers"), "{error}");
+}
+
+#[tokio::test]
+async fn as_many_peers_begin_as_are_asked_for_within_what_there_may_be() {
+    let router = TopologyRouter::new();
+    let select = |topology, peer_count| {
+        let deps = world(config(1), Vec::new()).coordinator.0.deps.clone();
+        let queen = QueenAgentConfig { auto_scale: false, ..QueenAgentConfig::default() };
+        let hierarchical_config = Some(queen);
+        let topology = TopologyConfig { topology, max_agents: 9, hierarchical_config, ..TopologyConfig::default() };
+        let swarm = SwarmConfig { topology, mesh: config(1), peer_count };
+        router.select_coordinator(&swarm, deps, vec![echo(&[])])
+    };
+    let (mesh, tree) = (TopologyType::Mesh, TopologyType::Hierarchical);
+    for (topology, asked, expected) in [(mesh, None, 9), (mesh, Some(2), 2), (tree, None, 2), (tree, Some(9), 9)] {
+        let coordinator = select(topology, asked).unwrap();
+        soon(coordinator.initialize()).await.unwrap();
+        assert_eq!(coordinator.active_agents().len(), expected);
+        soon(coordinator.cleanup()).await.unwrap();
+    }
+    for (topology, asked) in [(mesh, 0), (mesh, 10), (tree, 1), (tree, 10)] {
+        let error = select(topology, Some(asked)).err().expect("refused").to_string();
+        assert!(error.starts_with(&format!("peerCount is {asked}, expected")), "{error}");
+    }
 }
 
 #[tokio::test]
