@@ -28,7 +28,7 @@ fn consensus(config: ConsensusConfig) -> Consensus {
 }
 
 fn leader() -> ConsensusConfig {
-    ConsensusConfig { protocol: ConsensusProtocol::Leader, ..ConsensusConfig::default() }
+    ConsensusConfig { protocol: Some(ConsensusProtocol::Leader), ..ConsensusConfig::default() }
 }
 
 fn names(voters: &[&str]) -> Vec<String> {

@@ -22,8 +22,9 @@ pub enum ConsensusProtocol {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConsensusConfig {
-    /// Whose votes decide.
-    pub protocol: ConsensusProtocol,
+    /// Whose votes decide. Default: `quorum`, and in a hierarchy that a router chose, `leader`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<ConsensusProtocol>,
     /// Votes that have to be cast. Default: more than half of the voters, ⌊n/2⌋ + 1. Of `quorum` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quorum_size: Option<u32>,
@@ -40,7 +41,7 @@ impl Default for ConsensusConfig {
     fn default() -> Self {
         let Terms { threshold_permille, timeout_ms, retries, .. } = Terms::default();
         Self {
-            protocol: ConsensusProtocol::Quorum,
+            protocol: None,
             quorum_size: None,
             threshold: f64::from(threshold_permille) / 1_000.0,
             timeout_ms,
@@ -71,7 +72,7 @@ impl ConsensusConfig {
         if self.timeout_ms == 0 {
             return wrong("timeoutMs", "0".to_owned(), "at least 1");
         }
-        let protocol = match self.protocol {
+        let protocol = match self.protocol.unwrap_or_default() {
             ConsensusProtocol::Quorum => Protocol::Quorum,
             ConsensusProtocol::Leader => Protocol::Leader,
         };

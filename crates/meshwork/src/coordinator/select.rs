@@ -38,7 +38,7 @@ impl TopologyRouter {
         deps: Dependencies,
         agents: Vec<AgentDefinition>,
     ) -> Result<MeshCoordinator, SelectError> {
-        let chosen = self.choose(&config.topology)?;
+        let chosen = self.consider(&config.topology)?;
         let queen = config.topology.hierarchical_config.clone().unwrap_or_default();
         let scaling = chosen.scaling.filter(|_| chosen.topology == Topology::Hierarchical);
         let (least, most) = match scaling {
@@ -62,6 +62,8 @@ impl TopologyRouter {
             consensus: chosen.consensus,
             ..config.mesh.clone()
         };
-        Ok(MeshCoordinator::with_agents(settings, deps, agents)?)
+        let coordinator = MeshCoordinator::with_agents(settings, deps, agents)?;
+        self.chose(&chosen);
+        Ok(coordinator)
     }
 }

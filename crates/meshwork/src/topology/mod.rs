@@ -91,6 +91,13 @@ impl TopologyRouter {
     /// # Errors
     /// No agents, or a field that can't be what it is. Counted as validation errors; nothing was chosen.
     pub fn choose(&self, config: &TopologyConfig) -> Result<Chosen, TopologyError> {
+        let chosen = self.consider(config)?;
+        self.chose(&chosen);
+        Ok(chosen)
+    }
+
+    /// What [`choose`](Self::choose) would choose; only what is wrong is counted.
+    pub(crate) fn consider(&self, config: &TopologyConfig) -> Result<Chosen, TopologyError> {
         let agents = u64::from(config.max_agents);
         let strategy = Strategy::from(config.strategy.unwrap_or_default());
         let validation = self.judge(config.topology, agents, strategy);
@@ -98,20 +105,20 @@ impl TopologyRouter {
             return Err(TopologyError::Invalid { validation });
         }
         let chosen = self.complete(config, strategy, validation);
-        let mut metrics = self.books();
-        match &chosen {
-            Err(_) => metrics.validation_errors += 1,
-            Ok(chosen) => {
-                metrics.total_selections += 1;
-                *match chosen.topology {
-                    Topology::Mesh => &mut metrics.mesh_selections,
-                    Topology::Hierarchical => &mut metrics.hierarchical_selections,
-                    Topology::Hybrid => &mut metrics.hybrid_selections,
-                } += 1;
-                metrics.topology_overrides += u64::from(chosen.validation.recommended_topology.is_some());
-            }
-        }
+        self.books().validation_errors += u64::from(chosen.is_err());
         chosen
+    }
+
+    /// Counts a choice that something was made of.
+    pub(crate) fn chose(&self, chosen: &Chosen) {
+        let mut metrics = self.books();
+        metrics.total_selections += 1;
+        *match chosen.topology {
+            Topology::Mesh => &mut metrics.mesh_selections,
+            Topology::Hierarchical => &mut metrics.hierarchical_selections,
+            Topology::Hybrid => &mut metrics.hybrid_selections,
+        } += 1;
+        metrics.topology_overrides += u64::from(chosen.validation.recommended_topology.is_some());
     }
 
     /// What was counted.
@@ -150,10 +157,8 @@ impl TopologyRouter {
             Topology::Hierarchical => ConsensusProtocol::Leader,
             Topology::Mesh | Topology::Hybrid => ConsensusProtocol::Quorum,
         };
-        let consensus = match &config.consensus_config {
-            Some(given) => *given,
-            None => ConsensusConfig { protocol, ..ConsensusConfig::default() },
-        };
+        let given = config.consensus_config.unwrap_or_default();
+        let consensus = ConsensusConfig { protocol: given.protocol.or(Some(protocol)), ..given };
         consensus.validate()?;
         Ok(Chosen {
             choice,

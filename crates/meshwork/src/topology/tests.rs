@@ -132,12 +132,20 @@ fn votes_are_held_where_they_are_enabled_by_the_topologys_protocol() {
     let router = TopologyRouter::new();
     let protocol = |topology, enable_consensus| {
         let config = TopologyConfig { enable_consensus, ..config(topology, 5) };
-        router.choose(&config).unwrap().consensus.map(|consensus| consensus.protocol)
+        router.choose(&config).unwrap().consensus.and_then(|consensus| consensus.protocol)
     };
     assert_eq!(protocol(TopologyType::Mesh, Some(true)), Some(ConsensusProtocol::Quorum));
     assert_eq!(protocol(TopologyType::Hybrid, Some(true)), Some(ConsensusProtocol::Quorum));
     assert_eq!(protocol(TopologyType::Hierarchical, Some(true)), Some(ConsensusProtocol::Leader));
     assert_eq!((protocol(TopologyType::Mesh, Some(false)), protocol(TopologyType::Mesh, None)), (None, None));
+    let of_a_hierarchy = |given| {
+        let consensus_config = Some(ConsensusConfig { protocol: given, max_retries: 3, ..ConsensusConfig::default() });
+        let enabled =
+            TopologyConfig { enable_consensus: Some(true), consensus_config, ..config(TopologyType::Hierarchical, 9) };
+        router.choose(&enabled).unwrap().consensus.map(|consensus| (consensus.protocol, consensus.max_retries))
+    };
+    assert_eq!(of_a_hierarchy(None), Some((Some(ConsensusProtocol::Leader), 3)), "the rest as it is given");
+    assert_eq!(of_a_hierarchy(Some(ConsensusProtocol::Quorum)), Some((Some(ConsensusProtocol::Quorum), 3)));
 }
 
 #[test]

@@ -132,6 +132,11 @@ async fn every_coordinator_that_the_router_returns_works() {
     assert!(nobody.is_err());
     let error = router.select_coordinator(&config_of(9, Some(wrong)), deps, Vec::new()).err().expect("refused");
     assert!(error.to_string().contains("minWorkers"), "{error}");
+    let deps = world(config(1), Vec::new()).coordinator.0.deps.clone();
+    let never = MeshCoordinatorConfig { completion_timeout: Duration::ZERO, ..config(1) };
+    let error = router.select_coordinator(&SwarmConfig { mesh: never, ..config_of(9, None) }, deps, Vec::new());
+    assert!(error.err().expect("refused").to_string().contains("completionTimeoutMs"));
+    assert_eq!(router.metrics().total_selections, 5, "nothing was made");
 }
 
 #[tokio::test]
