@@ -2,12 +2,13 @@
 // The package as others get it: packed, installed into an empty folder, loaded in both ways, its examples run, the
 // seed's three among them.
 
-const { execFileSync } = require('node:child_process')
+const { execFileSync, spawnSync } = require('node:child_process')
 const { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join, resolve } = require('node:path')
 const { assert, test } = require('./support.js')
 const { EXAMPLES, compiledAndRun } = require('./seed.js')
+const { platform } = require('../lib/platform.js')
 
 const here = resolve(__dirname, '..')
 
@@ -31,7 +32,7 @@ test('packed and installed into an empty folder, it works', t => {
   const user = join(folder, 'user')
   cpSync(join(here, 'examples'), user, { recursive: true })
   writeFileSync(join(user, 'package.json'), '{ "name": "user", "private": true }\n')
-  // Nothing of a registry is needed: the packages of the platforms are optional.
+  // Nothing of a registry is needed.
   npm(user, 'install', '--offline', '--ignore-scripts', join(folder, filename))
   const run = (...args) => execFileSync(process.execPath, args, { cwd: user, encoding: 'utf8' })
   assert.equal(run('-p', "Object.keys(require('meshwork')).includes('createMessageBroker')"), 'true\n')
@@ -51,11 +52,28 @@ test('without a compiled part it says what is missing', t => {
   assert.match(said, /^NativeMissing meshwork has no compiled part for /)
 })
 
-test('the packages of the platforms have the version of the package', () => {
-  const { version, optionalDependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'))
-  assert.ok(Object.keys(optionalDependencies).length >= 2)
-  for (const [name, wanted] of Object.entries(optionalDependencies)) {
-    assert.match(name, /^meshwork-linux-/)
-    assert.equal(wanted, version)
-  }
+test('as it is published, the compiled part comes in a package for the platform', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'meshwork-layout-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  execFileSync(process.execPath, [join(here, 'scripts', 'layout.js'), folder], { encoding: 'utf8' })
+  const read = name => JSON.parse(readFileSync(join(folder, name, 'package.json'), 'utf8'))
+  const main = read('meshwork')
+  const ours = `meshwork-${platform()}`
+  assert.equal(main.optionalDependencies[ours], main.version)
+  assert.deepEqual([read(ours).version, read(ours).os, read(ours).cpu], [main.version, [process.platform], [process.arch]])
+  assert.equal(main.files.some(path => path.endsWith('.node')), false)
+  // Beside each other, as npm puts them.
+  const program = "console.log(Object.keys(require('meshwork')).length > 10)"
+  const paths = { NODE_PATH: folder }
+  const said = execFileSync(process.execPath, ['-e', program], { cwd: tmpdir(), encoding: 'utf8', env: { ...process.env, ...paths } })
+  assert.equal(said, 'true\n')
+})
+
+test('it is laid out nowhere that is not empty', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'meshwork-layout-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  writeFileSync(join(folder, 'something'), '')
+  const failed = spawnSync(process.execPath, [join(here, 'scripts', 'layout.js'), folder], { encoding: 'utf8' })
+  assert.equal(failed.status, 1)
+  assert.match(failed.stderr, /is not empty/)
 })
