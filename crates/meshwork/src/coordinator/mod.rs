@@ -140,6 +140,8 @@ struct Running {
     agents: Mutex<BTreeMap<String, AgentDefinition>>,
     /// Ends the upkeep.
     over: CancellationToken,
+    /// Taken by whoever ends it.
+    upkeep: Mutex<Option<JoinHandle<()>>>,
     started: Instant,
     discovery_ms: Mutex<f64>,
 }
@@ -266,6 +268,13 @@ impl Running {
     }
 
     async fn end(&self) -> Result<(), CoordinatorError> {
+        // First what goes on beside the tasks, so that nothing is told after the end.
+        self.over.cancel();
+        let upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(upkeep) = upkeep {
+            // One that panicked has ended, too.
+            let _ended = upkeep.await;
+        }
         self.info("the coordinator ends", &Value::Null);
         self.mesh.stop(Stop::Gently);
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -274,7 +283,6 @@ impl Running {
             Some(ended) => ended.await.unwrap_or(Err(MeshError::Stopped)),
             None => Ok(()),
         };
-        self.over.cancel();
         self.farewell().await;
         Ok(ended?)
     }

@@ -82,6 +82,7 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
         watched: Mutex::new(HashSet::new()),
         agents: Mutex::new(first),
         over: CancellationToken::new(),
+        upkeep: Mutex::new(None),
         started,
         discovery_ms: Mutex::new(0.0),
     });

@@ -125,12 +125,11 @@ impl Running {
     pub(super) fn keep_up(self: &Arc<Self>) {
         let (running, over, shared) = (Arc::downgrade(self), self.over.clone(), self.shared.clone());
         let pause_after = self.config.pause_idle_after;
-        tokio::spawn(async move {
+        let work = async move {
             let mut idle: BTreeMap<PeerNo, Instant> = BTreeMap::new();
             loop {
                 let next = pause_after.and_then(|after| Some(*idle.values().min()? + after));
                 tokio::select! {
-                    () = over.cancelled() => return,
                     () = shared.something.notified() => tokio::time::sleep(SHARED_TOGETHER).await,
                     () = sleep_until(next) => {}
                 }
@@ -141,7 +140,15 @@ impl Running {
                     running.pause_idle(&mut idle, after).await;
                 }
             }
+        };
+        let upkeep = tokio::spawn(async move {
+            // Given up wherever it is: a memory of somebody else may take long to answer.
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = work => {}
+            }
         });
+        *self.upkeep.lock().unwrap_or_else(PoisonError::into_inner) = Some(upkeep);
     }
 
     async fn share_changed(&self, idle: &mut BTreeMap<PeerNo, Instant>) {
