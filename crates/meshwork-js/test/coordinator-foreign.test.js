@@ -2,30 +2,10 @@
 // A coordinator over objects that somebody else wrote, who knows the seed alone: each, and all of them.
 
 const { assert, test, signal, failsWith } = require('./support.js')
+const { TheirArtifacts } = require('./their-artifacts.js')
 const { TheirBroker } = require('./their-broker.js')
 const { calls } = require('../lib/calls.js')
 const { meshwork, SILENT, task, dependencies, started, until } = require('./world.js')
-
-class TheirArtifacts {
-  all = new Map()
-  async store(key, bytes) {
-    this.all.set(key, Buffer.from(bytes))
-    return { key, size: bytes.length }
-  }
-  async retrieve(key) {
-    if (!this.all.has(key)) throw Object.assign(new Error(`no ${key}`), { code: 'NotFound' })
-    return this.all.get(key)
-  }
-  async delete(key) {
-    return this.all.delete(key)
-  }
-  async list(prefix = '') {
-    return [...this.all].filter(([key]) => key.startsWith(prefix)).map(([key, bytes]) => ({ key, size: bytes.length }))
-  }
-  async stat(key) {
-    return (await this.list(key)).find(info => info.key === key)
-  }
-}
 
 class TheirMemory {
   states = new Map()

@@ -27,6 +27,7 @@ pub mod mesh;
 pub mod messaging;
 pub mod peers;
 pub mod process;
+mod random;
 mod review;
 pub mod state;
 mod timers;

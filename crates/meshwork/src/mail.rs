@@ -27,10 +27,7 @@ impl DurableMail {
     /// When the operating system has no random source.
     #[must_use]
     pub fn new(mail: Mail) -> Self {
-        let mut bytes = [0u8; 8];
-        getrandom::fill(&mut bytes).expect("the operating system has a random source");
-        let run = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { mail, run }
+        Self { mail, run: crate::random::hex::<8>() }
     }
 
     /// What the message is called among all that its recipient ever got. A name given by its sender stands for the

@@ -15,6 +15,14 @@ pub(crate) fn after(rest: Duration) -> Instant {
     Instant::now() + rest.min(NEVER)
 }
 
+/// Resolves at that moment; never without one.
+pub(crate) async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Gives each timer back when its time has come, until nobody asks any more or `fire` says that it is enough.
 pub(crate) async fn run<T>(
     mut asked: mpsc::UnboundedReceiver<(T, Instant)>,
@@ -24,12 +32,6 @@ pub(crate) async fn run<T>(
     let mut number = 0;
     loop {
         let next = waiting.keys().next().map(|(at, _)| *at);
-        let ring = async {
-            match next {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             asked = asked.recv() => match asked {
                 None => return,
@@ -38,7 +40,7 @@ pub(crate) async fn run<T>(
                     waiting.insert((at, number), timer);
                 }
             },
-            () = ring => {
+            () = until(next) => {
                 let Some((_, timer)) = waiting.pop_first() else { continue };
                 if fire(timer).is_break() {
                     return;

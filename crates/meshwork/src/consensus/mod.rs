@@ -17,7 +17,7 @@ mod words;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -28,6 +28,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::broker::HandlerError;
+use crate::clock::now_ms;
 use crate::messaging::{Message, MessageBroker, MessageBrokerError, MessageHandler, Topic};
 use voters::{Handler, Reply, Voters};
 use wire::{ASK, Ask, Cast, EVERY_SWARM, VOTE};
@@ -56,11 +57,6 @@ struct Inner {
     /// Begins the names of this side's ballots.
     side: String,
     books: Mutex<Books>,
-}
-
-fn now_ms() -> u64 {
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn message(kind: &str, content: &impl Serialize) -> Result<Message, MessageBrokerError> {
@@ -186,9 +182,7 @@ impl Consensus {
     /// When the operating system has no random source.
     pub fn new(config: ConsensusConfig, broker: Arc<dyn MessageBroker>) -> Result<Self, ConsensusError> {
         let terms = config.terms()?;
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the operating system has a random source");
-        let side = format!("{:032x}-", u128::from_le_bytes(bytes));
+        let side = format!("{}-", crate::random::hex::<16>());
         let inner = Arc::new(Inner { broker, side, books: Mutex::default() });
         let weak = Arc::downgrade(&inner);
         let handler = MessageHandler::new(move |message| {

@@ -5,9 +5,11 @@ use super::error::CoordinatorError;
 use super::words::{AgentSession, CheckpointInfo};
 use super::{MeshCoordinator, Running};
 use crate::broker::{Recipient, RegisterError};
-use crate::controller::AgentDefinition;
+use crate::clock::now_ms;
+use crate::controller::{AgentDefinition, pause_reason};
 use crate::mesh::{MeshError, PeerSetup};
 use crate::peers::AgentState;
+use crate::random;
 use bytes::Bytes;
 use meshwork_core::{DownReason, Op, PauseReason, PeerSpec, Refusal, Tokens, is_id};
 use serde::{Deserialize, Serialize};
@@ -20,18 +22,6 @@ struct Kept {
     #[serde(flatten)]
     info: CheckpointInfo,
     state: Value,
-}
-
-/// The reason by its word; `None` given: `user`.
-pub(super) fn reason_of(word: Option<&str>) -> Result<PauseReason, CoordinatorError> {
-    Ok(match word {
-        None | Some("user") => PauseReason::User,
-        Some("idle") => PauseReason::Idle,
-        Some("budget") => PauseReason::Budget,
-        Some("rate-limit") => PauseReason::RateLimit,
-        Some("shutdown") => PauseReason::Shutdown,
-        Some(other) => return Err(CoordinatorError::UnknownReason { found: other.to_owned() }),
-    })
 }
 
 impl MeshCoordinator {
@@ -60,7 +50,8 @@ impl MeshCoordinator {
     /// # Errors
     /// [`CoordinatorError::UnknownPeer`], [`CoordinatorError::UnknownReason`]; `idle` is refused while it has work.
     pub async fn pause_agent(&self, id: &str, reason: Option<&str>) -> Result<(), CoordinatorError> {
-        let reason = reason_of(reason)?;
+        let unknown = |_| CoordinatorError::UnknownReason { found: reason.unwrap_or_default().to_owned() };
+        let reason = reason.map_or(Ok(PauseReason::User), pause_reason).map_err(unknown)?;
         let running = self.running()?;
         running.pause(id, reason).await?;
         running.tell_controller_paused(id).await
@@ -184,7 +175,7 @@ impl MeshCoordinator {
     /// The agent spent these tokens outside of a task. Nothing happens for an unknown one.
     pub fn update_token_usage(&self, id: &str, tokens: Tokens) {
         let Ok(running) = self.running() else { return };
-        let now = running.shared.now_ms();
+        let now = now_ms();
         let mut books = running.shared.books();
         books.touch(id, now);
         if let Some(stay) = books.stays.get_mut(id) {
@@ -224,7 +215,7 @@ impl Running {
             MeshError::Refused(Refusal::PeerElsewhere { .. }) => CoordinatorError::PeerTaken { peer: id.clone() },
             other => other.into(),
         })?;
-        let now = self.shared.now_ms();
+        let now = now_ms();
         self.shared.books().arrive(&id, definition.kind.clone(), now);
         self.agents().insert(id.clone(), definition);
         self.shared.hold(at.seq()).await;
@@ -266,9 +257,9 @@ impl Running {
     async fn checkpoint(&self, id: &str) -> Result<String, CoordinatorError> {
         let agent = self.definition(id)?.agent;
         let state = agent.checkpoint(id).await.map_err(|why| agent_failed(id, "be saved", &why))?;
-        let name = format!("cp-{}", super::random_hex());
+        let name = format!("cp-{}", random::hex::<8>());
         let tokens_used = self.shared.books().session(id).map_or(0, |session| session.tokens_used);
-        let created_at = self.shared.now_ms();
+        let created_at = now_ms();
         let info = CheckpointInfo { id: name.clone(), agent_id: id.to_owned(), created_at, tokens_used };
         let kept = serde_json::to_vec(&Kept { info, state }).map_err(|error| agent_failed(id, "be saved", &error))?;
         let key = format!("{}{name}", self.checkpoint_prefix(id));

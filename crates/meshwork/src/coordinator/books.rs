@@ -2,13 +2,14 @@
 
 use super::error::CoordinatorError;
 use super::words::{AgentSession, PeerAgent};
+use crate::clock::now_ms;
 use crate::controller::AgentEvent;
 use crate::log::{LogError, Stored};
 use crate::peers::{AgentState, PeerState, PeerStats};
 use crate::view::{self, PeerReport, View};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use meshwork_core::{Effect, Outcome, Peer, PeerNo, Phase, Task, TaskNo, Tokens, decode_batch};
+use meshwork_core::{Effect, Outcome, Peer, PeerNo, Phase, Swarm, Task, TaskNo, Tokens, decode_batch};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot, watch};
@@ -49,11 +50,10 @@ pub(super) struct Shared {
     /// Peers of which something changed since they were shared.
     changed: Mutex<BTreeSet<PeerNo>>,
     pub(super) something: Notify,
-    now_ms: fn() -> u64,
 }
 
 impl Shared {
-    pub(super) fn new(now_ms: fn() -> u64) -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let (reached, _) = watch::channel(0);
         let books = Books {
             view: View::new(),
@@ -65,17 +65,7 @@ impl Shared {
             over: false,
             events: Vec::new(),
         };
-        Arc::new(Self {
-            books: Mutex::new(books),
-            reached,
-            changed: Mutex::default(),
-            something: Notify::new(),
-            now_ms,
-        })
-    }
-
-    pub(super) fn now_ms(&self) -> u64 {
-        (self.now_ms)()
+        Arc::new(Self { books: Mutex::new(books), reached, changed: Mutex::default(), something: Notify::new() })
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
@@ -111,7 +101,7 @@ impl Shared {
             let Ok(batch) = decode_batch(&bytes) else { break };
             let mut books = self.books();
             let Ok(step) = books.view.step(seq, &batch, false) else { break };
-            let now = self.now_ms();
+            let now = now_ms();
             for effect in step.applied.effects.iter().flat_map(|effects| &effects.list) {
                 if let Some(peer) = books.on_effect(effect, now) {
                     self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
@@ -319,6 +309,11 @@ impl Books {
             capabilities: report.capabilities,
         })
     }
+}
+
+/// Whether the peer has that capability.
+pub(super) fn has(swarm: &Swarm, peer: &Peer, wanted: &str) -> bool {
+    peer.capabilities.iter().any(|cap| swarm.capability(*cap) == Some(wanted))
 }
 
 fn stats(report: &PeerReport) -> PeerStats {

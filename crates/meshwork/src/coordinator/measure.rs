@@ -1,5 +1,6 @@
 //! What a coordinator shows: peers, neighbours, metrics.
 
+use super::books::has;
 use super::words::{MeshMetrics, PeerAgent};
 use super::{MeshCoordinator, Running};
 use crate::view::RuntimeFacts;
@@ -40,9 +41,9 @@ impl Running {
     fn peer(&self, id: &str) -> Option<PeerAgent> {
         let mut peer = {
             let books = self.shared.books();
-            books.view.swarm().find_peer(id).and_then(|no| books.agent(no))?
+            let peer = books.view.swarm().find_peer(id).and_then(|no| books.agent(no))?;
+            PeerAgent { neighbors: books.neighbors(id), ..peer }
         };
-        peer.neighbors = self.shared.books().neighbors(id);
         peer.last_seen = peer.last_seen.max(self.last_heartbeat(id));
         Some(peer)
     }
@@ -50,10 +51,8 @@ impl Running {
     fn find(&self, capabilities: &[String]) -> BTreeSet<String> {
         let books = self.shared.books();
         let swarm = books.view.swarm();
-        let able = swarm.peers().filter(|(_, peer)| {
-            let has = |wanted: &String| peer.capabilities.iter().any(|cap| swarm.capability(*cap) == Some(wanted));
-            peer.up && capabilities.iter().all(has)
-        });
+        let able =
+            swarm.peers().filter(|(_, peer)| peer.up && capabilities.iter().all(|wanted| has(swarm, peer, wanted)));
         let mut found: BTreeSet<String> = able.map(|(_, peer)| peer.id.to_string()).collect();
         drop(books);
         // Peers of others, whom only discovery knows.

@@ -301,16 +301,3 @@ impl Running {
         self.deps.logger.log(level, message, context);
     }
 }
-
-/// Milliseconds since the epoch.
-fn now_ms() -> u64 {
-    let epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// 64 random bits.
-fn random_hex() -> String {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("the operating system has a random source");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

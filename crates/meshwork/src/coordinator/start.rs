@@ -5,8 +5,9 @@ use super::books::Shared;
 use super::bus::Traffic;
 use super::config::MeshCoordinatorConfig;
 use super::error::CoordinatorError;
-use super::{Inner, Running, now_ms};
+use super::{Inner, Running};
 use crate::broker::{Broker, MailInMemory, Settled};
+use crate::clock::now_ms;
 use crate::consensus::Consensus;
 use crate::controller::{AgentDefinition, AgentEvent};
 use crate::detector::{CompletionDetector, CompletionDetectorConfig};
@@ -43,7 +44,7 @@ pub(super) async fn start(inner: &Inner) -> Result<Arc<Running>, CoordinatorErro
     let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
     opened.map_err(|error| CoordinatorError::Bus(error.into()))?;
     let options = options(inner, &first, log.clone(), broker);
-    let shared = Shared::new(now_ms);
+    let shared = Shared::new();
     let (mesh, ended) = match kept {
         Some((lock, memory)) => {
             let (mesh, ended) = Mesh::start_remembering(options, memory).await?;

@@ -1,5 +1,6 @@
 //! Tasks: handing them in, and waiting for them.
 
+use super::books::has;
 use super::error::CoordinatorError;
 use super::words::MeshTask;
 use super::{MeshCoordinator, Running};
@@ -200,7 +201,7 @@ impl Running {
 fn capable(swarm: &Swarm, spec: &TaskSpec) -> Result<(), CoordinatorError> {
     let mut nobody: Vec<&String> = spec.requires.iter().collect();
     for (_, peer) in swarm.peers().filter(|(_, peer)| peer.up) {
-        let has = |wanted: &String| peer.capabilities.iter().any(|cap| swarm.capability(*cap) == Some(wanted));
+        let has = |wanted: &String| has(swarm, peer, wanted);
         if spec.requires.iter().all(has) {
             return Ok(());
         }

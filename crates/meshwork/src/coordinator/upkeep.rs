@@ -4,9 +4,11 @@
 use super::Running;
 use super::error::CoordinatorError;
 use super::log::Level;
+use crate::clock::now_ms;
 use crate::controller::{AgentEvent, AgentHost, Attachment, ControlError};
 use crate::discovery::Announcing;
 use crate::peers::{AgentState, PeerInfo, PeerState};
+use crate::timers;
 use futures_util::future::{BoxFuture, join_all};
 use meshwork_core::{PauseReason, PeerNo, Tokens};
 use serde_json::json;
@@ -65,7 +67,7 @@ impl Running {
     /// Discovery is told how the peer is; it tells the others.
     async fn announce(&self, id: &str) -> Result<(), CoordinatorError> {
         let Some(discovery) = &self.discovery else { return Ok(()) };
-        let now = self.shared.now_ms();
+        let now = now_ms();
         let state = {
             let books = self.shared.books();
             books.view.swarm().find_peer(id).and_then(|no| books.state_of(no, now))
@@ -131,7 +133,7 @@ impl Running {
                 let next = pause_after.and_then(|after| Some(*idle.values().min()? + after));
                 tokio::select! {
                     () = shared.something.notified() => tokio::time::sleep(SHARED_TOGETHER).await,
-                    () = sleep_until(next) => {}
+                    () = timers::until(next) => {}
                 }
                 let Some(running) = Weak::upgrade(&running) else { return };
                 running.share_changed(&mut idle).await;
@@ -152,7 +154,7 @@ impl Running {
     }
 
     async fn share_changed(&self, idle: &mut BTreeMap<PeerNo, Instant>) {
-        let now = self.shared.now_ms();
+        let now = now_ms();
         for no in self.shared.take_changed() {
             let (state, has_nothing) = {
                 let books = self.shared.books();
@@ -272,12 +274,5 @@ fn info_of(state: &PeerState) -> PeerInfo {
         last_seen: state.last_updated,
         state: state.state,
         metadata: Some(state.metrics.into()),
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

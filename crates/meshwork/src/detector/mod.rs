@@ -135,9 +135,7 @@ impl CompletionDetector {
         if config.probe_retry_interval < Duration::from_millis(1) {
             return Err(DetectorError::RetryInterval { found: config.probe_retry_interval });
         }
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).expect("the operating system has a random source");
-        let side = format!("{:016x}", u64::from_le_bytes(bytes));
+        let side = crate::random::hex::<8>();
         let (probes, probes_asked) = mpsc::unbounded_channel();
         let (timers, timers_asked) = mpsc::unbounded_channel();
         let books = Mutex::new(Books::new(&config, side));

@@ -222,8 +222,6 @@ impl PeerDiscovery {
         artifacts: Arc<dyn Artifacts>,
     ) -> Result<Self, DiscoveryConfigError> {
         config.check()?;
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).expect("the operating system has a random source");
         let machine = Discovery::new(Config {
             discovery_us: us(config.discovery_interval),
             heartbeat_us: us(config.heartbeat_interval),
@@ -233,7 +231,7 @@ impl PeerDiscovery {
         let inner = Inner {
             broker,
             states: config.enable_artifact_sharing.then(|| PeerStates::new(artifacts)),
-            side: format!("{:016x}", u64::from_le_bytes(bytes)),
+            side: crate::random::hex::<8>(),
             epoch: Instant::now(),
             machine: Mutex::new(machine),
             line: Mutex::new(None),

@@ -17,9 +17,7 @@ pub(super) type TokenHash = [u8; 32];
 
 /// 128 random bits in hex.
 pub(super) fn new_token() -> String {
-    let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has a random source");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::random::hex::<16>()
 }
 
 /// What one attempt has.

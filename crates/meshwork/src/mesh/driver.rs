@@ -14,7 +14,9 @@ use crate::broker::AttemptKey;
 use crate::failpoint::{self, Point};
 use crate::high_water::HighWaterFile;
 use crate::log::{Log, LogError, Stored};
+use crate::random;
 use crate::review::Source;
+use crate::timers;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -157,8 +159,8 @@ pub(super) async fn start(
     let (agents, peers) = announced(options.peers);
     let setup = Setup {
         name: options.node,
-        nonce: u64::from_le_bytes(random()),
-        open: Some((random_name(), options.swarm_id, options.config)),
+        nonce: u64::from_le_bytes(random::bytes()),
+        open: Some((random::hex::<16>(), options.swarm_id, options.config)),
         sessions: options.max_sessions,
         peers,
         rebalance_ms: options.rebalance.map(|every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX)),
@@ -211,16 +213,6 @@ fn announced(setups: Vec<PeerSetup>) -> (Agents, Vec<PeerSpec>) {
 }
 
 /// 128 random bits in hex.
-fn random_name() -> String {
-    random::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0u8; N];
-    getrandom::fill(&mut bytes).expect("the operating system has a random source");
-    bytes
-}
-
 impl Driver {
     async fn run(
         mut self,
@@ -268,7 +260,7 @@ impl Driver {
                         self.on_command(command)?;
                     }
                 }
-                () = sleep_until(next_timer) => {}
+                () = timers::until(next_timer) => {}
             }
             while happened.len() < INPUTS_A_TURN
                 && let Ok(event) = events.try_recv()
@@ -657,13 +649,6 @@ fn may_pass(error: &LogError) -> bool {
 
 fn key_of(task: TaskNo, grant: Grant) -> AttemptKey {
     AttemptKey { task: u64::from(task.0), grant: grant.as_u64() }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 impl Mesh {

@@ -16,7 +16,6 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
@@ -25,6 +24,7 @@ use tokio::sync::oneshot;
 
 use self::writer::{NewEntry, Work};
 use super::{MemoryEntry, MemoryError, MemoryQuery, SwarmMemory, check};
+use crate::clock::now_ms;
 use crate::group_commit::{Queue, Work as _};
 use crate::peers::PeerState;
 
@@ -131,11 +131,6 @@ impl Drop for Thread {
             let _ended = writer.join();
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl SqliteMemory {
