@@ -443,6 +443,7 @@ impl<'a> Canon<'a> {
         let requirement = self.base.index.classes.requirement(task.class);
         self.list(requirement.capabilities.iter().map(|cap| u64::from(cap.0)));
         self.list(requirement.avoids.iter().map(|peer| u64::from(peer.0)));
+        self.list(requirement.author.iter().map(|peer| u64::from(peer.0)));
         self.phase(no, task, ready);
     }
 

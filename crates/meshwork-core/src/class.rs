@@ -5,13 +5,69 @@ use crate::ids::{CapNo, ClassNo, PeerNo};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a class of tasks requires, and whom it avoids because they failed such a task before.
+/// What a class of tasks requires, and whom it avoids because they failed such a task before, or vote on the
+/// same result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Requirement {
     /// Sorted, without repeats.
     pub(crate) capabilities: Box<[CapNo]>,
-    /// Oldest first.
+    /// Oldest first. They take it when nobody else can.
     pub(crate) avoids: Box<[PeerNo]>,
+    /// Of reviews: whose work is judged. Takes it when not even one that is avoided can.
+    pub(crate) author: Option<PeerNo>,
+}
+
+/// Whom a class would rather have: only the first circle with somebody who is open can take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Circle {
+    Wanted,
+    Avoided,
+    Author,
+}
+
+impl Requirement {
+    /// Of anybody who has the capabilities.
+    pub(crate) fn of(capabilities: Box<[CapNo]>) -> Self {
+        Self { capabilities, ..Self::default() }
+    }
+
+    /// The same, and that peer is avoided too; the oldest is forgiven when there are `most`.
+    pub(crate) fn avoiding(&self, peer: PeerNo, most: usize) -> Self {
+        let mut avoiding = self.clone();
+        if self.circle(peer.index()) == Circle::Wanted {
+            let kept = (self.avoids.len() + 1).saturating_sub(most);
+            avoiding.avoids = self.avoids[kept..].iter().copied().chain([peer]).collect();
+        }
+        avoiding
+    }
+
+    fn circle(&self, peer: usize) -> Circle {
+        if self.author.is_some_and(|author| author.index() == peer) {
+            Circle::Author
+        } else if self.avoids.iter().any(|avoided| avoided.index() == peer) {
+            Circle::Avoided
+        } else {
+            Circle::Wanted
+        }
+    }
+
+    /// Whether who is a member depends on who else is.
+    fn is_choosy(&self) -> bool {
+        self.author.is_some() || !self.avoids.is_empty()
+    }
+
+    /// Those outside the circle of the wanted: few.
+    fn unwanted(&self) -> impl Iterator<Item = PeerNo> + Clone {
+        self.avoids.iter().copied().chain(self.author)
+    }
+
+    pub(crate) fn has_room(&self, most: usize) -> bool {
+        self.avoids.len() < most
+    }
+
+    fn can<P: Capable>(&self, peer: &P) -> bool {
+        peer.is_open() && has_all(peer.capabilities(), &self.capabilities)
+    }
 }
 
 /// Peers whose classes changed because another peer did.
@@ -30,8 +86,8 @@ pub(crate) struct Classes {
     eligible: Vec<Bits>,
     /// Peer → classes that it can take while it is open.
     takes: Vec<Bits>,
-    /// Classes that avoid somebody: whether they do depends on who else is open.
-    avoiding: Vec<ClassNo>,
+    /// Classes that would rather not have somebody: whether they do depends on who else is open.
+    choosy: Vec<ClassNo>,
 }
 
 /// What the index needs to know of a peer.
@@ -55,8 +111,8 @@ impl Classes {
             return *class;
         }
         let class = ClassNo::from_index(self.requirements.len());
-        if !requirement.avoids.is_empty() {
-            self.avoiding.push(class);
+        if requirement.is_choosy() {
+            self.choosy.push(class);
         }
         self.requirements.push(requirement.clone());
         self.numbers.insert(requirement, class);
@@ -93,42 +149,37 @@ impl Classes {
         let peer = &peers[no.index()];
         for index in 0..self.requirements.len() {
             let requirement = &self.requirements[index];
-            if requirement.avoids.is_empty() {
-                let member = peer.is_open() && has_all(peer.capabilities(), &requirement.capabilities);
+            if !requirement.is_choosy() {
+                let member = requirement.can(peer);
                 self.eligible[index].set(no.index(), member);
                 self.takes[no.index()].set(index, member);
             }
         }
         let mut shift = Shift::default();
-        for index in 0..self.avoiding.len() {
-            self.refresh_avoiding(self.avoiding[index], no, peers, &mut shift);
+        for index in 0..self.choosy.len() {
+            self.refresh_choosy(self.choosy[index], no, peers, &mut shift);
         }
         shift
     }
 
-    /// A class has as members the capable peers that it does not avoid, or, while there are none, the
-    /// capable ones that it avoids: so one peer's change concerns that peer and the few avoided ones.
-    fn refresh_avoiding<P: Capable>(&mut self, class: ClassNo, no: PeerNo, peers: &[P], shift: &mut Shift) {
+    /// A class has as members the capable peers of its first circle that has some: so one peer's change concerns
+    /// that peer and the few that are not wanted.
+    fn refresh_choosy<P: Capable>(&mut self, class: ClassNo, no: PeerNo, peers: &[P], shift: &mut Shift) {
         let requirement = &self.requirements[class.index()];
-        let able = |peer: &P| peer.is_open() && has_all(peer.capabilities(), &requirement.capabilities);
-        let avoids = |peer: usize| requirement.avoids.iter().any(|avoided| avoided.index() == peer);
-        let members = &mut self.eligible[class.index()];
-        let has_others = members.iter().next().is_some_and(|first| !avoids(first));
-        let (is, was) = (able(&peers[no.index()]), members.contains(no.index()));
-        let mut turned = Vec::new();
-        if avoids(no.index()) {
-            if !has_others && is != was {
-                turned.push((no, is));
-            }
-        } else if is != was {
-            turned.push((no, is));
-            members.set(no.index(), is);
-            if is && !has_others || !is && members.is_empty() {
-                // The avoided ones are no longer needed, or are needed again.
-                let capable = requirement.avoids.iter().filter(|avoided| able(&peers[avoided.index()]));
-                turned.extend(capable.map(|avoided| (*avoided, !is)));
-            }
+        let members = &self.eligible[class.index()];
+        let others = members.iter().find(|member| *member != no.index()).map(|other| requirement.circle(other));
+        let own = requirement.circle(no.index());
+        let able = requirement.can(&peers[no.index()]);
+        let mut turned = vec![(no, able && others.is_none_or(|others| own <= others))];
+        if able && others.is_some_and(|others| own < others) {
+            // The others are no longer needed. They are unwanted themselves, since there is a better circle.
+            turned.extend(requirement.unwanted().filter(|other| *other != no).map(|other| (other, false)));
+        } else if !able && others.is_none() {
+            let next = requirement.unwanted().filter(|other| *other != no && requirement.can(&peers[other.index()]));
+            let first = next.clone().map(|other| requirement.circle(other.index())).min();
+            turned.extend(next.filter(|other| Some(requirement.circle(other.index())) == first).map(|one| (one, true)));
         }
+        let members = &mut self.eligible[class.index()];
         for (peer, member) in turned {
             if members.contains(peer.index()) != member {
                 if member { shift.gained.insert(peer.index()) } else { shift.lost.insert(peer.index()) }
@@ -138,25 +189,26 @@ impl Classes {
         }
     }
 
-    /// The members of a new class. Its tasks had the same requirement without the last avoided peer, so
-    /// the capable ones are known.
+    /// The members of a new class. Mostly there is one that requires the same of anybody, so the capable ones are
+    /// known.
     fn find_members<P: Capable>(&mut self, class: ClassNo, peers: &[P]) {
         let requirement = &self.requirements[class.index()];
-        let base = Requirement { capabilities: requirement.capabilities.clone(), avoids: Box::default() };
-        let capable = match self.numbers.get(&base) {
+        let capable = match self.numbers.get(&Requirement::of(requirement.capabilities.clone())) {
             Some(base) if *base != class => self.eligible[base.index()].clone(),
             _ => {
-                let able = |peer: &P| peer.is_open() && has_all(peer.capabilities(), &requirement.capabilities);
                 let mut capable = Bits::default();
-                peers.iter().enumerate().filter(|(_, peer)| able(peer)).for_each(|(index, _)| capable.insert(index));
+                let able = peers.iter().enumerate().filter(|(_, peer)| requirement.can(*peer));
+                able.for_each(|(index, _)| capable.insert(index));
                 capable
             }
         };
-        let mut others = capable.clone();
-        for avoided in &requirement.avoids {
-            others.remove(avoided.index());
+        let mut members = capable.clone();
+        requirement.unwanted().for_each(|unwanted| members.remove(unwanted.index()));
+        if members.is_empty() {
+            let first = capable.iter().map(|peer| requirement.circle(peer)).min();
+            let of_it = capable.iter().filter(|peer| Some(requirement.circle(*peer)) == first);
+            of_it.for_each(|peer| members.insert(peer));
         }
-        let members = if others.is_empty() { capable } else { others };
         if self.takes.len() < peers.len() {
             self.takes.resize_with(peers.len(), Bits::default);
         }

@@ -1,6 +1,5 @@
 //! The life of a task after it was granted: returns, settling, evidence, further attempts, the end.
 
-use crate::class::Requirement;
 use crate::config::RUNS_TO_LEARN;
 use crate::config::{AVOIDED_MAX, REJECTED_KEPT, TOKENS_AN_ATTEMPT_MAX};
 use crate::effect::Effect;
@@ -374,16 +373,7 @@ impl Swarm {
     fn avoid(&mut self, task: TaskNo) {
         let record = &self.tasks[task.index()];
         let peer = record.last_peer;
-        let Requirement { capabilities, avoids } = self.index.classes.requirement(record.class).clone();
-        if avoids.contains(&peer) {
-            return;
-        }
-        let mut avoids = avoids.into_vec();
-        if avoids.len() == AVOIDED_MAX {
-            avoids.remove(0);
-        }
-        avoids.push(peer);
-        let requirement = Requirement { capabilities, avoids: avoids.into() };
+        let requirement = self.index.classes.requirement(record.class).avoiding(peer, AVOIDED_MAX);
         self.tasks[task.index()].class = self.index.classes.intern(requirement, &self.peers);
         self.touch(task);
     }

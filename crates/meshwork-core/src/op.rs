@@ -5,7 +5,7 @@ use crate::ids::{Grant, Position, TaskNo, WaitNo};
 use serde::{Deserialize, Serialize};
 
 /// The version of `apply` that this crate implements; `Open` and `Join` carry it.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What one author appends at once: stored whole or not at all, its entries judged one by one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

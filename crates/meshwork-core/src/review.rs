@@ -6,7 +6,7 @@
 //! the reviews that are closed, so that nothing can disagree with them.
 
 use crate::class::Requirement;
-use crate::config::{ID_BYTES_MAX, REVIEWS_MAX};
+use crate::config::{AVOIDED_MAX, ID_BYTES_MAX, REVIEWS_MAX};
 use crate::effect::Effect;
 use crate::ids::{ClassNo, PeerNo, TaskNo};
 use crate::mutant::Mutant;
@@ -77,7 +77,7 @@ impl Swarm {
     pub(crate) fn terms_of(&mut self, spec: &TaskSpec) -> Option<Terms> {
         let Review { requires, approvals, of, .. } = spec.review.as_ref()?;
         let capabilities = self.intern_capabilities(requires);
-        let class = self.index.classes.intern(Requirement { capabilities, avoids: Box::default() }, &self.peers);
+        let class = self.index.classes.intern(Requirement::of(capabilities), &self.peers);
         Some(Terms { class, approvals: *approvals, of: *of })
     }
 
@@ -129,8 +129,46 @@ impl Swarm {
     /// Nobody votes on its own work, while anybody else can.
     fn reviewer_class(&mut self, task: TaskNo, class: ClassNo) -> ClassNo {
         let capabilities = self.index.classes.requirement(class).capabilities.clone();
-        let avoids = [self.tasks[task.index()].returned_by].into();
-        self.index.classes.intern(Requirement { capabilities, avoids }, &self.peers)
+        let author = Some(self.tasks[task.index()].returned_by);
+        self.index.classes.intern(Requirement { author, ..Requirement::of(capabilities) }, &self.peers)
+    }
+
+    /// Nobody votes twice on one result, while anybody else can: the other reviews of it avoid whoever got this one.
+    /// Of a crowd, the first few are remembered.
+    pub(crate) fn spread_votes(&mut self, review: TaskNo, voter: PeerNo) {
+        let record = &self.tasks[review.index()];
+        let Some((of, ReviewOf { attempt, .. })) = record.parent.zip(record.reviews) else { return };
+        let open = |other: &TaskNo| *other != review && !self.tasks[other.index()].phase.is_closed();
+        let others: Vec<TaskNo> = self.reviews_of(of, attempt).filter(open).collect();
+        for other in others {
+            self.avoid_voter(other, voter);
+        }
+    }
+
+    fn avoid_voter(&mut self, review: TaskNo, voter: PeerNo) {
+        let Task { class: before, rank, phase, .. } = self.tasks[review.index()];
+        let has_others = self.eligible_bits(review).iter().any(|peer| peer != voter.index());
+        let requirement = self.index.classes.requirement(before);
+        if !has_others || !requirement.has_room(AVOIDED_MAX) {
+            return;
+        }
+        let requirement = requirement.avoiding(voter, AVOIDED_MAX);
+        let class = self.index.classes.intern(requirement, &self.peers);
+        if phase == (Phase::Assigned { peer: voter }) {
+            self.unassign(review);
+            self.agenda.place.push(review);
+        }
+        let record = &mut self.tasks[review.index()];
+        record.class = class;
+        if matches!(record.phase, Phase::Ready | Phase::Assigned { .. }) {
+            self.index.waiting.remove(before, rank, review);
+            self.index.waiting.insert(class, rank, review);
+        }
+        if self.tasks[review.index()].phase == Phase::Ready {
+            self.index.unassigned.remove(before, rank, review);
+            self.index.unassigned.insert(class, rank, review);
+        }
+        self.touch(review);
     }
 
     fn open_review(&mut self, of: TaskNo, number: u32, class: ClassNo) {

@@ -196,6 +196,7 @@ impl Swarm {
             self.reserved += tokens;
             self.peers[no.index()].reserved += tokens;
             self.emit(Effect::Start { task, grant, peer: no, attempt });
+            self.spread_votes(task, no);
         }
         self.touch_peer(no);
         self.replace(no);

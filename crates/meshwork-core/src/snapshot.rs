@@ -15,7 +15,7 @@ mod sound;
 
 const MAGIC: u8 = 0x5A;
 /// 2: tasks have a review. 3: and prefer a peer; the swarm has a topology.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 const HEADER: usize = 10;
 
 /// Bytes that are not a snapshot of this version. The log can be replayed from its beginning instead.

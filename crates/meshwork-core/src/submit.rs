@@ -412,7 +412,7 @@ impl Swarm {
     /// The class of a task that avoids nobody yet.
     fn class_of(&mut self, spec: &TaskSpec) -> ClassNo {
         let capabilities = self.intern_capabilities(&spec.requires);
-        self.index.classes.intern(Requirement { capabilities, avoids: Box::default() }, &self.peers)
+        self.index.classes.intern(Requirement::of(capabilities), &self.peers)
     }
 
     pub(crate) fn intern_capabilities(&mut self, names: &[String]) -> Box<[CapNo]> {

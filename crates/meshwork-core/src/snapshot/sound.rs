@@ -45,7 +45,7 @@ impl Swarm {
         require(different.len() == requirements.len(), || "a class is there twice".to_owned())?;
         for requirement in requirements {
             let named = requirement.capabilities.iter().all(|no| no.index() < self.capabilities.len())
-                && requirement.avoids.iter().all(|no| self.has_peer(*no));
+                && requirement.avoids.iter().chain(&requirement.author).all(|no| self.has_peer(*no));
             require(named, || format!("the class {requirement:?} names what is not there"))?;
         }
         Ok(())

@@ -105,6 +105,37 @@ fn nobody_votes_on_its_own_work_while_somebody_else_can() {
 }
 
 #[test]
+fn nobody_votes_twice_while_somebody_else_can() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 2).peer("r", &["judge"], 1).submit([task("b").needs(&["judge"])]).peer("q", &["judge"], 9);
+    mesh.submit([task("a").reviewed(2, 2, &["judge"])]).ok("a").shows(ONE, "running q").shows(TWO, "assigned r");
+    mesh.ok("b").shows(TWO, "running r");
+}
+
+#[test]
+fn a_second_vote_is_better_than_none_and_than_that_of_the_author() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 9).submit([task("a").reviewed(2, 2, &[])]).join("m").peer_on("m", "q", &[], 1);
+    mesh.ok("a").shows(ONE, "running q").shows(TWO, "assigned q");
+    mesh.loses("m").shows(ONE, "running p").shows(TWO, "running p");
+}
+
+#[test]
+fn a_reviewer_that_comes_later_gets_the_vote_that_waits() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 9).submit([task("a").reviewed(2, 2, &["judge"])]).peer("q", &["judge"], 1);
+    mesh.ok("a").shows(ONE, "running q").shows(TWO, "assigned q").peer("r", &["judge"], 1).shows(TWO, "running r");
+}
+
+#[test]
+fn a_review_that_is_tried_again_avoids_who_votes_on_the_same_result() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 9).submit([task("a").reviewed(2, 2, &["judge"]).retries(1)]);
+    mesh.peer("q", &["judge"], 9).peer("r", &["judge"], 9).peer("s", &["judge"], 9).ok("a");
+    mesh.shows(ONE, "running q").shows(TWO, "running r").fails(ONE).time_passes().shows(ONE, "running s");
+}
+
+#[test]
 fn the_work_is_that_of_who_returned_it_not_of_who_checked_it() {
     let mut mesh = Mesh::new();
     mesh.join("m").peer_on("m", "p", &[], 1).submit([task("a").verified().reviewed(1, 1, &[])]).ok("a");

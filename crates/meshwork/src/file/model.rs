@@ -336,8 +336,9 @@ pub struct Verify {
     pub artifacts: Vec<String>,
 }
 
-/// Votes on a result, by other peers where there are any. Each is a task of type `review`: it is given what
-/// was to be done and what came out, and approves unless its result is `false` or `{"approve": false}`.
+/// Votes on a result, by other peers where there are any, each by a different one where there are enough: a review
+/// waits for such a peer, rather than let one vote twice. Each is a task of type `review`: it is given what was to be
+/// done and what came out, and approves unless its result is `false` or `{"approve": false}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Review {
