@@ -57,8 +57,8 @@ function failsWith(code, text = '') {
 }
 
 /** Runs a program of its own with the package as `meshwork`; resolves to its exit code and what it wrote. */
-function run(source, { env = {} } = {}) {
-  const child = spawn(process.execPath, ['--unhandled-rejections=strict', '-e', source], {
+function run(source, { env = {}, type = 'commonjs' } = {}) {
+  const child = spawn(process.execPath, ['--unhandled-rejections=strict', `--input-type=${type}`, '-e', source], {
     cwd: join(__dirname, '..'),
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
