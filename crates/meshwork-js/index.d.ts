@@ -108,9 +108,15 @@ export interface AgentObject {
   checkpoint?(peerId: string): unknown;
   /** Goes back to that, as that peer. */
   restore?(state: any, peerId: string): void | Promise<void>;
-  /** A turn without a task, which an idle peer takes every `wakeIntervalMs`; answers what it cost. */
+  /**
+   * A turn without a task, which an idle peer takes every `wakeIntervalMs`; answers what it cost. One that throws, or takes
+   * longer than `wakeTimeoutMs`, is told to the logger as a warning, and what it cost is not known; the next comes when it
+   * is due.
+   */
   wake?(peerId: string): void | Partial<TokenUsage> | Promise<void | Partial<TokenUsage>>;
   wakeIntervalMs?: number;
+  /** How long a wake may take. Default 600,000, as long as clients of language models wait for one answer. */
+  wakeTimeoutMs?: number;
   /** Agents of one kind cost about the same. Default `function`. */
   kind?: string;
 }
@@ -856,7 +862,7 @@ export interface CompletionCheckpoint {
   agreed: boolean;
   peers: Record<
     string,
-    { idle: boolean; running: number; deficit: number; sent: number; received: number; incarnation: number }
+    { idle: boolean; running: number; deficit: number; surplus: number; sent: number; received: number; incarnation: number }
   >;
 }
 

@@ -31,7 +31,7 @@ function parts(agent, name, code) {
   if (agent === null || typeof agent !== 'object' || Array.isArray(agent)) {
     throw check.wrong(name, agent, 'a function, an object with a function "run", or a program', code)
   }
-  const { run, checkpoint, restore, wake, wakeIntervalMs, kind } = agent
+  const { run, checkpoint, restore, wake, wakeIntervalMs, wakeTimeoutMs, kind } = agent
   if (run === undefined && kind !== undefined) return program(agent, name, code)
   const needed = { run }
   for (const [part, value] of Object.entries({ checkpoint, restore, wake })) if (value !== undefined) needed[part] = value
@@ -45,9 +45,13 @@ function parts(agent, name, code) {
     throw check.wrong(`${name}.wakeIntervalMs`, wakeIntervalMs, wake === undefined ? 'a function "wake" beside it' : 'a whole number of milliseconds beside "wake"', code)
   }
   if (wakeIntervalMs !== undefined) whole(wakeIntervalMs, `${name}.wakeIntervalMs`, 1, code)
+  if (wakeTimeoutMs !== undefined) {
+    if (wake === undefined) throw check.wrong(`${name}.wakeTimeoutMs`, wakeTimeoutMs, 'a function "wake" beside it', code)
+    whole(wakeTimeoutMs, `${name}.wakeTimeoutMs`, 1, code)
+  }
   // The object stays `this` of its functions: it may be of a class.
   const bound = part => (agent[part] === undefined ? undefined : (...given) => agent[part](...given))
-  return { run: bound('run'), checkpoint: bound('checkpoint'), restore: bound('restore'), wake: bound('wake'), wakeIntervalMs, kind }
+  return { run: bound('run'), checkpoint: bound('checkpoint'), restore: bound('restore'), wake: bound('wake'), wakeIntervalMs, wakeTimeoutMs, kind }
 }
 
 function whole(value, name, least, code) {
@@ -133,7 +137,7 @@ function contextOf(number, { task, peerId, attempt }, services, open) {
 
 /** A judged definition with its functions registered, for the compiled part. */
 function registered(judged, services) {
-  const { capabilities, maxConcurrentTasks, run, checkpoint, restore, wake, wakeIntervalMs, kind = 'function' } = judged
+  const { capabilities, maxConcurrentTasks, run, checkpoint, restore, wake, wakeIntervalMs, wakeTimeoutMs, kind = 'function' } = judged
   if (judged.program !== undefined) return { capabilities, kind, maxConcurrentTasks, ...judged.program }
   /** Attempts that are worked on, by number, with what aborts them. */
   const open = new Map()
@@ -156,13 +160,14 @@ function registered(judged, services) {
       controller?.abort(new MeshworkError(code, message))
     }),
     wakeIntervalMs,
+    wakeTimeoutMs,
   }
   if (checkpoint !== undefined) said.checkpoint = register(async ([peerId]) => (await checkpoint(peerId)) ?? null)
   if (restore !== undefined) said.restore = register(async ([peerId, state]) => { await restore(state, peerId) })
   if (wake !== undefined) {
     said.wake = register(async ([peerId]) => {
       const cost = await wake(peerId)
-      return cost === undefined ? {} : usage(cost, 'what wake answered')
+      return usage(cost === undefined ? {} : cost, 'what wake answered')
     })
   }
   return said

@@ -231,6 +231,50 @@ test('a function that waits for its children when its attempt ends does not wait
   assert.equal((await coordinator.awaitTask('t')).state, 'failed')
 })
 
+test('a wake that throws, or never resolves, is told to the logger; its peer takes the next one, and work', async t => {
+  const told = []
+  const logger = { debug() {}, info() {}, error() {}, warn: (message, { agentId, error }) => { told.push([message, agentId, error]) } }
+  let wakes = 0
+  const agent = {
+    run: () => 'up',
+    wakeIntervalMs: 1,
+    wakeTimeoutMs: 15,
+    wake: () => {
+      wakes += 1
+      if (wakes === 1) return new Promise(() => {})
+      if (wakes === 2) throw new Error('no key')
+      return { inputTokens: 10 }
+    },
+  }
+  const coordinator = await started(t, agent, { swarmId: 's', pauseIdleAfterMs: null }, { logger })
+  await until(() => wakes >= 4)
+  assert.deepEqual(told, [['a wake failed', 's-peer-1', 'it took longer than 15ms and was ended'], ['a wake failed', 's-peer-1', 'no key']])
+  const { total } = coordinator.deps.queryController.getTokenSavings('s-peer-1')
+  assert.ok(total >= 10 && total % 10 === 0 && total <= 10 * (wakes - 2), 'those of the wakes that ended well')
+  assert.equal((await outcome(coordinator, 't')).result, 'up')
+})
+
+test('wakes that never resolve keep neither cleanup nor Node', async () => {
+  const { code, out, err } = await run(`
+    const m = require('meshwork')
+    const agent = { run() {}, wakeIntervalMs: 1, wake: () => { woken(); return new Promise(() => {}) } }
+    let woken
+    const wakes = new Promise(done => { woken = done })
+    const deps = { messageBus: m.createMessageBroker(), queryController: m.createQueryController(), artifactStorage: m.createArtifactStorage(), swarmMemory: m.createSwarmMemory(), logger: m.createLogger() }
+    const c = m.createMeshCoordinator({ peerCount: 1, pauseIdleAfterMs: null, agents: [{ capabilities: [], agent }] }, { ...deps, logger: m.createLogger({ level: 'warn' }) })
+    const main = async () => {
+      const alive = setInterval(() => {}, 1_000)
+      await c.initialize()
+      await wakes
+      await c.cleanup()
+      clearInterval(alive)
+      console.log('over', c.isReady())
+    }
+    main()
+  `)
+  assert.deepEqual([code, out, err], [0, 'over false\n', ''])
+})
+
 test('garbage is passed on by no getter: contexts are theirs alone, and tasks are copies', async t => {
   const coordinator = await started(t, (given, context) => {
     given.id = 'mine'

@@ -131,7 +131,7 @@ test('agents come and go while it runs', async t => {
   assert.equal(await coordinator.assignTaskToPeer(task('t', { requiredCapabilities: ['c'] })), 'carol')
   assert.equal((await coordinator.awaitTask('t')).result, 'third')
   await assert.rejects(coordinator.spawnAgent({ id: 'carol', capabilities: [], agent: () => 1 }), failsWith('PeerTaken', 'carol'))
-  for (const agent of [undefined, null, 5, {}, { run: 5 }, { run() {}, wake() {} }, { run() {}, wakeIntervalMs: 5 }, { kind: 'shell', command: ['x'] }, { kind: 'command' }, { kind: 'command', command: ['x'], env: { A: 1 } }, { kind: 'acp' }, { kind: 'shell', run() {} }]) {
+  for (const agent of [undefined, null, 5, {}, { run: 5 }, { run() {}, wake() {} }, { run() {}, wakeIntervalMs: 5 }, { run() {}, wakeTimeoutMs: 5 }, { run() {}, wake() {}, wakeIntervalMs: 5, wakeTimeoutMs: 0 }, { kind: 'shell', command: ['x'] }, { kind: 'command' }, { kind: 'command', command: ['x'], env: { A: 1 } }, { kind: 'acp' }, { kind: 'shell', run() {} }]) {
     await assert.rejects(coordinator.spawnAgent({ capabilities: [], agent }), failsWith('InvalidArgument', 'config.agent'))
   }
   await assert.rejects(coordinator.spawnAgent({ capabilities: 'x', agent: () => 1 }), failsWith('InvalidArgument', 'capabilities'))

@@ -163,6 +163,8 @@ pub struct Report {
     pub running: u64,
     /// Messages that it sent and that are not closed.
     pub deficit: u64,
+    /// Acknowledgements of its messages beyond those that it sent, from a broker that names none.
+    pub surplus: u64,
     /// Messages that it ever sent.
     pub sent: u64,
     /// Runs of its handlers that ever started, where the broker says so.
@@ -232,6 +234,19 @@ pub enum Held {
         messages: u64,
         /// Whether it is lost, so that nobody can handle them.
         lost: bool,
+    },
+    /// More messages of that peer were acknowledged than it sent: a message of it is told late, or its broker counts
+    /// wrong.
+    OverAcknowledged {
+        /// The peer.
+        peer: Peer,
+        /// How many more.
+        messages: u64,
+    },
+    /// The peer has messages to handle, as its own side says.
+    NotIdle {
+        /// The peer.
+        peer: Peer,
     },
     /// Nobody answered for that peer.
     NoAnswer {

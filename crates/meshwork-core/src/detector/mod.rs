@@ -209,6 +209,7 @@ impl Detector {
                 (book.running(), Held::Running { peer, handlers: book.running() }),
                 (book.deficit(), Held::Unacknowledged { peer, messages: book.deficit() }),
                 (book.waiting(), Held::Waiting { peer, messages: book.waiting(), lost }),
+                (book.surplus(), Held::OverAcknowledged { peer, messages: book.surplus() }),
             ];
             held.extend(facts.into_iter().filter(|(count, _)| *count > 0).map(|(_, fact)| fact));
         }
@@ -225,6 +226,12 @@ impl Detector {
             }
             if report.deficit > 0 {
                 held.push(Held::Unacknowledged { peer, messages: report.deficit });
+            }
+            if report.surplus > 0 {
+                held.push(Held::OverAcknowledged { peer, messages: report.surplus });
+            }
+            if !report.idle && report.running == 0 && report.surplus == 0 {
+                held.push(Held::NotIdle { peer });
             }
         }
         held

@@ -173,6 +173,10 @@ impl Book {
         self.outstanding.len() as u64 + u64::try_from(self.unnamed).unwrap_or(0)
     }
 
+    pub(super) fn surplus(&self) -> u64 {
+        u64::try_from(self.unnamed.saturating_neg()).unwrap_or(0)
+    }
+
     pub(super) fn running(&self) -> u64 {
         self.running.len() as u64
     }
@@ -194,6 +198,7 @@ impl Book {
             idle: self.is_idle() && self.unnamed >= 0,
             running: self.running(),
             deficit: self.deficit(),
+            surplus: self.surplus(),
             sent: self.sent,
             received: self.received,
             incarnation: self.incarnation,

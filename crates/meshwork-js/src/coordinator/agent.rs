@@ -53,6 +53,7 @@ struct Functions {
     /// `[peerId]`: answers what the turn cost.
     wake: Option<u32>,
     wake_interval_ms: Option<u32>,
+    wake_timeout_ms: Option<u32>,
 }
 
 /// Tokens as JavaScript has them.
@@ -285,12 +286,12 @@ fn ended(answer: Answer) -> AttemptEnd {
 struct JsWake(JsFunction);
 
 impl Wake for JsWake {
-    fn wake<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, Tokens> {
+    fn wake<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, std::result::Result<Tokens, String>> {
         let asked = self.0.call(json!([agent_id]).to_string(), None);
         async move {
-            // One that failed, or did not say, cost nothing that anybody knows of.
-            let said = asked.await.map_or(Value::Null, Given::value);
-            serde_json::from_value::<Usage>(said).unwrap_or_default().into()
+            let said = asked.await.map_err(|failure| failure.message)?.value();
+            let usage = serde_json::from_value::<Usage>(said).map_err(|error| without_place(&error))?;
+            Ok(usage.into())
         }
         .boxed()
     }
@@ -306,9 +307,10 @@ impl Functions {
             restore: self.restore.map(function),
             home: Arc::downgrade(home),
         };
+        let timeout = self.wake_timeout_ms.map_or(WakeSchedule::TIMEOUT, |most| Duration::from_millis(most.into()));
         let wake = self.wake.zip(self.wake_interval_ms).map(|(wake, every)| WakeSchedule {
-            every: Duration::from_millis(every.into()),
-            wake: Arc::new(JsWake(function(wake))),
+            timeout,
+            ..WakeSchedule::new(Duration::from_millis(every.into()), Arc::new(JsWake(function(wake))))
         });
         (Arc::new(agent), wake)
     }

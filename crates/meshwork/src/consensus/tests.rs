@@ -112,6 +112,17 @@ async fn the_votes_that_came_decide_after_the_last_asking() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn votes_are_waited_for_and_asked_for_again_as_often_as_it_is_said() {
+    for (timeout_ms, max_retries, waited) in [(7, 0, 7), (7, 3, 28), (90, 1, 180)] {
+        let consensus = consensus(ConsensusConfig { timeout_ms, max_retries, ..ConsensusConfig::default() });
+        let before = Instant::now();
+        let error = within(consensus.propose("s", &names(&["nobody"]), json!(1))).await.unwrap_err();
+        assert_eq!(undecided(error).1.asked, 1 + u64::from(max_retries));
+        assert_eq!(before.elapsed().as_millis(), waited, "in the tests' own time");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_threshold_decides_how_many_must_approve() {
     for (threshold, approved) in [(0.5, true), (2.0 / 3.0, true), (0.75, false)] {
         let consensus = consensus(ConsensusConfig { threshold, ..ConsensusConfig::default() });

@@ -39,12 +39,13 @@ fn invalid(field: &'static str, found: impl Into<String>, expected: &str) -> Con
 }
 
 fn check_wake(wake: Option<&WakeSchedule>) -> Result<(), ControlError> {
-    match wake {
-        Some(wake) if wake.every < Duration::from_millis(1) => {
-            Err(invalid("wake.every", format!("{:?}", wake.every), "at least 1 ms"))
+    let Some(wake) = wake else { return Ok(()) };
+    for (field, found) in [("wake.every", wake.every), ("wake.timeout", wake.timeout)] {
+        if found < Duration::from_millis(1) {
+            return Err(invalid(field, format!("{found:?}"), "at least 1 ms"));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 struct Inner {
@@ -87,14 +88,19 @@ impl Inner {
 fn wake(inner: &Arc<Inner>, due: Due) {
     let inner = Arc::downgrade(inner);
     tokio::spawn(async move {
-        let Due { agent, of, wake } = due;
-        let id = agent.clone();
-        let ended = tokio::spawn(async move { wake.wake(&id).await }).await;
-        if let Err(error) = &ended {
-            tracing::warn!(agent, %error, "a wake ended without saying what it cost");
-        }
-        if let Some(inner) = inner.upgrade() {
-            inner.books().woke(&agent, &of, ended.ok(), inner.now().1);
+        let Due { agent, of, schedule, host } = due;
+        let (id, most) = (agent.clone(), schedule.timeout);
+        // In a task of its own, so that a panic ends nothing else.
+        let turn = tokio::spawn(async move { timeout(most, schedule.wake.wake(&id)).await });
+        let ended = match turn.await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(_late)) => Err(format!("it took longer than {most:?} and was ended")),
+            Err(error) => Err(error.to_string()),
+        };
+        let Some(inner) = inner.upgrade() else { return };
+        let is_there = inner.books().woke(&agent, &of, ended.as_ref().ok().copied(), inner.now().1);
+        if is_there {
+            host.woke(&agent, ended.as_ref().copied().map_err(String::as_str));
         }
     });
 }
@@ -239,6 +245,13 @@ impl AgentController {
     #[must_use]
     pub fn mesh_savings(&self, swarm_id: &str) -> Savings {
         self.inner.savings(|_, swarm| swarm == swarm_id)
+    }
+
+    /// Scheduled wakes of an agent that failed or took too long; 0 for an unknown one. What they cost is not known, so
+    /// they are neither in its [savings](Self::savings) nor in its tokens.
+    #[must_use]
+    pub fn failed_wakes(&self, agent_id: &str) -> u64 {
+        self.inner.books().failed_wakes(agent_id)
     }
 
     async fn perform(&self, agent: &str, deed: Deed<'_>) -> Result<(), ControlError> {

@@ -7,13 +7,15 @@ use meshwork_core::savings::{Input, Ledger, Measured, Savings};
 use meshwork_core::{Tokens, savings};
 use tokio::time::Instant;
 
-use super::{AgentEvent, AgentHost, Attachment, ControlError, Wake, WakeSchedule};
+use super::{AgentEvent, AgentHost, Attachment, ControlError, WakeSchedule};
 
 /// An agent that is attached, or was.
 struct Known {
     swarm: String,
     kind: String,
     ledger: Ledger,
+    /// Wakes of which nobody knows what they cost.
+    failed_wakes: u64,
     attached: Option<Attached>,
 }
 
@@ -45,7 +47,8 @@ pub(super) struct Life {
 pub(super) struct Due {
     pub(super) agent: String,
     pub(super) of: Life,
-    pub(super) wake: Arc<dyn Wake>,
+    pub(super) schedule: WakeSchedule,
+    pub(super) host: Arc<dyn AgentHost>,
 }
 
 #[derive(Default)]
@@ -77,9 +80,9 @@ impl Books {
         if before.is_none() && self.agents.len() >= limit as usize {
             return Err(ControlError::TooMany { limit });
         }
-        let mut ledger = match self.agents.remove(&agent_id) {
-            Some(before) if before.swarm == swarm_id => before.ledger,
-            _ => Ledger::new(now_ms),
+        let (mut ledger, failed_wakes) = match self.agents.remove(&agent_id) {
+            Some(before) if before.swarm == swarm_id => (before.ledger, before.failed_wakes),
+            _ => (Ledger::new(now_ms), 0),
         };
         ledger.handle(now_ms, Input::CameBack);
         self.numbers += 1;
@@ -92,7 +95,7 @@ impl Books {
             busy: false,
             waking: false,
         };
-        let known = Known { swarm: swarm_id, kind, ledger, attached: Some(attached) };
+        let known = Known { swarm: swarm_id, kind, ledger, failed_wakes, attached: Some(attached) };
         self.agents.insert(agent_id.clone(), known);
         self.arm(&agent_id, now);
         Ok(())
@@ -188,20 +191,25 @@ impl Books {
         if std::mem::replace(&mut attached.waking, true) {
             return None;
         }
-        let wake = Arc::clone(&attached.schedule.as_ref()?.wake);
+        let schedule = attached.schedule.clone()?;
         let of = Life { swarm: known.swarm.clone(), number: attached.life };
-        Some(Due { agent: agent.to_owned(), of, wake })
+        Some(Due { agent: agent.to_owned(), of, schedule, host: Arc::clone(&attached.host) })
     }
 
-    /// A wake has ended; `None`: nobody knows what it cost. It counts unless the id is another swarm's now.
-    pub(super) fn woke(&mut self, agent: &str, of: &Life, tokens: Option<Tokens>, now_ms: u64) {
-        let Some(known) = self.agents.get_mut(agent).filter(|known| known.swarm == of.swarm) else { return };
-        if let Some(attached) = known.attached.as_mut().filter(|attached| attached.life == of.number) {
-            attached.waking = false;
+    /// A wake has ended; `None`: nobody knows what it cost. It counts unless the id is another swarm's now. Says whether
+    /// the agent is attached as it was.
+    pub(super) fn woke(&mut self, agent: &str, of: &Life, tokens: Option<Tokens>, now_ms: u64) -> bool {
+        let Some(known) = self.agents.get_mut(agent).filter(|known| known.swarm == of.swarm) else { return false };
+        match tokens {
+            Some(tokens) => known.ledger.handle(now_ms, Input::Woke { tokens: tokens.total() }),
+            None => known.failed_wakes = known.failed_wakes.saturating_add(1),
         }
-        if let Some(tokens) = tokens {
-            known.ledger.handle(now_ms, Input::Woke { tokens: tokens.total() });
-        }
+        let attached = known.attached.as_mut().filter(|attached| attached.life == of.number);
+        attached.map(|attached| attached.waking = false).is_some()
+    }
+
+    pub(super) fn failed_wakes(&self, agent: &str) -> u64 {
+        self.agents.get(agent).map_or(0, |known| known.failed_wakes)
     }
 
     /// What pausing saved: of those that `is_wanted`, with the measure of each one's kind.

@@ -28,6 +28,9 @@ enum Behaviour {
 #[derive(Default)]
 struct Host {
     asked: Mutex<Vec<String>>,
+    failures: Mutex<Vec<String>>,
+    /// Tokens of wakes.
+    told: Mutex<u64>,
     behaviours: BTreeMap<&'static str, Behaviour>,
 }
 
@@ -67,6 +70,13 @@ impl AgentHost for Host {
         }
         self.answer(agent_id, &format!("resume {checkpoint:?}"))
     }
+
+    fn woke(&self, agent_id: &str, ended: Result<Tokens, &str>) {
+        match ended {
+            Ok(tokens) => *self.told.lock().expect("not poisoned") += tokens.total(),
+            Err(why) => self.failures.lock().expect("not poisoned").push(format!("{agent_id}: {why}")),
+        }
+    }
 }
 
 /// Takes as many turns as it is allowed, and says each.
@@ -77,11 +87,11 @@ struct Turns {
 }
 
 impl Wake for Turns {
-    fn wake<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, Tokens> {
+    fn wake<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, Result<Tokens, String>> {
         Box::pin(async move {
             self.taken.send(agent_id.to_owned()).expect("somebody listens");
             self.allowed.acquire().await.expect("it is never closed").forget();
-            Tokens { input: self.cost, output: 0 }
+            Ok(Tokens { input: self.cost, output: 0 })
         })
     }
 }
@@ -101,7 +111,7 @@ fn agent(swarm: &str, id: &str) -> Attachment {
 
 fn woken(id: &str, wake: &Arc<Turns>) -> Attachment {
     let wake = Arc::clone(wake) as Arc<dyn Wake>;
-    Attachment { wake: Some(WakeSchedule { every: MINUTE, wake }), ..agent("s", id) }
+    Attachment { wake: Some(WakeSchedule::new(MINUTE, wake)), ..agent("s", id) }
 }
 
 fn tokens(input: u64, output: u64) -> Tokens {
@@ -243,7 +253,10 @@ async fn definitions_are_kept_in_order() {
     };
     let refusal = controller.register(AgentDefinition { max_concurrent_tasks: Some(0), ..definition("z") });
     assert!(matches!(refusal, Err(ControlError::Invalid { field: "maxConcurrentTasks", .. })), "{refusal:?}");
-    let never = WakeSchedule { every: Duration::ZERO, wake: turns(0, 0).0 };
+    let never = WakeSchedule { every: Duration::ZERO, ..WakeSchedule::new(MINUTE, turns(0, 0).0) };
+    let at_once = WakeSchedule { timeout: Duration::ZERO, ..WakeSchedule::new(MINUTE, turns(0, 0).0) };
+    let refusal = controller.register(AgentDefinition { wake: Some(at_once), ..definition("z") });
+    assert!(matches!(refusal, Err(ControlError::Invalid { field: "wake.timeout", .. })), "{refusal:?}");
     let refusal = controller.register(AgentDefinition { wake: Some(never.clone()), ..definition("z") });
     assert!(matches!(refusal, Err(ControlError::Invalid { field: "wake.every", .. })), "{refusal:?}");
     let refusal = controller.attach(Attachment { wake: Some(never), ..agent("s", "a") }, Host::new([]));
@@ -292,6 +305,7 @@ async fn idle_agents_are_woken_by_their_schedule() {
     until(|| controller.savings("a").wakes.count == 3).await;
     let savings = controller.savings("a");
     assert_eq!((savings.wakes.tokens, savings.total, savings.saved), (210, 210, 0));
+    until(|| *host.told.lock().expect("not poisoned") == 210).await;
 
     // Half a minute later it gets work; its next wake is a minute after it has done it.
     advance(MINUTE / 2).await;
@@ -377,18 +391,75 @@ async fn a_long_wake_holds_up_no_other_and_is_not_doubled() {
 async fn a_wake_that_panics_is_no_measure_and_not_the_last() {
     struct Panics(mpsc::UnboundedSender<()>);
     impl Wake for Panics {
-        fn wake<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Tokens> {
+        fn wake<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Tokens, String>> {
             self.0.send(()).expect("somebody listens");
             async { panic!("on purpose") }.boxed()
         }
     }
     let (controller, (taken, mut heard)) = (controller(), mpsc::unbounded_channel());
-    let wake = Some(WakeSchedule { every: MINUTE, wake: Arc::new(Panics(taken)) });
-    controller.attach(Attachment { wake, ..agent("s", "a") }, Host::new([])).expect("it is attached");
+    let wake = Some(WakeSchedule::new(MINUTE, Arc::new(Panics(taken))));
+    let host = Host::new([]);
+    controller.attach(Attachment { wake, ..agent("s", "a") }, host.clone()).expect("it is attached");
     for _ in 0..2 {
         heard.recv().await.expect("a wake");
     }
-    assert_eq!(controller.savings("a").wakes.count, 0);
+    until(|| host.failures.lock().expect("not poisoned").len() == 2).await;
+    assert_eq!((controller.savings("a").wakes.count, controller.failed_wakes("a")), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_that_fails_is_no_measure_and_says_why() {
+    struct Fails;
+    impl Wake for Fails {
+        fn wake<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Tokens, String>> {
+            ready(Err("no key".to_owned())).boxed()
+        }
+    }
+    let (controller, host) = (controller(), Host::new([]));
+    let wake = Some(WakeSchedule::new(MINUTE, Arc::new(Fails)));
+    controller.attach(Attachment { wake, ..agent("s", "a") }, host.clone()).expect("it is attached");
+    advance(MINUTE).await;
+    until(|| *host.failures.lock().expect("not poisoned") == ["a: no key"]).await;
+    let savings = controller.savings("a");
+    assert_eq!((savings.wakes.count, savings.total, controller.failed_wakes("a")), (0, 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_that_never_ends_is_ended_at_its_deadline_and_the_agent_goes_on() {
+    // Woken every so often, a turn of it may take so long, and so its second one comes after that time.
+    let usual = WakeSchedule::new(7 * MINUTE, turns(0, 0).0).timeout;
+    for (every, most, second) in [(MINUTE, MINUTE * 3 / 2, 3 * MINUTE), (7 * MINUTE, usual, 21 * MINUTE)] {
+        let (controller, host) = (controller(), Host::new([]));
+        let (turns, mut heard) = turns(0, 10);
+        let wake = Some(WakeSchedule { timeout: most, ..WakeSchedule::new(every, turns.clone()) });
+        let began = tokio::time::Instant::now();
+        controller.attach(Attachment { wake, ..agent("s", "a") }, host.clone()).expect("it is attached");
+        heard.recv().await.expect("a wake");
+        assert_eq!(began.elapsed(), every);
+        heard.recv().await.expect("another wake");
+        assert_eq!(began.elapsed(), second, "while one runs there is no other");
+        let failures = std::mem::take(&mut *host.failures.lock().expect("not poisoned"));
+        assert_eq!(failures, [format!("a: it took longer than {most:?} and was ended")]);
+        assert_eq!((controller.failed_wakes("a"), controller.savings("a").wakes.count), (1, 0));
+        // The first one waits for its turn no more: this is the second one's.
+        turns.allowed.add_permits(1);
+        until(|| controller.savings("a").total == 10).await;
+        controller.pause_agent("a").await.expect("it is paused");
+        controller.resume_agent("a", None).await.expect("it is resumed");
+        assert_eq!((controller.failed_wakes("a"), controller.failed_wakes("nobody")), (1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_agent_that_has_left_no_failed_wake_is_told() {
+    let (controller, host) = (controller(), Host::new([]));
+    let (wake, mut heard) = turns(0, 10);
+    controller.attach(woken("a", &wake), host.clone()).expect("it is attached");
+    heard.recv().await.expect("a wake");
+    controller.detach("a");
+    advance(WakeSchedule::TIMEOUT).await;
+    until(|| controller.failed_wakes("a") == 1).await;
+    assert!(host.failures.lock().expect("not poisoned").is_empty());
 }
 
 #[tokio::test(start_paused = true)]

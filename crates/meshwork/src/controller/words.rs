@@ -40,14 +40,34 @@ pub struct AgentDefinition {
 pub struct WakeSchedule {
     /// From the moment that it became idle on; at least 1 ms.
     pub every: Duration,
+    /// How long a turn may take, at least 1 ms. One that takes longer is ended and counted as
+    /// [failed](super::AgentController::failed_wakes), and the next comes when it is due.
+    pub timeout: Duration,
     /// How.
     pub wake: Arc<dyn Wake>,
 }
 
+impl WakeSchedule {
+    /// How long a turn may take where nobody says: 10 minutes. As long as clients of language models wait for one
+    /// answer; a turn that takes longer has almost certainly hung.
+    pub const TIMEOUT: Duration = Duration::from_secs(600);
+
+    /// One with the usual [timeout](Self::TIMEOUT).
+    #[must_use]
+    pub fn new(every: Duration, wake: Arc<dyn Wake>) -> Self {
+        Self { every, timeout: Self::TIMEOUT, wake }
+    }
+}
+
 /// Gives an idle agent a turn without a task.
 pub trait Wake: Send + Sync + 'static {
-    /// Ends when the turn does, with what it cost. Those tokens are counted by the controller: no host tells them again.
-    fn wake<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, Tokens>;
+    /// Ends when the turn does, with what it cost. Those tokens are counted by the controller, which tells the host of
+    /// them: no host tells them again.
+    /// Dropped when it takes longer than its [`WakeSchedule::timeout`]; so it must not block its thread.
+    ///
+    /// # Errors
+    /// Why it failed. What it cost is not known then, and it is no measure.
+    fn wake<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, Result<Tokens, String>>;
 }
 
 /// Who holds agents, and can pause and resume them: a coordinator its peers.
@@ -71,6 +91,14 @@ pub trait AgentHost: Send + Sync + 'static {
         agent_id: &'a str,
         checkpoint_id: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), ControlError>>;
+
+    /// A scheduled wake of the agent has ended: with what it cost, which the controller has counted, or with why it
+    /// failed or was ended.
+    fn woke(&self, agent_id: &str, ended: Result<Tokens, &str>) {
+        if let Err(error) = ended {
+            tracing::warn!(agent = agent_id, error, "a wake failed");
+        }
+    }
 }
 
 /// An agent that a host attaches.

@@ -175,14 +175,7 @@ impl MeshCoordinator {
     /// The agent spent these tokens outside of a task. Nothing happens for an unknown one.
     pub fn update_token_usage(&self, id: &str, tokens: Tokens) {
         let Ok(running) = self.running() else { return };
-        let now = now_ms();
-        let mut books = running.shared.books();
-        books.touch(id, now);
-        if let Some(stay) = books.stays.get_mut(id) {
-            stay.tokens.input = stay.tokens.input.saturating_add(tokens.input);
-            stay.tokens.output = stay.tokens.output.saturating_add(tokens.output);
-        }
-        drop(books);
+        running.shared.books().spend(id, tokens, now_ms());
         running.spent(id, tokens);
     }
 }

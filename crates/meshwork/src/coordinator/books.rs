@@ -199,6 +199,15 @@ impl Books {
         }
     }
 
+    /// The agent spent tokens outside of tasks.
+    pub(super) fn spend(&mut self, id: &str, tokens: Tokens, now_ms: u64) {
+        self.touch(id, now_ms);
+        if let Some(stay) = self.stays.get_mut(id) {
+            stay.tokens.input = stay.tokens.input.saturating_add(tokens.input);
+            stay.tokens.output = stay.tokens.output.saturating_add(tokens.output);
+        }
+    }
+
     /// An agent begins to stay.
     pub(super) fn arrive(&mut self, id: &str, kind: String, now_ms: u64) {
         self.stays_made += 1;
@@ -293,16 +302,28 @@ impl Books {
         }
     }
 
-    /// A peer as the seed shows it, without its neighbours.
+    /// A peer as the seed shows it. Looks at every attempt once.
     pub(super) fn agent(&self, no: PeerNo) -> Option<PeerAgent> {
-        let report = self.view.peer(no)?;
+        self.agent_from(self.view.peer(no)?)
+    }
+
+    /// The peers that are up and not paused, in order. Looks at every attempt once, however many they are.
+    pub(super) fn active(&self) -> Vec<PeerAgent> {
+        let peers = self.view.swarm().peers().zip(self.view.peer_reports(false));
+        let active = peers.filter(|((_, peer), _)| peer.up && peer.paused.is_none());
+        let mut active: Vec<PeerAgent> = active.filter_map(|(_, report)| self.agent_from(report)).collect();
+        active.sort_by(|a, b| a.id.cmp(&b.id));
+        active
+    }
+
+    fn agent_from(&self, report: PeerReport) -> Option<PeerAgent> {
         let stay = self.stays.get(&report.id)?;
         let session = self.session_from(&report.id, stay, &report);
         Some(PeerAgent {
             session,
             load: u64::from(report.load),
             state: state_word(&report),
-            neighbors: BTreeSet::new(),
+            neighbors: self.neighbors(&report.id),
             last_seen: report.last_seen,
             metrics: stats(&report),
             id: report.id,

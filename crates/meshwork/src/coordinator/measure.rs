@@ -12,9 +12,8 @@ impl MeshCoordinator {
     #[must_use]
     pub fn active_peers(&self) -> Vec<PeerAgent> {
         let Ok(running) = self.running() else { return Vec::new() };
-        let mut peers: Vec<PeerAgent> = self.active_agents().iter().filter_map(|id| running.peer(id)).collect();
-        peers.sort_by(|a, b| a.id.cmp(&b.id));
-        peers
+        let peers = running.shared.books().active();
+        peers.into_iter().map(|peer| running.heard(peer)).collect()
     }
 
     /// A peer, whatever it does; `None` for an unknown one.
@@ -39,13 +38,16 @@ impl MeshCoordinator {
 
 impl Running {
     fn peer(&self, id: &str) -> Option<PeerAgent> {
-        let mut peer = {
+        let peer = {
             let books = self.shared.books();
-            let peer = books.view.swarm().find_peer(id).and_then(|no| books.agent(no))?;
-            PeerAgent { neighbors: books.neighbors(id), ..peer }
+            books.view.swarm().find_peer(id).and_then(|no| books.agent(no))?
         };
-        peer.last_seen = peer.last_seen.max(self.last_heartbeat(id));
-        Some(peer)
+        Some(self.heard(peer))
+    }
+
+    /// The peer may have been heard of by discovery alone.
+    fn heard(&self, peer: PeerAgent) -> PeerAgent {
+        PeerAgent { last_seen: peer.last_seen.max(self.last_heartbeat(&peer.id)), ..peer }
     }
 
     fn find(&self, capabilities: &[String]) -> BTreeSet<String> {

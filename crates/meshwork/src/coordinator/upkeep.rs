@@ -254,6 +254,15 @@ impl AgentHost for Host {
     fn resume<'a>(&'a self, id: &'a str, checkpoint: Option<&'a str>) -> BoxFuture<'a, Result<(), ControlError>> {
         Box::pin(async move { self.running(id)?.resume(id, checkpoint).await.map_err(|error| as_control(id, &error)) })
     }
+
+    fn woke(&self, id: &str, ended: Result<Tokens, &str>) {
+        // Nothing is told of a coordinator that ends.
+        let Some(running) = self.0.upgrade().filter(|running| !running.over.is_cancelled()) else { return };
+        match ended {
+            Ok(tokens) => running.shared.books().spend(id, tokens, now_ms()),
+            Err(why) => running.tell(Level::Warn, "a wake failed", &json!({ "agentId": id, "error": why })),
+        }
+    }
 }
 
 fn as_control(id: &str, error: &CoordinatorError) -> ControlError {

@@ -166,7 +166,7 @@ pub struct AgentSession {
     pub started_at: u64,
     /// When it last began or ended something, or reported tokens.
     pub last_activity: u64,
-    /// Tokens that it reported, inside tasks and outside.
+    /// Tokens that it reported, inside tasks and outside, such as in wakes.
     pub tokens_used: u64,
     /// The last checkpoint that was made of it or restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]

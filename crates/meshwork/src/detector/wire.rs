@@ -53,6 +53,9 @@ pub struct PeerReport {
     pub running: u64,
     /// Messages that it sent and that are not closed.
     pub deficit: u64,
+    /// Acknowledgements of its messages beyond those that it sent, from a broker that names none.
+    #[serde(default)]
+    pub surplus: u64,
     /// Messages that it ever sent.
     pub sent: u64,
     /// Runs of its handlers that ever started, where the broker says so.
@@ -63,14 +66,14 @@ pub struct PeerReport {
 
 impl From<Report> for PeerReport {
     fn from(report: Report) -> Self {
-        let Report { idle, running, deficit, sent, received, incarnation } = report;
-        Self { idle, running, deficit, sent, received, incarnation }
+        let Report { idle, running, deficit, surplus, sent, received, incarnation } = report;
+        Self { idle, running, deficit, surplus, sent, received, incarnation }
     }
 }
 
 impl From<PeerReport> for Report {
     fn from(report: PeerReport) -> Self {
-        let PeerReport { idle, running, deficit, sent, received, incarnation } = report;
-        Self { idle, running, deficit, sent, received, incarnation }
+        let PeerReport { idle, running, deficit, surplus, sent, received, incarnation } = report;
+        Self { idle, running, deficit, surplus, sent, received, incarnation }
     }
 }

@@ -121,6 +121,19 @@ pub enum Holder {
         /// Whether it is lost, so that nobody can handle them.
         lost: bool,
     },
+    /// More messages of that peer were acknowledged than it sent: a message of it is told late, or its broker counts
+    /// wrong.
+    OverAcknowledged {
+        /// The peer.
+        peer: PeerId,
+        /// How many more.
+        messages: u64,
+    },
+    /// The peer has messages to handle, as its own side says.
+    NotIdle {
+        /// The peer.
+        peer: PeerId,
+    },
     /// Nobody answered for that peer.
     NoAnswer {
         /// The peer.
@@ -134,6 +147,8 @@ impl Holder {
             Held::Running { peer, handlers } => Self::Running { peer: name(peer), handlers },
             Held::Unacknowledged { peer, messages } => Self::Unacknowledged { peer: name(peer), messages },
             Held::Waiting { peer, messages, lost } => Self::Waiting { peer: name(peer), messages, lost },
+            Held::OverAcknowledged { peer, messages } => Self::OverAcknowledged { peer: name(peer), messages },
+            Held::NotIdle { peer } => Self::NotIdle { peer: name(peer) },
             Held::NoAnswer { peer } => Self::NoAnswer { peer: name(peer) },
         }
     }
@@ -154,6 +169,10 @@ impl fmt::Display for Holder {
                 let lost = if *lost { ", and is lost" } else { "" };
                 write!(f, "{peer} has not handled {}{lost}", plural(*messages, "message"))
             }
+            Self::OverAcknowledged { peer, messages } => {
+                write!(f, "{peer} was acknowledged {} more than it sent", plural(*messages, "message"))
+            }
+            Self::NotIdle { peer } => write!(f, "{peer} has messages to handle, as its own side says"),
             Self::NoAnswer { peer } => write!(f, "nobody answered for {peer}"),
         }
     }

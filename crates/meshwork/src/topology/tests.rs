@@ -64,7 +64,18 @@ fn every_choice_override_and_error_is_counted_once() {
     expected.validation_errors += 1;
     assert!(router.validate_topology(TopologyType::Mesh, 100).valid, "a question is no choice");
     assert_eq!(router.metrics(), expected);
-    assert_eq!((expected.total_selections, expected.validation_errors), (28, 5));
+    // Taken apart whole: a new figure has to be counted here, too.
+    let TopologyRouterMetrics {
+        total_selections,
+        mesh_selections,
+        hierarchical_selections,
+        hybrid_selections,
+        topology_overrides,
+        validation_errors,
+    } = expected;
+    assert_eq!((total_selections, validation_errors), (28, 5));
+    assert_eq!(mesh_selections + hierarchical_selections + hybrid_selections, 28);
+    assert_eq!(topology_overrides, 2 * 7, "of three topologies two are not the recommended one");
 }
 
 #[test]
@@ -114,6 +125,23 @@ fn a_queen_has_the_seeds_defaults() {
     let chosen = TopologyRouter::new().choose(&config(TopologyType::Hierarchical, 20)).unwrap();
     let busy = Workers { workers: 4, slots: 4, busy: 4 };
     assert_eq!(chosen.scaling.unwrap().decide(busy), ScalingDecision::Add(2));
+}
+
+#[test]
+fn every_setting_of_a_queen_is_in_how_it_scales() {
+    // Taken apart whole: a new setting has to change something here, too.
+    let QueenAgentConfig { min_workers, max_workers, branching, auto_scale, scaling_threshold } = QueenAgentConfig {
+        min_workers: 2,
+        max_workers: Some(6),
+        branching: 3,
+        auto_scale: false,
+        scaling_threshold: 0.25,
+    };
+    let queen = QueenAgentConfig { min_workers, max_workers, branching, auto_scale, scaling_threshold };
+    let config = TopologyConfig { hierarchical_config: Some(queen), ..config(TopologyType::Hierarchical, 20) };
+    let chosen = TopologyRouter::new().choose(&config).unwrap();
+    let expected = Scaling { min_workers: 2, max_workers: 6, auto: false, threshold_permille: 250 };
+    assert_eq!((chosen.scaling, chosen.choice.branching.get()), (Some(expected), 3));
 }
 
 #[test]

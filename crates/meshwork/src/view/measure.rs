@@ -180,7 +180,7 @@ impl View {
     }
 
     /// `listed`: with neighbours.
-    pub(super) fn peer_reports(&self, listed: bool) -> Vec<PeerReport> {
+    pub(crate) fn peer_reports(&self, listed: bool) -> Vec<PeerReport> {
         let sums = self.peer_sums();
         let shape = self.swarm.shape();
         let are_few = shape.topology() != Topology::Mesh || self.swarm.peers().len() <= NEIGHBORS_LISTED;

@@ -247,6 +247,38 @@ fn an_acknowledgement_that_is_told_before_its_message_cancels_it() {
 }
 
 #[test]
+fn acknowledgements_of_what_nobody_sent_are_named_with_their_peer() {
+    let mut stage = Stage::three();
+    stage.tell(Input::Published { sender: A, message: None });
+    for _ in 0..3 {
+        stage.tell(Input::Acknowledged { sender: A, message: None });
+    }
+    stage.detect();
+    let timeout = stage.timeout().unwrap();
+    stage.tell(Input::Fired(timeout));
+    let held = vec![Held::OverAcknowledged { peer: A, messages: 2 }];
+    assert_eq!(stage.verdict(), Some(&Verdict::TimedOut { held }));
+    for _ in 0..2 {
+        stage.tell(Input::Published { sender: A, message: None });
+    }
+    assert_eq!(stage.detector.held(), [], "they were told late");
+}
+
+#[test]
+fn what_keeps_a_peer_of_another_side_from_being_free_is_named() {
+    let report = |surplus| Report { incarnation: 1, surplus, ..Report::default() };
+    let over = Held::OverAcknowledged { peer: B, messages: 2 };
+    for (report, expected) in [(report(2), over), (report(0), Held::NotIdle { peer: B })] {
+        let mut stage = Stage::of(&[A], &[B], 0);
+        stage.detect();
+        let probes = stage.probes();
+        stage.answer(&probes[..1]);
+        stage.answer_for(probes[1], report);
+        assert_eq!(stage.verdict(), Some(&Verdict::Exhausted { held: vec![expected] }));
+    }
+}
+
+#[test]
 fn missing_answers_are_asked_for_again_until_the_retries_are_used_up() {
     let mut stage = Stage::of(&[A], &[B], 2);
     stage.detect();

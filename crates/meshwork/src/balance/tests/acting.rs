@@ -150,6 +150,39 @@ async fn a_failure_is_counted_and_it_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_figure_of_a_balancer_is_what_was_counted_beside_it() {
+    let two = Two::with([9.0, 1.0]);
+    let balancer = acting(asked(), &two);
+    let mut told = 0;
+    for (peer, load) in [("a", 9.0), ("a", 8.0), ("b", 4.0), ("c", 0.0)] {
+        balancer.update_peer_load(peer, load).unwrap();
+        told += 1;
+    }
+    balancer.update_peer_load("a", f64::NAN).unwrap_err();
+    two.state().fails = true;
+    balancer.rebalance("s").await.unwrap_err();
+    let before = balancer.metrics();
+    two.state().fails = false;
+    let moved = balancer.rebalance("s").await.unwrap() + balancer.rebalance("s").await.unwrap();
+    let LoadBalancerMetrics {
+        total_rebalances,
+        successful_rebalances,
+        failed_rebalances,
+        average_rebalance_time_ms,
+        tasks_redistributed,
+        load_updates,
+        current_imbalance_ratio,
+    } = balancer.metrics();
+    assert_eq!((total_rebalances, successful_rebalances, failed_rebalances), (3, 2, 1));
+    assert_eq!((tasks_redistributed, load_updates), (moved, told));
+    assert_eq!(moved, 4);
+    assert!(average_rebalance_time_ms.abs() < f64::EPSILON, "no time went by");
+    // 8, 4 and 0 were told; 5, 5 and 0 it is after the moves.
+    assert!((before.current_imbalance_ratio - 2.0).abs() < f64::EPSILON);
+    assert!((current_imbalance_ratio - 1.5).abs() < f64::EPSILON);
+}
+
+#[tokio::test(start_paused = true)]
 async fn stored_states_are_looked_after_in_every_swarm() {
     let shelf = Shelf::new();
     let states =

@@ -6,6 +6,7 @@ mod acknowledgement;
 mod any;
 mod attempts;
 mod delivery;
+mod metrics;
 mod order;
 mod stored_mail;
 mod trees;

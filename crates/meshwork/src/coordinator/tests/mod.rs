@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod agents;
+mod fields;
 mod foreign;
 mod forms;
 mod life;
+mod metrics;
 mod own;
+mod settings;
 mod work;
 
 use super::{AgentDefinition, AgentOptions, Dependencies, MeshCoordinator, MeshCoordinatorConfig, MeshTask};

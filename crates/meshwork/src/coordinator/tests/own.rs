@@ -71,9 +71,9 @@ async fn a_coordinator_that_is_dropped_gives_its_agents_back() {
 struct Costs(AtomicU64);
 
 impl Wake for Costs {
-    fn wake<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Tokens> {
+    fn wake<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Tokens, String>> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async { Tokens { input: 90, output: 10 } })
+        Box::pin(async { Ok(Tokens { input: 90, output: 10 }) })
     }
 }
 
@@ -81,7 +81,7 @@ impl Wake for Costs {
 async fn wakes_that_a_pause_avoids_are_what_it_saves() {
     let bus = bus();
     let costs = Arc::new(Costs(AtomicU64::new(0)));
-    let wake = WakeSchedule { every: Duration::from_millis(5), wake: costs.clone() };
+    let wake = WakeSchedule::new(Duration::from_millis(5), costs.clone());
     let own = own(config(1), &bus, vec![AgentDefinition { wake: Some(wake), ..echo(&[]) }]);
     soon(own.mesh.initialize()).await.unwrap();
     until(|| costs.0.load(Ordering::Relaxed) >= 3).await;

@@ -64,6 +64,20 @@ async fn what_does_not_move_is_answered_with_no_and_a_reason_and_a_later_call_su
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_acknowledgement_that_nobody_waited_for_is_named_as_the_reason() {
+    let plain = Plain::new(1);
+    let broker: Arc<dyn MessageBroker> = Arc::new(plain.clone());
+    let detector = detector(&broker, &["a", "b"]).await;
+    plain.acknowledge_nothing("b");
+    assert!(!within(detector.detect_completion("s", Some(Duration::from_millis(300)))).await.unwrap());
+    let over = Holder::OverAcknowledged { peer: "b".into(), messages: 1 };
+    assert_eq!(over.to_string(), "b was acknowledged 1 message more than it sent");
+    assert_eq!(detector.last_no().unwrap(), NotCompleted { ended: WaitEnd::TimedOut, holders: vec![over.clone()] });
+    assert_eq!(detector.holders(), [over]);
+    assert!(!detector.is_peer_completed("b"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_default_timeout_is_the_configured_one() {
     let broker: Arc<dyn MessageBroker> = Arc::new(Plain::new(3));
     for (default, ms) in [(CompletionDetectorConfig::default().default_timeout, 2_000), (Duration::from_millis(70), 70)]

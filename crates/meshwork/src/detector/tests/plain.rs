@@ -84,6 +84,12 @@ impl Plain {
         });
     }
 
+    /// Tells that a message of the peer was acknowledged which nobody sent.
+    pub(super) fn acknowledge_nothing(&self, sender: &str) {
+        let hooks = self.0.lock().unwrap().acknowledged.get(sender).cloned().unwrap_or_default();
+        Self::tell(&hooks);
+    }
+
     fn handlers_of(&self, peer: &str) -> Result<Vec<MessageHandler>, MessageBrokerError> {
         let handlers = self.0.lock().unwrap().peers.get(peer).cloned();
         handlers.ok_or_else(|| MessageBrokerError::Foreign(format!("nobody is called {peer}")))

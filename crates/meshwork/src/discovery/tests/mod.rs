@@ -4,6 +4,7 @@
 
 mod bus;
 mod finding;
+mod metrics;
 mod settings;
 mod stored;
 mod trouble;

@@ -4,7 +4,8 @@ use crate::view::{
 };
 use bytes::Bytes;
 use meshwork_core::{
-    AttemptOutcome, DownReason, Op, PauseReason, Payload, Position, Submission, TaskSpec, Tokens, Verify, decode_batch,
+    AttemptOutcome, DownReason, Op, PauseReason, Payload, Position, Returned, Submission, TaskSpec, Tokens, Verify,
+    decode_batch,
 };
 use serde_json::json;
 
@@ -218,6 +219,23 @@ fn a_late_seal_does_not_count_as_detection_time() {
     let report = report(&play);
     assert_eq!(report.metrics.completion_detection_time_ms, Some(0));
     assert_ne!(report.completion.completion_position, report.completion.last_return_position);
+}
+
+#[test]
+fn detection_takes_from_the_last_return_to_the_completion() {
+    let mut play = Play::new();
+    play.peer("p", &[], 1);
+    play.submit(vec![task("a", &[])]);
+    play.seal();
+    play.pass(10);
+    let (task, grant) = (play.no("a"), play.grant("a"));
+    let returned = play.end("a", AttemptOutcome::Ok, 10);
+    play.one(Op::Return(Returned { messages_open: true, ..returned }));
+    // Its messages are on their way for so long.
+    play.pass(70);
+    play.one(Op::Settled { task, grant });
+    assert_eq!(report(&play).metrics.completion_detection_time_ms, Some(70));
+    assert_eq!(report(&play).completion.longest_detection_time_ms, Some(70));
 }
 
 #[test]
