@@ -1,5 +1,7 @@
 //! A swarm file on the embedded default: one node, SQLite, the in-process broker, a locked state folder.
 
+mod wakes;
+
 use crate::artifacts::{Artifacts, FolderArtifacts};
 use crate::broker::{Broker, BrokerConfig};
 use crate::control::Control;
@@ -15,12 +17,14 @@ use crate::mesh::{
 use crate::process::{self, Leftover};
 use crate::state::{FolderLock, StateError, StateFolder, StateRoot};
 use crate::topology::{Scaling, TopologyError, TopologyRouter};
+use meshwork_core::savings::Savings;
 use meshwork_core::{Config, DependencyPolicy, Limits, Op, Payload, PeerSpec, Phase, TaskSpec, Verify, content_hash};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
+use wakes::{Sleeper, Wakes};
 
 /// The embedded node's name: there is one, and it replaces what it was before.
 const NODE: &str = "local";
@@ -42,6 +46,7 @@ pub struct LocalOptions {
 /// A running local swarm.
 pub struct LocalSwarm {
     mesh: StopOnDrop,
+    wakes: Option<Wakes>,
     ended: JoinHandle<Result<(), MeshError>>,
     folder: StateFolder,
     lock: Arc<FolderLock>,
@@ -163,12 +168,13 @@ impl LocalSwarm {
             grace: process::DEFAULT_GRACE,
             result_bytes: file.limits.artifact_bytes,
         });
-        let all = peers_of(file, file_folder, &host, &folder, &lock)?;
+        let (all, sleepers) = peers_of(file, file_folder, &host, &folder, &lock)?;
         let ids: Vec<String> = all.iter().map(|peer| peer.spec.id.clone()).collect();
         let opened = crate::mail::register_mailboxes(&broker.0, ids).await;
         opened.map_err(std::io::Error::other).map_err(system("open the mailboxes of the peers"))?;
         failpoint::reach(Point::Mailboxes);
         let (peers, reserve) = staffed(all, chosen.scaling);
+        let sessions = file.limits.max_sessions.unwrap_or_else(default_sessions);
         let mesh_options = MeshOptions {
             log: log.clone(),
             artifacts,
@@ -178,7 +184,7 @@ impl LocalSwarm {
             config: config.clone(),
             peers,
             reserve,
-            max_sessions: file.limits.max_sessions.unwrap_or_else(default_sessions),
+            max_sessions: sessions,
             rebalance: (file.mesh.enable_auto_rebalance && file.mesh.enable_load_balancing)
                 .then(|| file.mesh.rebalance_interval.duration()),
             imbalance_permille: permille(file.mesh.load_imbalance_threshold),
@@ -189,10 +195,15 @@ impl LocalSwarm {
         let mesh = StopOnDrop(mesh);
         failpoint::reach(Point::Joined);
         configure(&mesh.0, config).await?;
+        let pause_after = file.mesh.pause_idle_after.map(|after| after.duration());
+        let wakes = match sleepers.is_empty() {
+            true => None,
+            false => Some(Wakes::start(&mesh.0, &*log, sleepers, pause_after, sessions).await?),
+        };
         let socket = folder.prepare_socket(&lock)?;
         let control = Control::serve(&socket, mesh.0.clone()).map_err(system("open the control socket"))?;
         failpoint::reach(Point::SocketReady);
-        Ok(Self { mesh, ended, folder, lock, control, endpoint, log, nonce, leftovers, kept_aside })
+        Ok(Self { mesh, wakes, ended, folder, lock, control, endpoint, log, nonce, leftovers, kept_aside })
     }
 
     /// Submits what the file holds. Tasks that are there already and have not changed are kept.
@@ -267,8 +278,16 @@ impl LocalSwarm {
         self.kept_aside.as_deref()
     }
 
+    /// What waking idle peers cost in this run, and what pausing them saved; `None`: no peer has a `wake_interval`.
+    pub fn savings(&self) -> Option<Savings> {
+        self.wakes.as_ref().map(Wakes::savings)
+    }
+
     /// Asks the node to stop; may be asked again, more firmly.
     pub fn stop(&self, how: Stop) {
+        if let Some(wakes) = &self.wakes {
+            wakes.stop(how == Stop::Now);
+        }
         self.mesh.0.stop(how);
     }
 
@@ -280,6 +299,9 @@ impl LocalSwarm {
         drop(self.control);
         self.folder.remove_socket(&self.lock);
         self.mesh.0.stop(Stop::Gently);
+        if let Some(wakes) = self.wakes {
+            wakes.end().await;
+        }
         let ended = self
             .ended
             .await
@@ -356,7 +378,9 @@ fn default_sessions() -> u32 {
 /// Those who are there from the start, and those who come and go: under a queen with workers the first peer of the file is
 /// the queen, the next ones are her least workers, and all but her are in reserve.
 fn staffed(all: Vec<PeerSetup>, scaling: Option<Scaling>) -> (Vec<PeerSetup>, Option<Reserve>) {
-    let Some(scaling) = scaling else { return (all, None) };
+    // Where all that are allowed are there from the start, nobody comes or goes.
+    let comes_and_goes = |scaling: &Scaling| all.len() > 1 + scaling.min_workers as usize;
+    let Some(scaling) = scaling.filter(comes_and_goes) else { return (all, None) };
     let workers = all.iter().skip(1).cloned().collect();
     let first = all.into_iter().take(1 + scaling.min_workers as usize).collect();
     (first, Some(Reserve { scaling, workers, patience: PATIENCE }))
@@ -377,6 +401,7 @@ fn limits_of(file: &SwarmFile) -> Config {
         token_budget: limits.token_budget,
         retry_backoff_ms: limits.retry_backoff.millis(),
         load_balancing: file.mesh.enable_load_balancing,
+        strategy: file.swarm.strategy.requested().into(),
         ..Config::default()
     }
 }
@@ -387,8 +412,8 @@ fn peers_of(
     host: &Arc<ProcessHost>,
     folder: &StateFolder,
     lock: &FolderLock,
-) -> Result<Vec<PeerSetup>, LocalError> {
-    let mut peers = Vec::new();
+) -> Result<(Vec<PeerSetup>, Vec<Sleeper>), LocalError> {
+    let (mut peers, mut sleepers) = (Vec::new(), Vec::new());
     for (id, peer) in file.expanded_peers() {
         let program = match peer.agent.kind {
             AgentKind::Shell => Program::Shell,
@@ -397,7 +422,12 @@ fn peers_of(
         let cwd = peer.agent.cwd.as_ref().map_or_else(|| file_folder.to_path_buf(), |cwd| file_folder.join(cwd));
         let env = peer.agent.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let log = folder.open_peer_log(&id, lock)?;
-        let agent: Arc<dyn Agent> = Arc::new(ProcessAgent::new(host.clone(), program, cwd, env, Some(log)));
+        let agent = Arc::new(ProcessAgent::new(host.clone(), program, cwd, env, Some(log)));
+        if let Some(every) = peer.wake_interval {
+            // Peers of one entry are of one kind: they cost about the same.
+            let (id, every, kind) = (id.clone(), every.duration(), peer.id.clone());
+            sleepers.push(Sleeper { id, every, kind, agent: agent.clone() });
+        }
         let spec = PeerSpec {
             id,
             capabilities: peer.capabilities.clone(),
@@ -407,7 +437,7 @@ fn peers_of(
         };
         peers.push(PeerSetup { spec, agent });
     }
-    Ok(peers)
+    Ok((peers, sleepers))
 }
 
 /// The file's tasks, each behind its dependencies; the file was checked to have no cycle.

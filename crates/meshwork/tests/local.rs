@@ -4,9 +4,11 @@
 
 use meshwork::file::{Format, SwarmFile, parse};
 use meshwork::local::{LocalError, LocalOptions, LocalSwarm, Submitted};
-use meshwork::mesh::RoundEnd;
-use meshwork_core::{Outcome, Payload, Phase};
+use meshwork::mesh::{AttemptEnd, FnAgent, Output, PeerSetup, RoundEnd};
+use meshwork_core::topology::Topology;
+use meshwork_core::{DownReason, Outcome, PauseReason, Payload, PeerSpec, Phase, Swarm};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 const PEERS: &str = "[[peers]]\nid = \"sh\"\ncount = 2\nmax_concurrent_tasks = 2\n";
@@ -255,4 +257,179 @@ review = { run = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo '{\"approve
     assert_eq!(swarm.submit(&file).await.unwrap(), Submitted { new: 4, kept: 1 });
     assert_eq!(complete(&swarm).await, (0, 4));
     swarm.shutdown().await.unwrap();
+}
+
+/// Resolves when the swarm is so.
+async fn until(swarm: &LocalSwarm, is_so: impl Fn(&Swarm) -> bool + Clone + Send + 'static) {
+    let mut status = swarm.mesh().status();
+    let waiting = async {
+        while !swarm.mesh().look(is_so.clone()).await.unwrap() {
+            status.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it takes far too long");
+}
+
+/// How many of four tasks each of two peers was given: `quick` has done `runs` tasks of their type in no time, `slow` one
+/// in three seconds. A third peer, which cannot do them, makes them ready: nobody else has a slot that was just freed.
+async fn spread(strategy: &str, runs: usize) -> [usize; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text =
+        format!("[swarm]\nid = 's'\nstrategy = '{strategy}'\n[[peers]]\nid = 'gate'\ncapabilities = ['gate']\n");
+    for peer in ["quick", "slow"] {
+        text += &format!("[[peers]]\nid = '{peer}'\ncapabilities = ['{peer}', 'both']\nmax_concurrent_tasks = 4\n");
+    }
+    text += "[[tasks]]\nid = 'slowly'\nrequired_capabilities = ['slow']\nrun = 'sleep 3'\n";
+    let mut before = vec!["'slowly'".to_owned()];
+    for run in 0..runs {
+        text += &format!("[[tasks]]\nid = 'q{run}'\nrequired_capabilities = ['quick']\nrun = 'true'\n");
+        before.push(format!("'q{run}'"));
+    }
+    let before = before.join(", ");
+    text +=
+        &format!("[[tasks]]\nid = 'gate'\nrequired_capabilities = ['gate']\nrun = 'true'\ndependencies = [{before}]\n");
+    for id in ["a", "b", "c", "d"] {
+        let needs = "required_capabilities = ['both']\ndependencies = ['gate']";
+        text += &format!("[[tasks]]\nid = '{id}'\nrun = 'true'\n{needs}\n");
+    }
+    let file = parse(&text, Format::Toml, "swarm.toml").unwrap();
+    let swarm = start(&file, folder.path()).await;
+    swarm.submit(&file).await.unwrap();
+    complete(&swarm).await;
+    let look = |swarm: &Swarm| {
+        let who = |id: &str| swarm.task(swarm.find_task(id).unwrap()).unwrap().last_peer;
+        let of = |peer: &str| ["a", "b", "c", "d"].iter().filter(|id| Some(who(id)) == swarm.find_peer(peer)).count();
+        ["quick", "slow"].map(of)
+    };
+    let spread = swarm.mesh().look(look).await.unwrap();
+    swarm.shutdown().await.unwrap();
+    spread
+}
+
+#[tokio::test]
+async fn a_strategy_decides_who_is_given_a_task() {
+    let [balanced, performance, new, learned] = <[_; 4]>::try_from(
+        futures_util::future::join_all([
+            spread("balanced", 1),
+            spread("performance", 1),
+            spread("adaptive", 1),
+            spread("adaptive", 20),
+        ])
+        .await,
+    )
+    .unwrap();
+    assert_eq!(balanced, [2, 2]);
+    assert_eq!(performance, [4, 0], "four short ones end before one long one");
+    assert_eq!(new, [2, 2], "the type was not done often enough to say how long it takes");
+    assert_eq!(learned, [4, 0]);
+}
+
+#[tokio::test]
+async fn under_adaptive_the_topology_follows_those_who_are_there() {
+    let extra = || {
+        let agent = Arc::new(FnAgent::new(async |_| AttemptEnd::ok(Output::None)));
+        let (id, capabilities) = ("extra".to_owned(), Vec::new());
+        let spec = PeerSpec { id, capabilities, slots: 1, uses_session: false, token_budget: None };
+        PeerSetup { spec, agent }
+    };
+    for (strategy, with_eight) in [("adaptive", Topology::Hierarchical), ("balanced", Topology::Mesh)] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[swarm]\nid = 's'\nstrategy = '{strategy}'\n[[peers]]\nid = 'p'\ncount = 7\n\
+             [[tasks]]\nid = 'a'\nrun = 'true'\n"
+        );
+        let file = parse(&text, Format::Toml, "swarm.toml").unwrap();
+        let swarm = start(&file, folder.path()).await;
+        until(&swarm, |swarm| swarm.shape().topology() == Topology::Mesh && swarm.shape().len() == 7).await;
+        swarm.mesh().add_peer(extra()).await.unwrap();
+        until(&swarm, move |swarm| swarm.shape().topology() == with_eight && swarm.shape().len() == 8).await;
+        swarm.submit(&file).await.unwrap();
+        assert_eq!(complete(&swarm).await, (1, 0));
+        swarm.mesh().remove_peer("extra", DownReason::Left).await.unwrap();
+        until(&swarm, |swarm| swarm.shape().topology() == Topology::Mesh && swarm.shape().len() == 7).await;
+        swarm.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_idle_peer_is_woken_and_once_it_is_paused_what_that_saves_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+read -r line
+case $line in
+'{"wake":{"number":'*'"peerId":"sleeper"}}') echo "$line $MESHWORK_PEER_ID $MESHWORK_TASK_ID" >> woken;;
+*) echo '"worked"';;
+esac
+echo '{"meshwork":{"usage":{"inputTokens":90,"outputTokens":10}}}'
+"#;
+    std::fs::write(folder.path().join("agent.sh"), script).unwrap();
+    let text = r#"
+[swarm]
+id = "test"
+[mesh]
+pause_idle_after = "1s"
+[[peers]]
+id = "sleeper"
+capabilities = ["think"]
+wake_interval = "20ms"
+agent = { kind = "command", command = ["/bin/sh", "agent.sh"] }
+[[peers]]
+id = "sh"
+capabilities = ["sh"]
+[[tasks]]
+id = "meanwhile"
+required_capabilities = ["sh"]
+run = "until test -s woken -a -e paused; do sleep 0.02; done"
+[[tasks]]
+id = "work"
+required_capabilities = ["think"]
+dependencies = ["meanwhile"]
+"#;
+    let file = parse(text, Format::Toml, "swarm.toml").unwrap();
+    let swarm = start(&file, folder.path()).await;
+    swarm.submit(&file).await.unwrap();
+    let paused = |swarm: &Swarm, id: &str| swarm.peer(swarm.find_peer(id).unwrap()).unwrap().paused;
+    until(&swarm, move |swarm| paused(swarm, "sleeper") == Some(PauseReason::Idle)).await;
+    let missed = async {
+        while swarm.savings().unwrap().wakes_avoided < 3 || swarm.savings().unwrap().wakes.count == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), missed).await.expect("it takes far too long");
+    assert_eq!(swarm.mesh().look(move |swarm| paused(swarm, "sh")).await.unwrap(), None, "it costs nothing");
+    std::fs::write(folder.path().join("paused"), "").unwrap();
+    assert_eq!(complete(&swarm).await, (2, 0), "work resumes it");
+    let savings = swarm.savings().unwrap();
+    assert_eq!(savings.wakes.tokens, 100 * savings.wakes.count);
+    assert_eq!(savings.saved, 100 * savings.wakes_avoided, "each would have cost what the others did");
+    let woken = std::fs::read_to_string(folder.path().join("woken")).unwrap();
+    assert_eq!(woken.lines().next(), Some("{\"wake\":{\"number\":1,\"peerId\":\"sleeper\"}} sleeper "));
+    swarm.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wake_that_goes_on_ends_with_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+[swarm]
+id = "test"
+[[peers]]
+id = "sleeper"
+wake_interval = "1ms"
+agent = { kind = "command", command = ["/bin/sh", "-c", "echo $$ > pid; exec sleep 1000"] }
+[[peers]]
+id = "sh"
+capabilities = ["sh"]
+[[tasks]]
+id = "meanwhile"
+required_capabilities = ["sh"]
+run = "until test -s pid; do sleep 0.02; done"
+"#;
+    let file = parse(text, Format::Toml, "swarm.toml").unwrap();
+    let swarm = start(&file, folder.path()).await;
+    swarm.submit(&file).await.unwrap();
+    assert_eq!(complete(&swarm).await, (1, 0), "a wake holds up no completion");
+    let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+    swarm.shutdown().await.unwrap();
+    assert!(!Path::new("/proc").join(pid.trim()).exists());
 }

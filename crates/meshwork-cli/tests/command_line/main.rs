@@ -12,4 +12,5 @@ mod reviews;
 mod scene;
 mod simulate;
 mod topologies;
+mod wakes;
 mod zombies;

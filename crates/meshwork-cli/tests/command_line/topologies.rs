@@ -109,7 +109,7 @@ fn workers_come_when_the_load_or_a_task_asks_for_them() {
     scene.meshwork("run swarm.toml").exits(0);
     assert_eq!(comings_and_goings(&scene).0, ["queen", "w-1", "w-2"]);
     // More tasks than slots call all that there may be, in order, and no more.
-    scene.write("swarm.toml", staffed(20, "max_workers = 3").replace("['know']\n", "['work']\n"));
+    scene.write("swarm.toml", staffed(20, "min_workers = 1\nmax_workers = 3").replace("['know']\n", "['work']\n"));
     scene.meshwork("run swarm.toml --fresh").exits(0);
     assert_eq!(comings_and_goings(&scene).0, ["queen", "w-1", "w-2", "w-3"]);
     // What only the last of the file can do is done by it, though there is room for one worker only.
@@ -118,13 +118,39 @@ fn workers_come_when_the_load_or_a_task_asks_for_them() {
     assert_eq!(report["succeeded"], true);
     let (came, let_go) = comings_and_goings(&scene);
     assert!(came.contains(&"expert".to_owned()) && let_go.contains(&"w-1".to_owned()), "{came:?} {let_go:?}");
-    // Where the load does not decide, all are there from the start.
-    scene.write("swarm.toml", staffed(0, "auto_scale = false"));
-    scene.meshwork("run swarm.toml --fresh").exits(0);
-    assert_eq!(
-        comings_and_goings(&scene),
-        (["queen", "w-1", "w-2", "w-3", "w-4", "expert"].map(str::to_owned).to_vec(), Vec::new())
-    );
+    // Where the load does not decide, and where nobody said how few are enough, all are there from the start.
+    for all in ["auto_scale = false", "", "branching = 2"] {
+        scene.write("swarm.toml", staffed(0, all));
+        scene.meshwork("run swarm.toml --fresh").exits(0);
+        let everybody = ["queen", "w-1", "w-2", "w-3", "w-4", "expert"].map(str::to_owned).to_vec();
+        assert_eq!(comings_and_goings(&scene), (everybody, Vec::new()), "{all}");
+    }
+}
+
+#[test]
+fn peers_that_were_written_down_are_all_there_however_little_there_is_to_do() {
+    let scene = Scene::new();
+    scene.write("swarm.toml", "[[peers]]\nid = 'p'\ncount = 10\n[[tasks]]\nid = 'only'\nrun = 'true'\n");
+    let report = scene.meshwork("run swarm.toml --format json").exits(0).json();
+    assert_eq!((&report["topology"], &report["queen"]), (&json!("hierarchical"), &json!("p-1")));
+    let all: Vec<String> = (1..=10).map(|number| format!("p-{number}")).collect();
+    assert_eq!(comings_and_goings(&scene), (all, Vec::new()), "each came once, and none was let go");
+    assert_eq!(report["peers"].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn a_strategy_is_a_setting_of_the_swarm() {
+    let scene = Scene::new();
+    let peers = "[[peers]]\nid = 'p'\ncount = 10\n[[tasks]]\nid = 'only'\nrun = 'true'\n";
+    scene.write("swarm.toml", format!("[swarm]\nstrategy = 'performance'\n{peers}"));
+    let check = scene.meshwork("check swarm.toml --format json").exits(0).json();
+    assert_eq!(check["chosenTopology"], "mesh");
+    let report = scene.meshwork("run swarm.toml --format json").exits(0).json();
+    assert_eq!((&report["topology"], &report["succeeded"]), (&json!("mesh"), &json!(true)));
+    // Another strategy is an edited setting, as other limits are.
+    scene.write("swarm.toml", format!("[swarm]\nstrategy = 'adaptive'\n{peers}").replace("'true'", "'true '"));
+    let report = scene.meshwork("run swarm.toml --format json").exits(0).json();
+    assert_eq!(report["topology"], "hierarchical", "for the ten that are there");
 }
 
 const WAITS: &str = "until test -e going; do sleep 0.05; done";
@@ -135,7 +161,7 @@ fn workers_with_nothing_to_do_are_let_go_while_others_work() {
     // The expert's task goes on until all others were let go.
     scene.write(
         "swarm.toml",
-        staffed(20, "").replace(
+        staffed(20, "min_workers = 1").replace(
             "run = 'true'\nrequired_capabilities = ['know']",
             &format!("run = '{WAITS}'\nrequired_capabilities = ['know']"),
         ),
@@ -173,7 +199,7 @@ fn a_killed_hierarchy_goes_on_and_an_edited_topology_counts_from_then_on() {
     run.killed();
     let killed = scene.meshwork("peers --format json").exits(0).json();
     assert_eq!((&killed["topology"], &killed["queen"]), (&json!("hierarchical"), &json!("p-1")));
-    assert_eq!(standing(&killed)[0], json!(["p-1", "queen", null, ["p-2"]]), "as they stood when it was killed");
+    assert_eq!(standing(&killed)[0], json!(["p-1", "queen", null, ["p-2", "p-3"]]), "as they stood when it was killed");
     scene.write("go", "");
     let report = scene.meshwork("run swarm.toml --format json").exits(0).json();
     assert_eq!((&report["succeeded"], &report["queen"]), (&json!(true), &json!("p-1")));

@@ -5,12 +5,14 @@
 
 mod agents;
 mod books;
+mod told;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
 pub use agents::{AgentController, ControllerConfig};
+pub(crate) use told::events_of;
 pub use words::{AgentDefinition, AgentEvent, AgentHost, Attachment, Wake, WakeSchedule, pause_reason};
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use super::error::CoordinatorError;
 use super::words::{AgentSession, PeerAgent};
 use crate::clock::now_ms;
-use crate::controller::AgentEvent;
+use crate::controller::{AgentEvent, events_of};
 use crate::log::{LogError, Stored};
 use crate::peers::{AgentState, PeerState, PeerStats};
 use crate::view::{self, PeerReport, View};
@@ -38,8 +38,6 @@ pub(super) struct Books {
     assigned: HashMap<TaskNo, Vec<oneshot::Sender<Assigned>>>,
     closed: HashMap<TaskNo, Vec<oneshot::Sender<()>>>,
     over: bool,
-    /// What the controller is to be told of its agents.
-    events: Vec<(String, AgentEvent)>,
 }
 
 /// The books, and who is told of their changes.
@@ -63,7 +61,6 @@ impl Shared {
             assigned: HashMap::new(),
             closed: HashMap::new(),
             over: false,
-            events: Vec::new(),
         };
         Arc::new(Self { books: Mutex::new(books), reached, changed: Mutex::default(), something: Notify::new() })
     }
@@ -102,12 +99,14 @@ impl Shared {
             let mut books = self.books();
             let Ok(step) = books.view.step(seq, &batch, false) else { break };
             let now = now_ms();
+            // What the controller is to be told of its agents.
+            let mut events = Vec::new();
             for effect in step.applied.effects.iter().flat_map(|effects| &effects.list) {
+                events.extend(events_of(effect, &books.view).into_iter().map(|(no, event)| (books.peer_id(no), event)));
                 if let Some(peer) = books.on_effect(effect, now) {
                     self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
                 }
             }
-            let events = std::mem::take(&mut books.events);
             drop(books);
             events.into_iter().for_each(|(agent, event)| tell(agent, event));
             self.something.notify_one();
@@ -130,7 +129,6 @@ impl Books {
                 }
                 if matches!(effect, Effect::Start { .. }) {
                     self.touch(&id, now_ms);
-                    self.events.push((id, AgentEvent::Busy));
                 }
                 Some(peer)
             }
@@ -147,24 +145,12 @@ impl Books {
                 }
                 None
             }
-            Effect::AttemptEnded { task, grant, peer, .. } => {
+            Effect::AttemptEnded { peer, .. } => {
                 let id = self.peer_id(peer);
                 self.touch(&id, now_ms);
-                let tokens = Tokens { input: self.view.tokens_of(task, grant), output: 0 };
-                self.events.push((id.clone(), AgentEvent::Turn(tokens)));
-                if self.view.swarm().peer(peer).is_some_and(Peer::has_nothing_to_do) {
-                    self.events.push((id, AgentEvent::Idle));
-                }
                 Some(peer)
             }
-            Effect::Paused { peer, .. } => {
-                self.events.push((self.peer_id(peer), AgentEvent::Paused));
-                Some(peer)
-            }
-            Effect::Resumed { peer } => {
-                self.events.push((self.peer_id(peer), AgentEvent::Resumed));
-                Some(peer)
-            }
+            Effect::Paused { peer, .. } | Effect::Resumed { peer } => Some(peer),
             Effect::PeerUp { peer } | Effect::PeerDown { peer, .. } => Some(peer),
             Effect::Unassigned { peer, .. } | Effect::Continue { peer, .. } | Effect::Check { peer, .. } => Some(peer),
             _ => None,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::capabilities::Requirements;
 use super::graph::Graph;
 use super::model::{Hierarchical, SwarmFile};
-use crate::topology::{self, Topology, TopologyRouter, TopologyType, TopologyValidationResult};
+use crate::topology::{Choice, Topology, TopologyType, TopologyValidationResult};
 
 /// Why no peer can take a task or its reviews.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -108,8 +108,8 @@ pub fn check(file: &SwarmFile) -> CheckReport {
         critical_path,
         widest_layer,
         can_finish: unsatisfiable_tasks.is_empty(),
-        chosen_topology: chosen(file).into(),
-        topology: TopologyRouter::new().validate_topology(file.swarm.topology.requested(), file.agents().into()),
+        chosen_topology: choice(file).topology().into(),
+        topology: choice(file).validation().into(),
         unsatisfiable_tasks,
         unreachable_tasks,
         unused_peers: unused.filter(|(_, used)| !**used).map(|(peer, _)| peer.id.clone()).collect(),
@@ -117,11 +117,13 @@ pub fn check(file: &SwarmFile) -> CheckReport {
     }
 }
 
-/// The topology that is run: what is asked for, else what is recommended.
-fn chosen(file: &SwarmFile) -> Topology {
-    match file.swarm.topology.requested().into() {
-        topology::Requested::Explicit(topology) => topology,
-        topology::Requested::Auto => topology::recommended(file.agents().into()),
+/// What the topology that is run is chosen by.
+fn choice(file: &SwarmFile) -> Choice {
+    Choice {
+        requested: file.swarm.topology.requested().into(),
+        strategy: file.swarm.strategy.requested().into(),
+        agents: file.agents(),
+        ..Choice::default()
     }
 }
 
@@ -191,7 +193,7 @@ fn warnings(file: &SwarmFile, requirements: &Requirements) -> Vec<String> {
         warnings.push("the file has no tasks".to_owned());
     }
     let unused = Hierarchical { branching: file.hierarchical.branching, ..Hierarchical::default() };
-    match chosen(file) {
+    match choice(file).topology() {
         Topology::Mesh if file.hierarchical != Hierarchical::default() => {
             warnings.push("the swarm is run as a mesh, where [hierarchical] has no effect".to_owned());
         }
@@ -201,6 +203,9 @@ fn warnings(file: &SwarmFile, requirements: &Requirements) -> Vec<String> {
             );
         }
         _ => {}
+    }
+    if file.mesh.pause_idle_after.is_some() && file.peers.iter().all(|peer| peer.wake_interval.is_none()) {
+        warnings.push("no peer has a wake_interval: `pause_idle_after` of [mesh] has no effect".to_owned());
     }
     let mixed = |(number, task): &(usize, &super::model::Task)| {
         let found = requirements.candidates(*number);
@@ -320,6 +325,52 @@ mod tests {
         // The limit counts, not how many of them there are by now.
         let grows = report("[swarm]\nmax_agents = 8\n[[peers]]\nid = 'p'\n");
         assert_eq!(grows.chosen_topology, TopologyType::Hierarchical);
+    }
+
+    #[test]
+    fn a_strategy_shifts_what_auto_takes() {
+        let check = |strategy: &str, more: &str, count: u64| {
+            let head = format!("[swarm]\nstrategy = '{strategy}'\n{more}\n");
+            report(&format!("{head}[[peers]]\nid = 'p'\ncount = {count}\n"))
+        };
+        let chosen = |strategy, more, count| check(strategy, more, count).chosen_topology;
+        assert_eq!(chosen("performance", "", 14), TopologyType::Mesh);
+        assert_eq!(chosen("performance", "", 15), TopologyType::Hierarchical);
+        assert_eq!(chosen("adaptive", "", 8), TopologyType::Hierarchical);
+        // Under adaptive those count that are there.
+        assert_eq!(chosen("balanced", "max_agents = 8", 7), TopologyType::Hierarchical);
+        assert_eq!(chosen("adaptive", "max_agents = 8", 7), TopologyType::Mesh);
+        let asked = check("performance", "topology = 'mesh'", 14);
+        assert!(asked.topology.warnings.is_empty(), "{asked:?}");
+        let asked = check("balanced", "topology = 'mesh'", 14);
+        assert!(asked.topology.warnings[0].starts_with("mesh works with 14 agents, but"), "{asked:?}");
+    }
+
+    #[test]
+    fn everybody_who_was_written_down_is_there_from_the_start() {
+        let scaling = |hierarchical: &str| {
+            let text = format!("[hierarchical]\n{hierarchical}\n[[peers]]\nid = 'p'\ncount = 10\n");
+            let config = parse(&text, Format::Toml, "swarm.toml").unwrap().topology_config();
+            let scaling = crate::topology::TopologyRouter::new().choose(&config).unwrap().scaling.unwrap();
+            (scaling.min_workers, scaling.max_workers)
+        };
+        assert_eq!(scaling(""), (9, 9));
+        assert_eq!(scaling("branching = 3"), (9, 9));
+        assert_eq!(scaling("min_workers = 2"), (2, 9));
+        assert_eq!(scaling("max_workers = 4"), (4, 4));
+        assert_eq!(scaling("min_workers = 1\nmax_workers = 4"), (1, 4));
+        assert_eq!(scaling("min_workers = 1\nauto_scale = false"), (9, 9));
+    }
+
+    #[test]
+    fn pausing_without_wakes_is_told_of() {
+        let warned = |peer: &str| {
+            let task = "[[tasks]]\nid = 't'\nrun = 'x'\n";
+            report(&format!("[mesh]\npause_idle_after = '1s'\n[[peers]]\nid = 'p'\n{peer}\n{task}")).warnings
+        };
+        assert_eq!(warned(""), ["no peer has a wake_interval: `pause_idle_after` of [mesh] has no effect"]);
+        let woken = "wake_interval = '1s'\nagent = { kind = 'command', command = ['x'] }";
+        assert!(warned(woken).is_empty());
     }
 
     #[test]

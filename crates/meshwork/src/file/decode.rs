@@ -22,14 +22,16 @@ pub const MAX_INPUT_DEPTH: usize = 64;
 const ROOT: (&str, &[&str]) = ("SwarmFile", &["$schema", "swarm", "limits", "mesh", "hierarchical", "peers", "tasks"]);
 
 /// Keys and words of the design that this version does not have, by the model's type.
-pub(super) const NOT_YET: [(&str, &[&str]); 6] = [
-    ("SwarmFile", &["discovery", "completion", "balance", "broker", "consensus"]),
+pub(super) const NOT_YET: [(&str, &[&str]); 4] = [
+    ("SwarmFile", &["discovery", "completion", "balance", "broker"]),
     ("Mesh", &["enable_peer_discovery", "discovery_interval", "completion_timeout"]),
-    ("Peer", &["wake_interval"]),
-    ("Strategy", &["adaptive", "performance"]),
     ("Workspace", &["worktree"]),
     ("AgentKind", &["acp", "llm"]),
 ];
+
+/// Tables that other parts of meshwork have and a swarm file does not need: what stands for them here.
+const INSTEAD: [(&str, &str, &str); 1] =
+    [("SwarmFile", "consensus", "`[tasks.review]` with `approvals` and `of`: votes on a result are tasks in the log")];
 
 /// True if the design knows the word at that place and this version does not.
 fn is_not_yet(place: &str, word: &str) -> bool {
@@ -211,9 +213,9 @@ impl Context {
                 not_yet(text, Some(key.at), &format!("key in {table}"))
             } else {
                 let message = format!("unknown key in {table}");
-                Finding::new(Code::UnknownKey, Some(key.at), message)
-                    .found(quoted(text))
-                    .expected(suggestion(text, known))
+                let instead = INSTEAD.iter().find(|(at, word, _)| (*at, *word) == (place, text));
+                let expected = instead.map_or_else(|| suggestion(text, known), |(.., words)| (*words).to_owned());
+                Finding::new(Code::UnknownKey, Some(key.at), message).found(quoted(text)).expected(expected)
             };
             self.push(finding);
             false

@@ -68,6 +68,8 @@ pub enum Code {
     TooManyTasks,
     /// `command` given to a shell agent.
     CommandNotAllowed,
+    /// `wake_interval` given to a shell agent.
+    WakeNotAllowed,
     /// An agent of kind command without `command`.
     MissingCommand,
     /// An environment variable that cannot be set.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Timespan;
-use crate::topology::{QueenAgentConfig, TopologyConfig, TopologyType};
+use crate::topology::{CoordinationStrategy, QueenAgentConfig, TopologyConfig, TopologyType};
 
 /// What a priority has to be; errors quote it.
 pub(super) const EXPECTED_PRIORITY: &str = "a whole number from 1 to 10";
@@ -43,9 +43,9 @@ pub struct Swarm {
     pub id: String,
     /// How the peers are connected.
     pub topology: Topology,
-    /// How work is given out.
+    /// What makes one peer better for a task than another, and how many peers `auto` takes for many.
     pub strategy: Strategy,
-    /// Most peers that the file may name, counts included. Default: as many as it names. The topology that `auto` takes is the one for so many.
+    /// Most peers that the file may name, counts included. Default: as many as it names. The topology that `auto` takes is the one for so many; with `strategy = "adaptive"` it is the one for those that are there.
     #[schemars(range(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_agents: Option<u32>,
@@ -60,7 +60,7 @@ pub enum Topology {
     Auto,
     /// Everybody knows everybody; recommended for up to 7 peers.
     Mesh,
-    /// The first peer is the queen, the others are workers in a tree below it, and come and go with the load; recommended for 8 to 49 peers.
+    /// The first peer is the queen, the others are workers in a tree below it, who come and go with the load where `[hierarchical] min_workers` says how few are enough; recommended for 8 to 49 peers.
     Hierarchical,
     /// Cells of at most 7 peers, their leads in a tree; recommended for 50 peers and more.
     Hybrid,
@@ -73,6 +73,10 @@ pub enum Strategy {
     /// To the eligible peer with the least relative load.
     #[default]
     Balanced,
+    /// To the one that is expected to end it first: what it has, times how long its tasks take, by its success rate and slots. `auto` is a mesh up to 14 peers, hierarchical up to 98.
+    Performance,
+    /// `balanced` until each task type has 20 attempts that ended ok, then `performance`. `auto` takes the topology for the peers that are there, and another one, for new work, when their number crosses 8 or 50.
+    Adaptive,
 }
 
 /// Limits of a swarm. Going over one is a typed error that names it.
@@ -151,6 +155,9 @@ pub struct Mesh {
     /// Largest load divided by mean load that still counts as balanced.
     #[schemars(range(min = 1.0))]
     pub load_imbalance_threshold: f64,
+    /// A peer with a `wake_interval` that has had nothing to do for this long is paused, and not woken until work resumes it. Others are not paused: idle, they cost nothing. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause_idle_after: Option<Timespan>,
 }
 
 impl Default for Mesh {
@@ -161,6 +168,7 @@ impl Default for Mesh {
             enable_auto_rebalance: true,
             rebalance_interval: Timespan::from_millis(5_000),
             load_imbalance_threshold: 1.5,
+            pause_idle_after: None,
         }
     }
 }
@@ -169,7 +177,7 @@ impl Default for Mesh {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hierarchical {
-    /// Workers that are there from the start, in the order of the file; never fewer. Default: 1.
+    /// Workers that are there from the start, in the order of the file; never fewer. Default: all of the file, or `max_workers` if that is fewer: nobody comes and goes.
     #[schemars(range(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_workers: Option<u32>,
@@ -180,7 +188,7 @@ pub struct Hierarchical {
     /// Most peers right below another, and most cells right below another.
     #[schemars(range(min = 1))]
     pub branching: u32,
-    /// Start workers when the load asks for them and let them go when they have nothing to do. Otherwise `max_workers` are there from the start.
+    /// Start workers above `min_workers` when the load asks for them and let them go when they have nothing to do. Otherwise `max_workers` are there from the start.
     pub auto_scale: bool,
     /// Share of busy slots from which on there are too few workers: above 0, at most 1.
     #[schemars(range(min = 0.001, max = 1.0))]
@@ -216,6 +224,9 @@ pub struct Peer {
     #[schemars(range(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_budget: Option<u64>,
+    /// The peer is given a turn without a task this often while it has nothing to do: its `command` is started with `{"wake": …}` on standard input. For kind `command`. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_interval: Option<Timespan>,
     /// Where its attempts work.
     #[serde(default)]
     pub workspace: Workspace,
@@ -408,11 +419,25 @@ impl Topology {
     }
 }
 
+impl Strategy {
+    /// As the router has it.
+    #[must_use]
+    pub fn requested(self) -> CoordinationStrategy {
+        match self {
+            Self::Balanced => CoordinationStrategy::Balanced,
+            Self::Performance => CoordinationStrategy::Performance,
+            Self::Adaptive => CoordinationStrategy::Adaptive,
+        }
+    }
+}
+
 impl SwarmFile {
-    /// Peers that there are to be at most: what the topology is chosen for.
+    /// Peers that the topology is chosen for: those that there are to be at most, under `adaptive` those that there are.
     #[must_use]
     pub fn agents(&self) -> u32 {
-        self.swarm.max_agents.unwrap_or_else(|| u32::try_from(self.peer_count()).unwrap_or(u32::MAX))
+        let named = || u32::try_from(self.peer_count()).unwrap_or(u32::MAX);
+        let most = self.swarm.max_agents.filter(|_| self.swarm.strategy != Strategy::Adaptive);
+        most.unwrap_or_else(named)
     }
 
     /// What the router is asked for.
@@ -421,13 +446,16 @@ impl SwarmFile {
         let Hierarchical { min_workers, max_workers, branching, auto_scale, scaling_threshold } = self.hierarchical;
         let max_agents = self.agents();
         let most = max_workers.unwrap_or_else(|| max_agents.saturating_sub(1).max(1));
+        // Whoever was written down is there from the start, unless somebody says how few are enough.
+        let named = || u32::try_from(self.peer_count().saturating_sub(1)).unwrap_or(u32::MAX).clamp(1, most.max(1));
         // All that there may be, where the load does not decide.
-        let least = if auto_scale { min_workers.unwrap_or(1) } else { most };
+        let least = if auto_scale { min_workers.unwrap_or_else(named) } else { most };
         let queen =
             QueenAgentConfig { min_workers: least, max_workers: Some(most), branching, auto_scale, scaling_threshold };
         TopologyConfig {
             topology: self.swarm.topology.requested(),
             max_agents,
+            strategy: Some(self.swarm.strategy.requested()),
             hierarchical_config: Some(queen),
             ..TopologyConfig::default()
         }

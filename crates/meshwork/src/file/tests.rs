@@ -49,7 +49,7 @@ const FULL: [(Format, &str); 3] = [
 [swarm]
 id = "s"
 topology = "mesh"
-strategy = "balanced"
+strategy = "adaptive"
 max_agents = 5
 [limits]
 token_budget = 2_000_000
@@ -70,12 +70,14 @@ enable_load_balancing = false
 enable_auto_rebalance = false
 rebalance_interval = "1s"
 load_imbalance_threshold = 2
+pause_idle_after = "1m"
 [[peers]]
 id = "a"
 count = 2
 capabilities = ["x", "y", "x"]
 max_concurrent_tasks = 4
 token_budget = 100
+wake_interval = "5s"
 workspace = "shared"
 [peers.agent]
 kind = "command"
@@ -106,7 +108,7 @@ review = { required_capabilities = ["y"], approvals = 1, of = 2, run = "look" }
         Format::Yaml,
         r#"
 $schema: swarm.schema.json
-swarm: {id: s, topology: mesh, strategy: balanced, max_agents: 5}
+swarm: {id: s, topology: mesh, strategy: adaptive, max_agents: 5}
 limits:
   token_budget: 2000000
   max_sessions: 8
@@ -126,12 +128,14 @@ mesh:
   enable_auto_rebalance: false
   rebalance_interval: 1s
   load_imbalance_threshold: 2
+  pause_idle_after: 1m
 peers:
   - id: a
     count: 2
     capabilities: [x, "y", x]
     max_concurrent_tasks: 4
     token_budget: 100
+    wake_interval: 5s
     workspace: shared
     agent:
       kind: command
@@ -161,15 +165,16 @@ tasks:
     (
         Format::Json,
         r#"{"$schema": "swarm.schema.json",
-"swarm": {"id": "s", "topology": "mesh", "strategy": "balanced", "max_agents": 5},
+"swarm": {"id": "s", "topology": "mesh", "strategy": "adaptive", "max_agents": 5},
 "limits": {"token_budget": 2000000, "max_sessions": 8, "run_timeout": "2h", "retry_backoff": "2s",
   "tasks": 10, "subtask_depth": 3, "children_per_task": 4, "crash_attempts": 5, "interruptions": 6,
   "message_bytes": 7, "mailbox_messages": 8, "artifact_bytes": 9},
 "mesh": {"max_concurrent_tasks_per_peer": 2, "enable_load_balancing": false,
-  "enable_auto_rebalance": false, "rebalance_interval": "1s", "load_imbalance_threshold": 2},
+  "enable_auto_rebalance": false, "rebalance_interval": "1s", "load_imbalance_threshold": 2,
+  "pause_idle_after": "1m"},
 "peers": [
   {"id": "a", "count": 2, "capabilities": ["x", "y", "x"], "max_concurrent_tasks": 4,
-   "token_budget": 100, "workspace": "shared",
+   "token_budget": 100, "wake_interval": "5s", "workspace": "shared",
    "agent": {"kind": "command", "command": ["agent", "--json"], "cwd": ".",
              "env": {"RUST_LOG": "w\u0061rn"}}},
   {"id": "b"}],
@@ -224,13 +229,9 @@ fn refused(format: Format, head: &str, cases: &[(&str, Code, u32, &str)]) {
 fn bad_shapes_in_toml() {
     use Code as C;
     let text = |line| format!("{PEER}{line}");
-    for (section, table) in [
-        ("[discovery]", "discovery"),
-        ("[completion]", "completion"),
-        ("[balance]", "balance"),
-        ("[broker]", "broker"),
-        ("[consensus]", "consensus"),
-    ] {
+    for (section, table) in
+        [("[discovery]", "discovery"), ("[completion]", "completion"), ("[balance]", "balance"), ("[broker]", "broker")]
+    {
         let error = toml(&text(section)).unwrap_err();
         assert_eq!((error.code(), error.line()), (C::NotYet, Some(3)));
         assert!(error.to_string().contains(&format!("`{table}` is a key")));
@@ -244,7 +245,10 @@ fn bad_shapes_in_toml() {
         ("[swarm]\nidd = 'a'\n", C::UnknownKey, 4, "unknown key in [swarm]: found \"idd\", expected \"id\""),
         ("[[swarm]]\n", C::WrongType, 3, "found a list, expected a table"),
         ("[[peers]]\nid = 'x'\ncolour = 'x'\n", C::UnknownKey, 5, "expected one of \"id\""),
-        ("[[peers]]\nid = 'x'\nwake_interval = '5m'\n", C::NotYet, 5, "not built yet"),
+        ("[consensus]\nthreshold = 0.5\n", C::UnknownKey, 3, "unknown key in the file: found \"consensus\", expected `[tasks.review]` with `approvals`"),
+        ("[[peers]]\nid = 'x'\nwake_interval = 5\n", C::WrongType, 5, "expected a duration such as"),
+        ("[[peers]]\nid = 'x'\nwake_intervall = '5s'\n", C::UnknownKey, 5, "expected \"wake_interval\""),
+        ("[mesh]\npause_idle_after = 'soon'\n", C::InvalidDuration, 4, "expected a duration such as"),
         ("[[peers]]\nid = 'x'\nworkspace = 'worktree'\n", C::NotYet, 5, "`worktree` is a word"),
         ("[[peers]]\nid = 'x'\nworkspace = 'worktre'\n", C::UnknownWord, 5, "expected \"shared\""),
         ("[[peers]]\nid = 'x'\nagent.kind = 'acp'\n", C::NotYet, 5, "`acp`"),
@@ -257,8 +261,9 @@ fn bad_shapes_in_toml() {
         ("[swarm]\ntopology = 'ring'\n", C::UnknownWord, 4, "expected one of \"auto\", \"mesh\", \"hierarchical\", \"hybrid\""),
         ("[hierarchical]\nmin_worker = 1\n", C::UnknownKey, 4, "unknown key in [hierarchical]: found \"min_worker\", expected \"min_workers\""),
         ("[hierarchical]\nauto_scale = 1\n", C::WrongType, 4, "expected true or false"),
-        ("[swarm]\nstrategy = 'adaptive'\n", C::NotYet, 4, "`adaptive`"),
-        ("[swarm]\nstrategy = 'performance'\n", C::NotYet, 4, "`performance`"),
+        ("[swarm]\nstrategy = 'adaptiv'\n", C::UnknownWord, 4, "found \"adaptiv\", expected \"adaptive\""),
+        ("[swarm]\nstrategy = 'fast'\n", C::UnknownWord, 4, "expected one of \"balanced\", \"performance\", \"adaptive\""),
+        ("[swarm]\nstrategy = 1\n", C::WrongType, 4, "wrong type for `strategy`: found the number 1"),
         ("[mesh]\nenable_peer_discovery = true\n", C::NotYet, 4, "key in [mesh]"),
         ("[mesh]\ndiscovery_interval = '1s'\n", C::NotYet, 4, "not built yet"),
         ("[mesh]\ncompletion_timeout = '1s'\n", C::NotYet, 4, "not built yet"),
@@ -309,6 +314,9 @@ fn bad_meanings_in_toml() {
         ("[[peers]]\nid='x'\nagent.env={'A=B'='x'}\n", C::InvalidEnvironment, 4, "A=B"),
         ("[[peers]]\nid='x'\nagent.env={MESHWORK_URL='x'}\n", C::InvalidEnvironment, 4, "reserved"),
         ("[mesh]\nmax_concurrent_tasks_per_peer = 0\n", C::OutOfRange, 4, "found 0"),
+        ("[[peers]]\nid='x'\nwake_interval='5s'\n", C::WakeNotAllowed, 4, "peer \"x\" is of kind shell and has a wake_interval: found 5s, expected kind = \"command\""),
+        ("[[peers]]\nid='x'\nwake_interval='0s'\nagent={kind='command', command=['a']}\n", C::OutOfRange, 4, "wake_interval (ms) of peer \"x\" out of range: found 0"),
+        ("[mesh]\npause_idle_after = '0s'\n", C::OutOfRange, 4, "mesh.pause_idle_after (ms) out of range: found 0"),
         ("[mesh]\nload_imbalance_threshold = 0.5\n", C::OutOfRange, 4, "found 0.5, expected at least 1.0"),
         ("[hierarchical]\nbranching = 0\n", C::OutOfRange, 4, "hierarchical.branching out of range: found 0, expected at least 1"),
         ("[hierarchical]\nmin_workers = 0\n", C::OutOfRange, 4, "found 0, expected 1 to"),
@@ -385,7 +393,7 @@ fn bad_json() {
         ("{\"peers\": [{\"id\": \"p\"}],\n\"tasks\": [\n{\"id\": \"a\",\n\"priority\":\n 11}]}", C::PriorityOutOfRange, 4, "found the number 11"),
         ("{\"peers\": [{\"id\": \"p\"}],\n\"tasks\": [\n{\"id\": \"a\", \"run\": \"x\"},\n{\"id\": \"a\", \"run\": \"x\"}]}", C::DuplicateId, 4, "the first in line 3"),
         ("{\"peers\": [{\"id\": \"p\"}],\n\"tasks\": [{\"id\": null}]}", C::WrongType, 2, "found nothing (null)"),
-        ("{\"consensus\": {}}", C::NotYet, 1, "`consensus`"),
+        ("{\"consensus\": {}}", C::UnknownKey, 1, "`[tasks.review]`"),
         ("{\"swarm\": {\"max_agents\": 1e400}}", C::Syntax, 1, "number out of range"),
     ];
     refused(Format::Json, "", &cases);

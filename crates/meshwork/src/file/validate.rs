@@ -139,6 +139,10 @@ impl Checks<'_> {
         let at = self.setting("mesh.rebalance_interval");
         let interval = mesh.rebalance_interval.millis();
         self.range(at, "mesh.rebalance_interval (ms)", interval, 1, MAX_TIMEOUT_MS);
+        if let Some(idle) = mesh.pause_idle_after {
+            let at = self.setting("mesh.pause_idle_after");
+            self.range(at, "mesh.pause_idle_after (ms)", idle.millis(), 1, MAX_TIMEOUT_MS);
+        }
         let threshold = mesh.load_imbalance_threshold;
         if !(threshold.is_finite() && threshold >= 1.0) {
             let at = self.setting("mesh.load_imbalance_threshold");
@@ -213,6 +217,14 @@ impl Checks<'_> {
         self.range(at, &what, slots, 1, MAX_SLOTS.into());
         let budget = peer.token_budget.unwrap_or(1);
         self.range(at, &format!("token_budget of peer {id}"), budget, 1, u64::MAX);
+        if let Some(interval) = peer.wake_interval {
+            self.range(at, &format!("wake_interval (ms) of peer {id}"), interval.millis(), 1, MAX_TIMEOUT_MS);
+            if peer.agent.kind == AgentKind::Shell {
+                let message = format!("peer {id} is of kind shell and has a wake_interval");
+                let expected = "kind = \"command\", or no wake_interval: without a task there is no line to run";
+                self.refuse(Code::WakeNotAllowed, at, message, interval.to_string(), expected);
+            }
+        }
         self.agent(at, &id, &peer.agent);
     }
 

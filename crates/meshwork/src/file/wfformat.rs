@@ -324,6 +324,7 @@ fn shell_peers(count: u32) -> Peer {
         capabilities: vec![CAPABILITY.to_owned()],
         max_concurrent_tasks: Some(1),
         token_budget: None,
+        wake_interval: None,
         workspace: Workspace::default(),
         agent: Agent::default(),
     }

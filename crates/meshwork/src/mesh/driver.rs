@@ -1,6 +1,7 @@
 //! The loop: what happened goes into the core, what it asks for is done. It never awaits a peer.
 
 mod places;
+mod reshaping;
 mod staffing;
 mod telling;
 
@@ -109,6 +110,7 @@ pub(super) struct Driver {
     mesh: Mesh,
     pub(super) agents: Agents,
     staff: Option<Staff>,
+    reshaping: Option<reshaping::Decided>,
     still: BTreeMap<PeerNo, watch::Sender<bool>>,
     bodies: BTreeMap<(TaskNo, Grant), RunningBody>,
     timers: BinaryHeap<Reverse<(Instant, u64, Timer)>>,
@@ -173,6 +175,7 @@ pub(super) async fn start(
         mesh: mesh.clone(),
         agents,
         staff: options.reserve.map(Staff::new),
+        reshaping: None,
         still: BTreeMap::new(),
         bodies: BTreeMap::new(),
         timers: BinaryHeap::new(),
@@ -212,7 +215,6 @@ fn announced(setups: Vec<PeerSetup>) -> (Agents, Vec<PeerSpec>) {
     (agents, peers)
 }
 
-/// 128 random bits in hex.
 impl Driver {
     async fn run(
         mut self,
@@ -271,6 +273,7 @@ impl Driver {
             // Each turn, so that no flood of commands holds them back.
             self.on_timers()?;
             self.staff()?;
+            self.reshape()?;
             self.decide()?;
             self.tell_stalled();
         }

@@ -16,6 +16,7 @@ mod specs;
 mod tools;
 
 pub use agent::{Agent, Attempt, AttemptEnd, Control, FnAgent, Output};
+pub(crate) use process_agent::WakeTurn;
 pub use process_agent::{ProcessAgent, ProcessHost, Program};
 pub use tools::{ChildEnd, Tools, ToolsError};
 

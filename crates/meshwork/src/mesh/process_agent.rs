@@ -6,6 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::process::{
     self, Channel, Ended, Nonce, OnOutput, OutputLimits, ProcessHandle, ProcessReport, ProcessSpec, Stdout,
 };
+use crate::random;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use meshwork_core::{AttemptOutcome, TaskSpec, Tokens};
@@ -16,6 +17,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// What a process agent starts.
 #[derive(Clone, Debug)]
@@ -98,6 +101,70 @@ impl ProcessAgent {
     }
 }
 
+/// A turn of a peer without a task, and how it is told to end.
+pub(crate) struct WakeTurn {
+    /// The swarm's id.
+    pub(crate) swarm_id: String,
+    /// Who is woken.
+    pub(crate) peer_id: String,
+    /// Counts this run's wakes of the peer, from 1.
+    pub(crate) number: u64,
+    /// It may not take longer.
+    pub(crate) most: Duration,
+    /// It is to end.
+    pub(crate) stop: CancellationToken,
+    /// It is to end at once.
+    pub(crate) kill: CancellationToken,
+}
+
+impl ProcessAgent {
+    /// Starts the peer's command without a task: `{"wake": …}` is on its standard input. What it spent, and why it did
+    /// not end well. What it writes is in the peer's log and is no result. Nothing of it runs afterwards.
+    pub(crate) async fn wake(&self, turn: WakeTurn) -> (Tokens, Option<String>) {
+        let Program::Command(words) = &self.program else {
+            return (Tokens::default(), Some("a shell peer has nothing to run without a task".to_owned()));
+        };
+        let Some(what) = program_of(words.clone()) else {
+            return (Tokens::default(), Some("the peer's command is empty".to_owned()));
+        };
+        let nonce = match Nonce::new(&*self.host.nonce, format!("wake-{}", random::hex::<16>())) {
+            Ok(nonce) => nonce,
+            Err(error) => return (Tokens::default(), Some(error.to_string())),
+        };
+        let wake = serde_json::json!({ "wake": { "number": turn.number, "peerId": turn.peer_id } });
+        let variables = vec![
+            ("MESHWORK_SWARM_ID".to_owned(), plain(&turn.swarm_id)),
+            ("MESHWORK_PEER_ID".to_owned(), plain(&turn.peer_id)),
+        ];
+        let spec = ProcessSpec {
+            timeout: Some(turn.most),
+            ..self.host.spec(
+                what,
+                (self.folder.clone(), variables, self.env.clone()),
+                format!("{wake}\n").into(),
+                nonce,
+            )
+        };
+        let (handle, ended) = process::start(ProcessSpec { on_output: self.log.clone().map(to_log), ..spec });
+        // Its peer may be paused meanwhile: a wake that has begun comes to its end.
+        let (_moving, still) = watch::channel(false);
+        let control = Control { stop: turn.stop, kill: turn.kill, still };
+        let end = end_of(supervise(handle, ended, control).await, false);
+        if let Output::File(path) = &end.output
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::warn!(path = %path.display(), %error, "could not remove the output of a wake");
+        }
+        (end.usage, end.error)
+    }
+}
+
+/// A program and its arguments.
+fn program_of(words: Vec<String>) -> Option<(OsString, Vec<OsString>)> {
+    let mut words = words.into_iter().map(OsString::from);
+    Some((words.next()?, words.collect()))
+}
+
 impl Agent for ProcessAgent {
     fn run(&self, attempt: Attempt) -> BoxFuture<'static, AttemptEnd> {
         let (host, folder, env) = (self.host.clone(), self.folder.clone(), self.env.clone());
@@ -131,18 +198,15 @@ async fn run(
     attempt: Attempt,
 ) -> AttemptEnd {
     let shell = matches!(program, Program::Shell);
-    let (program, args): (OsString, Vec<OsString>) = match program {
+    let what: (OsString, Vec<OsString>) = match program {
         Program::Shell => match &attempt.spec().run {
             Some(line) => ("/bin/sh".into(), vec!["-c".into(), line.into()]),
             None => return AttemptEnd::failed("the task has no run line, and this peer runs nothing else"),
         },
-        Program::Command(words) => {
-            let mut words = words.into_iter().map(OsString::from);
-            match words.next() {
-                Some(program) => (program, words.collect()),
-                None => return AttemptEnd::failed("the peer's command is empty"),
-            }
-        }
+        Program::Command(words) => match program_of(words) {
+            Some(what) => what,
+            None => return AttemptEnd::failed("the peer's command is empty"),
+        },
     };
     let stdin = match task_json(&attempt).await {
         Ok(json) => json,
@@ -154,26 +218,14 @@ async fn run(
         variables.push(("MESHWORK_URL".to_owned(), endpoint.url().to_owned()));
         variables.push(("MESHWORK_TOKEN".to_owned(), lease.token().to_owned()));
     }
-    if let Some(program) = host.program.as_deref().and_then(Path::to_str) {
-        variables.push(("MESHWORK_BIN".to_owned(), program.to_owned()));
-    }
-    variables.extend(env);
     let nonce = match host.nonce_of(&attempt) {
         Ok(nonce) => nonce,
         Err(error) => return AttemptEnd::failed(error.to_string()),
     };
     let spec = ProcessSpec {
-        program,
-        args,
-        cwd: folder,
-        env: process::environment(&variables),
-        stdin,
         timeout: attempt.spec().timeout_ms.map(Duration::from_millis),
-        grace: host.grace,
-        limits: OutputLimits { stdout_bytes: host.result_bytes, ..OutputLimits::default() },
-        nonce,
-        spill_dir: host.spill_dir.clone(),
         on_output: log.map(to_log),
+        ..host.spec(what, (folder, variables, env), stdin, nonce)
     };
     let (handle, ended) = process::start(spec);
     let report = supervise(handle, ended, attempt.control.clone()).await;
@@ -185,6 +237,34 @@ impl ProcessHost {
     /// Marks one attempt: its task, grant and nothing that could come again.
     pub(super) fn nonce_of(&self, attempt: &Attempt) -> Result<Nonce, process::NonceError> {
         Nonce::new(&*self.nonce, format!("{}-{}", attempt.task.0, attempt.grant.as_u64()))
+    }
+
+    /// A program with its arguments, in a folder with our variables and the peer's. It may take for ever, and nobody
+    /// sees its output.
+    fn spec(
+        &self,
+        (program, args): (OsString, Vec<OsString>),
+        (cwd, mut variables, env): (PathBuf, Vec<(String, String)>, Vec<(String, String)>),
+        stdin: Bytes,
+        nonce: Nonce,
+    ) -> ProcessSpec {
+        if let Some(program) = self.program.as_deref().and_then(Path::to_str) {
+            variables.push(("MESHWORK_BIN".to_owned(), program.to_owned()));
+        }
+        variables.extend(env);
+        ProcessSpec {
+            program,
+            args,
+            cwd,
+            env: process::environment(&variables),
+            stdin,
+            timeout: None,
+            grace: self.grace,
+            limits: OutputLimits { stdout_bytes: self.result_bytes, ..OutputLimits::default() },
+            nonce,
+            spill_dir: self.spill_dir.clone(),
+            on_output: None,
+        }
     }
 }
 
@@ -287,9 +367,13 @@ fn to_log(log: Arc<Mutex<PeerLog>>) -> OnOutput {
     Arc::new(move |_: Channel, chunk: &[u8]| log.lock().unwrap_or_else(PoisonError::into_inner).write(chunk))
 }
 
+/// As an environment can hold it.
+fn plain(id: &str) -> String {
+    id.replace('\0', "")
+}
+
 /// What an attempt finds in its environment beside the allow-list.
 pub(super) fn variables(attempt: &Attempt) -> Vec<(String, String)> {
-    let plain = |id: &str| id.replace('\0', "");
     vec![
         ("MESHWORK_SWARM_ID".to_owned(), plain(&attempt.swarm_id)),
         ("MESHWORK_TASK_ID".to_owned(), plain(&attempt.spec().id)),

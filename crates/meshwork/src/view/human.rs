@@ -114,6 +114,15 @@ impl RunReport {
             line("tokens not used", worth.tokens_not_used.to_string()),
             line("tokens saved by pausing", self.token_savings.saved.to_string()),
         ];
+        let savings = &self.token_savings;
+        let mean = savings.tokens_per_wake.map_or_else(none, |mean| mean.to_string());
+        let wakes = [
+            line("wakes of idle peers", savings.wakes.to_string()),
+            line("tokens a wake", mean),
+            line("wakes avoided", savings.wakes_avoided.to_string()),
+        ];
+        let is_woken = savings.wakes + savings.wakes_avoided > 0;
+        let rows: Vec<_> = rows.into_iter().chain(wakes.into_iter().filter(|_| is_woken)).collect();
         table(&["WORTH", ">"], &rows)
     }
 }

@@ -439,13 +439,17 @@ impl PeerSum {
 fn savings(peers: &[PeerReport], facts: &RuntimeFacts) -> TokenSavingsReport {
     let pause_duration_ms = peers.iter().fold(0_u64, |sum, peer| sum.saturating_add(peer.paused_ms));
     let saved = if pause_duration_ms == 0 { 0 } else { facts.tokens_saved.unwrap_or(0) };
-    let total = peers.iter().fold(0_u64, |sum, peer| sum.saturating_add(peer.tokens_used));
+    let wakes = facts.wakes.unwrap_or_default();
+    let total = peers.iter().fold(wakes.tokens, |sum, peer| sum.saturating_add(peer.tokens_used));
     TokenSavingsReport {
         saved,
         total,
         percentage: ratio(saved, saved.saturating_add(total)).map_or(0.0, |share| 100.0 * share),
         pause_duration_ms,
         active_duration_ms: peers.iter().fold(0_u64, |sum, peer| sum.saturating_add(peer.active_ms)),
+        wakes: wakes.count,
+        tokens_per_wake: wakes.mean(),
+        wakes_avoided: facts.wakes_avoided.unwrap_or(0),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The run report: its shape. How it is measured is `measure`, how it reads to people is `human`.
 
+use meshwork_core::savings::Tally;
 use meshwork_core::{AttemptOutcome, DownReason, Outcome};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,10 @@ pub struct RuntimeFacts {
     pub detection_timeouts: Option<u64>,
     /// Tokens that pausing saved: avoided wakes times their measured mean; 0 while nobody measured a wake.
     pub tokens_saved: Option<u64>,
+    /// Wakes: how many, and the tokens of all of them, which the log does not know.
+    pub wakes: Option<Tally>,
+    /// Wakes that did not happen because their peer was paused.
+    pub wakes_avoided: Option<u64>,
 }
 
 /// The run report (contracts, section 4).
@@ -417,7 +422,7 @@ pub struct LoadBalancerReport {
 pub struct TokenSavingsReport {
     /// Wakes avoided times the measured tokens of a wake; 0 while nobody measured one or nothing was paused.
     pub saved: u64,
-    /// Tokens that were spent.
+    /// Tokens that were spent, those of wakes included.
     pub total: u64,
     /// 100 × saved ÷ (saved + total); 0 when both are 0.
     pub percentage: f64,
@@ -425,6 +430,15 @@ pub struct TokenSavingsReport {
     pub pause_duration_ms: u64,
     /// Sum over the peers, in ms.
     pub active_duration_ms: u64,
+    /// Wakes: turns that idle peers took without a task.
+    #[serde(default)]
+    pub wakes: u64,
+    /// Mean tokens of a wake, rounded down; absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_wake: Option<u64>,
+    /// Scheduled wakes that did not happen because their peer was paused.
+    #[serde(default)]
+    pub wakes_avoided: u64,
 }
 
 /// What the last round was worth.

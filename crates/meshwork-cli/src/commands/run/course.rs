@@ -186,11 +186,15 @@ impl<'a> Course<'a> {
     fn facts(&self, log: &SwarmLog) -> Result<RuntimeFacts, CliFailure> {
         let messages = self.swarm.mesh().broker().metrics();
         let unread = log.unread()?.iter().map(|(_, count)| count).sum();
+        let savings = self.swarm.savings();
         Ok(RuntimeFacts {
             messages_sent: Some(messages.sent),
             messages_received: Some(messages.delivered),
             p95_peer_latency_ms: messages.latency_p95.map(|latency| latency.as_secs_f64() * 1_000.0),
             unread_messages: Some(unread),
+            tokens_saved: savings.map(|savings| savings.saved),
+            wakes: savings.map(|savings| savings.wakes),
+            wakes_avoided: savings.map(|savings| savings.wakes_avoided),
             ..RuntimeFacts::default()
         })
     }

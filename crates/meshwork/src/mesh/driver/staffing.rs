@@ -47,6 +47,12 @@ impl Staff {
         self.queen.could_help(swarm)
     }
 
+    /// Workers that are not there and may be called.
+    pub(super) fn absent(&self, swarm: &Swarm) -> usize {
+        let is_up = |id: &str| swarm.find_peer(id).and_then(|no| swarm.peer(no)).is_some_and(|peer| peer.up);
+        self.setups.keys().filter(|id| !is_up(id)).count()
+    }
+
     /// Takes note of what was decided; whether everything was.
     fn is_settled(&mut self) -> bool {
         let queen = &mut self.queen;

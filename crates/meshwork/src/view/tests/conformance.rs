@@ -2,6 +2,7 @@
 
 use super::play::{Play, task};
 use crate::view::{RunReport, RuntimeFacts};
+use meshwork_core::savings::Tally;
 use meshwork_core::{Op, PauseReason, TaskSpec};
 use serde_json::{Map, Value, json};
 
@@ -107,6 +108,8 @@ fn a_report_is_what_its_schema_says() {
         average_rebalance_time_ms: Some(0.1),
         detection_timeouts: Some(0),
         tokens_saved: Some(0),
+        wakes: Some(Tally { count: 2, tokens: 30 }),
+        wakes_avoided: Some(4),
     };
     let empty = crate::view::View::new();
     for report in
