@@ -319,7 +319,8 @@ impl PeerDiscovery {
         let publish = post::publish(Arc::clone(&self.inner), line.words(), swarm.to_owned());
         let mut tasks = vec![tokio::spawn(line.until_closed(ring)), tokio::spawn(line.until_closed(publish))];
         if let Some(states) = self.inner.states.clone() {
-            let store = post::store(Arc::clone(&self.inner), line.states(), states, swarm.to_owned(), line.closed());
+            let parts = (line.words(), line.states());
+            let store = post::store(Arc::clone(&self.inner), parts, states, swarm.to_owned(), line.closed());
             tasks.push(tokio::spawn(store));
         }
         *locked(&self.inner.line) = Some(line);

@@ -71,20 +71,21 @@ impl<K: Ord + Clone, V> Outbox<K, V> {
         Ticket { number: self.waiting().put, out: self.out.subscribe() }
     }
 
-    /// Waits until there is something.
-    pub(super) async fn take(&self) -> Batch<K, V> {
-        loop {
-            {
-                let mut waiting = self.waiting();
-                if !waiting.order.is_empty() {
-                    let order = std::mem::take(&mut waiting.order);
-                    let mut things = std::mem::take(&mut waiting.things);
-                    let things = order.into_iter().filter_map(|key| things.remove_entry(&key)).collect();
-                    return Batch { things, number: waiting.put };
-                }
-            }
+    /// Waits until there is something, and leaves it there.
+    pub(super) async fn filled(&self) {
+        while self.waiting().order.is_empty() {
             self.ready.notified().await;
         }
+    }
+
+    /// Takes all that waits, once there is something. Who takes is one.
+    pub(super) async fn take(&self) -> Batch<K, V> {
+        self.filled().await;
+        let mut waiting = self.waiting();
+        let order = std::mem::take(&mut waiting.order);
+        let mut things = std::mem::take(&mut waiting.things);
+        let things = order.into_iter().filter_map(|key| things.remove_entry(&key)).collect();
+        Batch { things, number: waiting.put }
     }
 
     pub(super) fn went_out(&self, number: u64) {

@@ -25,6 +25,10 @@ pub(super) const ANSWERS_WAITING_MAX: usize = 1_024;
 /// others.
 const STORED_AT_ONCE: usize = 8;
 
+/// So long states let words go first: those who are there are to meet before the disk is busy for those that join later.
+/// A broker that hangs holds nothing back for longer.
+const WORDS_FIRST: Duration = Duration::from_millis(20);
+
 /// What is counted outside the machine.
 #[derive(Default)]
 pub(super) struct Counts {
@@ -161,12 +165,17 @@ async fn publish_one(inner: &Inner, swarm: &str, about: &About, said: &Said<Carr
 /// Stores what local peers said, until the line is closed; what is being stored then is stored to its end.
 pub(super) async fn store(
     inner: Arc<Inner>,
-    said: States,
+    line: (Words, States),
     states: PeerStates,
     swarm: String,
     closed: CancellationToken,
 ) {
-    while let Some(batch) = closed.run_until_cancelled(said.take()).await {
+    let (words, said) = line;
+    while closed.run_until_cancelled(said.filled()).await.is_some() {
+        let spoken = tokio::time::timeout(WORDS_FIRST, words.ticket().done());
+        // However that ended: what waits is stored now.
+        _ = closed.run_until_cancelled(spoken).await;
+        let batch = said.take().await;
         let number = batch.number();
         let (inner, states, swarm) = (&inner, &states, &swarm);
         let each = stream::iter(batch.things).for_each_concurrent(STORED_AT_ONCE, |(peer, said)| async move {

@@ -48,7 +48,9 @@ pub(super) async fn replay(log: &Arc<dyn Log>, specs: &Specs, mark: Option<&High
         mark.reached_by(last)?;
     }
     let mut swarm = Swarm::new();
-    if let Some((seq, bytes)) = log.load_snapshot().await? {
+    // Of nothing there is no snapshot, and looking for one costs a thread and a connection.
+    let snapshot = if last > 0 { log.load_snapshot().await? } else { None };
+    if let Some((seq, bytes)) = snapshot {
         match Swarm::restore(&bytes) {
             Ok(restored) if restored.last().seq == seq => {
                 swarm = restored;

@@ -107,3 +107,20 @@ async fn what_is_no_state_of_a_peer_is_counted_and_not_believed() {
     assert_eq!(side.all_peers().into_keys().collect::<Vec<_>>(), ["c"]);
     assert_eq!(side.faults().unreadable_states, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn words_go_before_states_and_a_broker_that_hangs_holds_no_state_back() {
+    let (place, bus) = Place::small();
+    place.broker.subscribe(TOPIC, MessageHandler::new(|_| std::future::pending())).unwrap();
+    let side = place.discovery(sharing());
+    side.update_peer_capabilities("a", &[]).await.unwrap();
+    let announcing = side.begin("s").await.unwrap();
+    // Time stands still as long as something can go on.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bus.published().len(), 1, "the first word is on its way");
+    assert_eq!(locked(&side.inner.line).as_ref().unwrap().states().len(), 1, "the state waits for it");
+    announcing.states.unwrap().done().await;
+    assert!(stored(&place, "a").await.is_some());
+}

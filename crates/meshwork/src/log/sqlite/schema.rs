@@ -117,7 +117,9 @@ pub(super) fn has_wal(path: &Path) -> bool {
     fs::metadata(wal).is_ok_and(|about| about.len() > 0)
 }
 
-/// Makes a complete, empty database at `path`, where nothing is.
+/// Makes a complete, empty database at `path`, where nothing is. After a power cut it is there whole or not at all; that
+/// its name is durable is not waited for: SQLite syncs the folder of a write-ahead log that it made, before the first
+/// commit in that is answered, and nothing was promised until then.
 pub(super) fn create(path: &Path) -> Result<(), LogError> {
     let new = path.with_extension("db-new");
     let made = create_at(&new).and_then(|()| {
@@ -125,7 +127,6 @@ pub(super) fn create(path: &Path) -> Result<(), LogError> {
             .and_then(|file| file.sync_all())
             .inspect(|()| failpoint::reach(Point::LogCreate))
             .and_then(|()| fs::rename(&new, path))
-            .and_then(|()| File::open(folder_of(path))?.sync_all())
             .inspect(|()| failpoint::reach(Point::LogCreated))
             .map_err(|error| io_error("create", path, &error))
     });
@@ -134,13 +135,6 @@ pub(super) fn create(path: &Path) -> Result<(), LogError> {
         let _left = fs::remove_file(&new);
     }
     made
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 fn create_at(path: &Path) -> Result<(), LogError> {
@@ -210,6 +204,9 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LogError> {
         return Err(LogError::Io { what: "open", path, detail });
     }
     let set_up = || {
+        if !unclean {
+            begin_write_ahead_log(&connection, version)?;
+        }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
@@ -222,6 +219,14 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LogError> {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(says)?;
     }
     Ok(connection)
+}
+
+/// A write-ahead log begins with a transaction that says nothing and is not waited for, so that it has its header. SQLite
+/// syncs the header on its own before the first commit, lest what an earlier use left behind it be taken for more of
+/// it; a new file holds nothing, and the first commit syncs header and all.
+fn begin_write_ahead_log(connection: &Connection, version: u32) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "user_version", version)
 }
 
 /// The schema version according to SQLite, which knows the write-ahead log too.

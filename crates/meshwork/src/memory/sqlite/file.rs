@@ -17,10 +17,11 @@ use crate::memory::MemoryError;
 /// "MesM", where SQLite's header has it: `file(1)` and we can tell whose database this is.
 const APPLICATION_ID: i32 = 0x4D65_734D;
 /// The schema version that this program writes and reads.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// An entry's number gives its place in time too: the writer never lets the clock go back (`Writer::remember`). So
-/// one order serves the table, the index, the filters by time and the answers.
+/// one order serves the table, the index, the filters by time and the answers. In the index that order is turned round
+/// ([`place_of`]): what is asked for first comes first, and full-text search goes forward twice as fast as backward.
 ///
 /// The index holds each token once an entry and nothing else: no positions, no columns, no copy of the content.
 const SCHEMA: &str = "
@@ -28,6 +29,7 @@ const SCHEMA: &str = "
         number INTEGER PRIMARY KEY,
         swarm TEXT NOT NULL,
         public INTEGER NOT NULL,
+        private INTEGER NOT NULL,
         author TEXT NOT NULL,
         kind TEXT NOT NULL,
         timestamp INTEGER NOT NULL,
@@ -44,6 +46,14 @@ const SCHEMA: &str = "
         PRIMARY KEY (swarm, id)
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// The place of number 0 in the index: 3 * 10^10, which the index writes in five bytes, and later ones in less than ten.
+const LAST_PLACE: i64 = (1 << 35) - 1;
+
+/// The place in the index of an entry's number, and the number of a place: the later, the smaller.
+pub(super) const fn place_of(number: i64) -> i64 {
+    LAST_PLACE.saturating_sub(number)
+}
 
 /// How long another process's transaction is waited for.
 const BUSY: Duration = Duration::from_secs(10);

@@ -42,6 +42,34 @@ async fn count(memory: &SqliteMemory) -> usize {
 }
 
 #[tokio::test]
+async fn what_is_remembered_at_once_is_found_newest_first_and_what_is_hidden_passed_over() {
+    let place = Place::new();
+    let memory = place.open();
+    let level = |number: usize| if number % 3 == 0 { "team" } else { "private" };
+    for _ in 0..3 {
+        // Each of these shares transactions with others.
+        let all = (0..40).map(|number| remember(&memory, "author", json!({ "shareLevel": level(number) })));
+        join_all(all).await;
+    }
+    let asked = |requester: Option<&str>, limit| MemoryQuery {
+        text: Some("word".to_owned()),
+        requester_id: requester.map(str::to_owned),
+        limit,
+        ..MemoryQuery::default()
+    };
+    let whole = memory.recall(asked(None, None)).await.expect("an answer");
+    let numbers: Vec<u64> = whole.iter().map(|entry| entry.id[1..].parse().expect("a number")).collect();
+    assert_eq!(numbers, (1..=120).rev().collect::<Vec<_>>());
+    assert_eq!(memory.recall(asked(Some("author"), None)).await.as_ref(), Ok(&whole));
+    let seen: Vec<_> = whole.iter().filter(|one| one.metadata.share_level != Some(ShareLevel::Private)).collect();
+    assert_eq!(seen.len(), 42);
+    let by_other = memory.recall(asked(Some("other"), None)).await.expect("an answer");
+    assert_eq!(by_other.iter().collect::<Vec<_>>(), seen);
+    let few = memory.recall(asked(Some("other"), Some(9))).await.expect("an answer");
+    assert_eq!(few.iter().collect::<Vec<_>>(), seen[..9]);
+}
+
+#[tokio::test]
 async fn on_a_file_it_keeps_the_contract() {
     let places = std::cell::RefCell::new(Vec::new());
     contract::suite(|| {
@@ -187,10 +215,10 @@ fn a_newer_schema_is_refused() {
     let place = Place::new();
     drop(place.open());
     let newer = rusqlite::Connection::open(place.path()).expect("a database");
-    newer.pragma_update(None, "user_version", 2).expect("a version");
+    newer.pragma_update(None, "user_version", 3).expect("a version");
     drop(newer);
     let refusal = SqliteMemory::open(place.path(), config()).map(drop);
-    assert!(matches!(&refusal, Err(MemoryError::Storage(what)) if what.contains("schema version is 2")), "{refusal:?}");
+    assert!(matches!(&refusal, Err(MemoryError::Storage(what)) if what.contains("schema version is 3")), "{refusal:?}");
 }
 
 /// An entry and what the clock says when it is written; the clock may go back.

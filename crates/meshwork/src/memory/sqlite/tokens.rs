@@ -64,11 +64,16 @@ impl Wanted {
         Self { all, own, nothing }
     }
 
-    /// In the words of the index, where a quoted string is nothing but itself. What is hidden is taken out of what is
-    /// found, so that it costs as little as there is of it.
+    /// In the words of the index, where a quoted string is nothing but itself. Finds what is hidden too.
     pub(super) fn expression(&self) -> String {
         let all: Vec<String> = self.all.iter().map(|token| format!("\"{token}\"")).collect();
-        let all = all.join(" AND ");
+        all.join(" AND ")
+    }
+
+    /// The same without what is hidden from who asks: that is taken out of what is found, so that it costs as little as
+    /// there is of it.
+    pub(super) fn visible(&self) -> String {
+        let all = self.expression();
         match &self.own {
             None => all,
             Some(own) => format!("({all}) NOT (\"{}\" NOT \"{own}\")", level_key(ShareLevel::Private)),

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::file::says;
+use super::file::{place_of, says};
 use super::{Clock, reader, tokens};
 use crate::group_commit::{self, Queue, Work as _};
 use crate::memory::{EntryKind, EntryMetadata, MemoryEntry, MemoryError, ShareLevel};
@@ -30,7 +30,7 @@ pub(super) enum Work {
 /// An entry that is to be, with all that could be prepared outside the writer.
 pub(super) struct NewEntry {
     pub(super) swarm: Arc<str>,
-    pub(super) public: bool,
+    pub(super) level: ShareLevel,
     pub(super) agent_id: String,
     pub(super) kind: EntryKind,
     pub(super) content: String,
@@ -43,7 +43,7 @@ impl NewEntry {
         let json = |error: serde_json::Error| MemoryError::Storage(error.to_string());
         Ok(Self {
             swarm: Arc::clone(swarm),
-            public: entry.metadata.share_level == Some(ShareLevel::Public),
+            level: entry.metadata.share_level.unwrap_or_default(),
             kind: entry.kind,
             content: serde_json::to_string(&entry.content).map_err(json)?,
             metadata: serde_json::to_string(&entry.metadata).map_err(json)?,
@@ -156,8 +156,9 @@ impl Writer {
         self.commits += 1;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = transaction.map_err(|error| says(&error))?;
-        let step = Step { connection: &transaction, now };
+        let mut step = Step { connection: &transaction, now, made: Vec::new() };
         let answers: Vec<Answer> = group.iter().map(|work| step.perform(work)).collect::<Result<_, _>>()?;
+        step.index().map_err(|error| says(&error))?;
         transaction.commit().map_err(|error| says(&error))?;
         Ok(answers)
     }
@@ -178,11 +179,13 @@ impl Writer {
 struct Step<'a> {
     connection: &'a Connection,
     now: i64,
+    /// Entries that are not in the index yet: their numbers and tokens.
+    made: Vec<(i64, String)>,
 }
 
 impl Step<'_> {
     /// The outer error rolls everything back.
-    fn perform(&self, work: &Work) -> Result<Answer, MemoryError> {
+    fn perform(&mut self, work: &Work) -> Result<Answer, MemoryError> {
         match work {
             Work::Remember(entry) => self.remember(entry).map(Ok).map_err(|error| says(&error)),
             Work::Share { swarm, entry_id, target } => self.share(swarm, entry_id, target),
@@ -207,18 +210,29 @@ impl Step<'_> {
         Ok(last.max(self.now))
     }
 
-    fn remember(&self, entry: &NewEntry) -> rusqlite::Result<i64> {
+    fn remember(&mut self, entry: &NewEntry) -> rusqlite::Result<i64> {
         let timestamp = self.timestamp()?;
-        let NewEntry { swarm, public, agent_id, kind, content, metadata, tokens } = entry;
-        let sql = "INSERT INTO entry (swarm, public, author, kind, timestamp, metadata, content)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)";
-        self.run(sql, params![swarm, public, agent_id, kind.word(), timestamp, metadata, content])?;
+        let NewEntry { swarm, level, agent_id, kind, content, metadata, tokens } = entry;
+        let (public, private) = (*level == ShareLevel::Public, *level == ShareLevel::Private);
+        let sql = "INSERT INTO entry (swarm, public, private, author, kind, timestamp, metadata, content)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+        self.run(sql, params![swarm, public, private, agent_id, kind.word(), timestamp, metadata, content])?;
         let number = self.connection.last_insert_rowid();
-        self.run("INSERT INTO found (rowid, tokens) VALUES (?, ?)", params![number, tokens])?;
+        self.made.push((number, tokens.clone()));
         Ok(number)
     }
 
-    fn share(&self, swarm: &Arc<str>, entry_id: &str, target: &str) -> Result<Answer, MemoryError> {
+    /// Puts what was made into the index, by rising places: it collects those of a transaction, and writes what it has
+    /// whenever one comes that is before the last.
+    fn index(self) -> rusqlite::Result<()> {
+        let mut insert = self.connection.prepare_cached("INSERT INTO found (rowid, tokens) VALUES (?, ?)")?;
+        for (number, tokens) in self.made.iter().rev() {
+            insert.execute(params![place_of(*number), tokens])?;
+        }
+        Ok(())
+    }
+
+    fn share(&mut self, swarm: &Arc<str>, entry_id: &str, target: &str) -> Result<Answer, MemoryError> {
         let found = match reader::number_of(entry_id) {
             Some(number) => reader::one_entry(self.connection, number)?,
             None => None,
