@@ -8,7 +8,7 @@ use crate::controller::{
     WakeSchedule, events_of,
 };
 use crate::log::{Log, LogError, Stored};
-use crate::mesh::{Mesh, ProcessAgent, WakeTurn};
+use crate::mesh::{Mesh, MeshError, ProcessAgent, WakeTurn};
 use crate::timers;
 use crate::view::View;
 use futures_util::StreamExt;
@@ -54,14 +54,17 @@ struct Ends {
 }
 
 impl Wakes {
-    /// Wakes the sleepers of a swarm from now on; at most `sessions` at the same time.
+    /// Wakes the sleepers of a swarm from now on, at most `sessions` at the same time; `None` when there are none.
     pub(super) async fn start(
         mesh: &Mesh,
         log: &dyn Log,
         sleepers: Vec<Sleeper>,
         pause_after: Option<Duration>,
         sessions: u32,
-    ) -> Result<Self, crate::mesh::MeshError> {
+    ) -> Result<Option<Self>, MeshError> {
+        if sleepers.is_empty() {
+            return Ok(None);
+        }
         let controller = AgentController::new(ControllerConfig::default()).expect("the default settings are valid");
         let controller = Arc::new(controller);
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
@@ -94,7 +97,7 @@ impl Wakes {
         };
         ends.running.spawn(following.follow(log.tail(0), stop.clone()));
         let swarm_id = mesh.swarm_id().to_owned();
-        Ok(Self { swarm_id, controller, ends, _ends_all: [stop.drop_guard(), kill.drop_guard()] })
+        Ok(Some(Self { swarm_id, controller, ends, _ends_all: [stop.drop_guard(), kill.drop_guard()] }))
     }
 
     /// What was measured until now.
