@@ -7,7 +7,7 @@ use crate::broker::{Broker, BrokerConfig};
 use crate::control::Control;
 use crate::endpoint::Endpoint;
 use crate::failpoint::{self, Point};
-use crate::file::{self, AgentKind, OnDependencyFailure, SwarmFile};
+use crate::file::{self, AgentKind, OnDependencyFailure, SwarmFile, Timespan};
 use crate::high_water::{HighWaterFile, LedgerError};
 use crate::log::{LogError, SqliteLog};
 use crate::mail::DurableMail;
@@ -195,11 +195,8 @@ impl LocalSwarm {
         let mesh = StopOnDrop(mesh);
         failpoint::reach(Point::Joined);
         configure(&mesh.0, config).await?;
-        let pause_after = file.mesh.pause_idle_after.map(|after| after.duration());
-        let wakes = match sleepers.is_empty() {
-            true => None,
-            false => Some(Wakes::start(&mesh.0, &*log, sleepers, pause_after, sessions).await?),
-        };
+        let pause_after = file.mesh.pause_idle_after.map(Timespan::duration);
+        let wakes = Wakes::start(&mesh.0, &*log, sleepers, pause_after, sessions).await?;
         let socket = folder.prepare_socket(&lock)?;
         let control = Control::serve(&socket, mesh.0.clone()).map_err(system("open the control socket"))?;
         failpoint::reach(Point::SocketReady);

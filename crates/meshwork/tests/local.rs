@@ -408,6 +408,45 @@ dependencies = ["meanwhile"]
 }
 
 #[tokio::test]
+async fn wakes_keep_to_the_budget_of_their_peer() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+[swarm]
+id = "test"
+[[peers]]
+id = "sleeper"
+wake_interval = "20ms"
+token_budget = 250
+agent = { kind = "command", command = ["/bin/sh", "usage.sh"] }
+[[peers]]
+id = "sh"
+capabilities = ["sh"]
+[[tasks]]
+id = "meanwhile"
+required_capabilities = ["sh"]
+run = "until test -e go; do sleep 0.02; done"
+"#;
+    let usage = r#"echo '{"meshwork":{"usage":{"inputTokens":90,"outputTokens":10}}}'"#;
+    std::fs::write(folder.path().join("usage.sh"), usage).unwrap();
+    let file = parse(text, Format::Toml, "swarm.toml").unwrap();
+    let swarm = start(&file, folder.path()).await;
+    swarm.submit(&file).await.unwrap();
+    let paused = |swarm: &Swarm| swarm.peer(swarm.find_peer("sleeper").unwrap()).unwrap().paused;
+    until(&swarm, move |swarm| paused(swarm) == Some(PauseReason::Budget)).await;
+    let missed = async {
+        while swarm.savings().unwrap().wakes_avoided < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), missed).await.expect("it takes far too long");
+    let woken = swarm.savings().unwrap().wakes.count;
+    assert!((3..=4).contains(&woken), "250 tokens are three wakes, and one may have begun meanwhile: {woken}");
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    assert_eq!(complete(&swarm).await, (1, 0));
+    swarm.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_wake_that_goes_on_ends_with_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let text = r#"

@@ -8,14 +8,14 @@ use crate::controller::{
     WakeSchedule, events_of,
 };
 use crate::log::{Log, LogError, Stored};
-use crate::mesh::{Mesh, ProcessAgent, WakeTurn};
+use crate::mesh::{Mesh, MeshError, ProcessAgent, WakeTurn};
 use crate::timers;
 use crate::view::View;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use meshwork_core::savings::Savings;
-use meshwork_core::{Effect, PauseReason, Peer, PeerNo, Tokens, decode_batch};
+use meshwork_core::{Effect, PauseReason, Peer, PeerNo, Swarm, Tokens, decode_batch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,14 +54,17 @@ struct Ends {
 }
 
 impl Wakes {
-    /// Wakes the sleepers of a swarm from now on; at most `sessions` at the same time.
+    /// Wakes the sleepers of a swarm from now on, at most `sessions` at the same time; `None` when there are none.
     pub(super) async fn start(
         mesh: &Mesh,
         log: &dyn Log,
         sleepers: Vec<Sleeper>,
         pause_after: Option<Duration>,
         sessions: u32,
-    ) -> Result<Self, crate::mesh::MeshError> {
+    ) -> Result<Option<Self>, MeshError> {
+        if sleepers.is_empty() {
+            return Ok(None);
+        }
         let controller = AgentController::new(ControllerConfig::default()).expect("the default settings are valid");
         let controller = Arc::new(controller);
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
@@ -69,10 +72,18 @@ impl Wakes {
         let began_after = mesh.look(|swarm| swarm.last().seq).await?;
         let sessions = usize::try_from(sessions).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let awake = Arc::new(Semaphore::new(sessions));
+        let spent_by_all = Arc::new(AtomicU64::new(0));
         let known = sleepers.into_iter().map(|sleeper| {
             let Sleeper { id, every, kind, agent } = sleeper;
-            let (awake, number, ends, swarm_id) = (awake.clone(), AtomicU64::new(0), ends.clone(), mesh.swarm_id());
-            let wake = ProcessWake { swarm_id: swarm_id.to_owned(), agent, number, awake, ends };
+            let wake = ProcessWake {
+                mesh: mesh.clone(),
+                agent,
+                number: AtomicU64::new(0),
+                spent: AtomicU64::new(0),
+                spent_by_all: spent_by_all.clone(),
+                awake: awake.clone(),
+                ends: ends.clone(),
+            };
             (id, Known { kind, schedule: WakeSchedule { every, wake: Arc::new(wake) }, attached: false })
         });
         let following = Following {
@@ -86,7 +97,7 @@ impl Wakes {
         };
         ends.running.spawn(following.follow(log.tail(0), stop.clone()));
         let swarm_id = mesh.swarm_id().to_owned();
-        Ok(Self { swarm_id, controller, ends, _ends_all: [stop.drop_guard(), kill.drop_guard()] })
+        Ok(Some(Self { swarm_id, controller, ends, _ends_all: [stop.drop_guard(), kill.drop_guard()] }))
     }
 
     /// What was measured until now.
@@ -245,11 +256,60 @@ impl AgentHost for Nobody {
 
 /// A process for each wake of a peer.
 struct ProcessWake {
-    swarm_id: String,
+    mesh: Mesh,
     agent: Arc<ProcessAgent>,
     number: AtomicU64,
+    /// Tokens of this peer's wakes.
+    spent: AtomicU64,
+    /// Tokens of all wakes of this run.
+    spent_by_all: Arc<AtomicU64>,
     awake: Arc<Semaphore>,
     ends: Ends,
+}
+
+impl ProcessWake {
+    async fn run(&self, id: &str) -> Tokens {
+        let Ends { stop, kill, .. } = self.ends.clone();
+        let _session = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Tokens::default(),
+            session = self.awake.acquire() => session,
+        };
+        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let (swarm_id, peer_id) = (self.mesh.swarm_id().to_owned(), id.to_owned());
+        let turn = WakeTurn { swarm_id, peer_id, number, most: LONGEST, stop: stop.clone(), kill };
+        let (tokens, error) = self.agent.wake(turn).await;
+        if let Some(error) = error.filter(|_| !stop.is_cancelled()) {
+            tracing::warn!(peer = id, number, error, "a wake did not end well");
+        }
+        self.keep_to_budgets(id, tokens).await;
+        tokens
+    }
+
+    /// The log knows the tokens of attempts alone: with those of wakes they may reach a budget sooner.
+    async fn keep_to_budgets(&self, id: &str, tokens: Tokens) {
+        let add = |sum: &AtomicU64| {
+            let added =
+                sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sum| Some(sum.saturating_add(tokens.total())));
+            added.unwrap_or_else(|same| same).saturating_add(tokens.total())
+        };
+        let (own, all, name) = (add(&self.spent), add(&self.spent_by_all), id.to_owned());
+        let is_reached = |budget: Option<u64>, log: Tokens, wakes: u64| {
+            budget.is_some_and(|budget| log.total().saturating_add(wakes) >= budget)
+        };
+        let look = move |swarm: &Swarm| {
+            let peer = swarm.find_peer(&name).and_then(|no| swarm.peer(no)).filter(|peer| peer.paused.is_none());
+            peer.is_some_and(|peer| {
+                is_reached(peer.token_budget, peer.tokens, own)
+                    || is_reached(swarm.config().token_budget, swarm.tokens(), all)
+            })
+        };
+        if matches!(self.mesh.look(look).await, Ok(true)) {
+            tracing::warn!(peer = id, "paused: with its wakes a token budget is spent");
+            // Refused when it has left in the meantime.
+            let _gone = self.mesh.pause_peer(id, PauseReason::Budget).await;
+        }
+    }
 }
 
 impl Wake for ProcessWake {
@@ -257,20 +317,7 @@ impl Wake for ProcessWake {
         let running = self.ends.running.token();
         Box::pin(async move {
             let _running = running;
-            let Ends { stop, kill, .. } = self.ends.clone();
-            let _session = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Tokens::default(),
-                session = self.awake.acquire() => session,
-            };
-            let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
-            let (swarm_id, peer_id) = (self.swarm_id.clone(), agent_id.to_owned());
-            let turn = WakeTurn { swarm_id, peer_id, number, most: LONGEST, stop: stop.clone(), kill };
-            let (tokens, error) = self.agent.wake(turn).await;
-            if let Some(error) = error.filter(|_| !stop.is_cancelled()) {
-                tracing::warn!(peer = agent_id, number, error, "a wake did not end well");
-            }
-            tokens
+            self.run(agent_id).await
         })
     }
 }

@@ -139,8 +139,7 @@ pub(super) async fn start(
     let mark = memory.as_ref().and_then(HighWaterFile::found);
     let History { swarm, tail, time_ms, .. } = replay(&options.log, &specs, mark).await?;
     if swarm.is_open() && swarm.swarm_id() != options.swarm_id {
-        let (found, expected) = (swarm.swarm_id().to_owned(), options.swarm_id);
-        return Err(MeshError::OtherSwarm { found, expected });
+        return Err(MeshError::OtherSwarm { found: swarm.swarm_id().to_owned(), expected: options.swarm_id });
     }
     let (commands, command_queue) = mpsc::channel(COMMANDS);
     let (events, event_queue) = mpsc::unbounded_channel();

@@ -132,20 +132,14 @@ impl ProcessAgent {
             Err(error) => return (Tokens::default(), Some(error.to_string())),
         };
         let wake = serde_json::json!({ "wake": { "number": turn.number, "peerId": turn.peer_id } });
-        let variables = vec![
+        let mut variables = vec![
             ("MESHWORK_SWARM_ID".to_owned(), plain(&turn.swarm_id)),
             ("MESHWORK_PEER_ID".to_owned(), plain(&turn.peer_id)),
         ];
-        let spec = ProcessSpec {
-            timeout: Some(turn.most),
-            ..self.host.spec(
-                what,
-                (self.folder.clone(), variables, self.env.clone()),
-                format!("{wake}\n").into(),
-                nonce,
-            )
-        };
-        let (handle, ended) = process::start(ProcessSpec { on_output: self.log.clone().map(to_log), ..spec });
+        variables.extend(self.env.iter().cloned());
+        let spec = self.host.spec(what, self.folder.clone(), variables, format!("{wake}\n").into(), nonce);
+        let (handle, ended) =
+            process::start(ProcessSpec { timeout: Some(turn.most), on_output: self.log.clone().map(to_log), ..spec });
         // Its peer may be paused meanwhile: a wake that has begun comes to its end.
         let (_moving, still) = watch::channel(false);
         let control = Control { stop: turn.stop, kill: turn.kill, still };
@@ -218,6 +212,7 @@ async fn run(
         variables.push(("MESHWORK_URL".to_owned(), endpoint.url().to_owned()));
         variables.push(("MESHWORK_TOKEN".to_owned(), lease.token().to_owned()));
     }
+    variables.extend(env);
     let nonce = match host.nonce_of(&attempt) {
         Ok(nonce) => nonce,
         Err(error) => return AttemptEnd::failed(error.to_string()),
@@ -225,7 +220,7 @@ async fn run(
     let spec = ProcessSpec {
         timeout: attempt.spec().timeout_ms.map(Duration::from_millis),
         on_output: log.map(to_log),
-        ..host.spec(what, (folder, variables, env), stdin, nonce)
+        ..host.spec(what, folder, variables, stdin, nonce)
     };
     let (handle, ended) = process::start(spec);
     let report = supervise(handle, ended, attempt.control.clone()).await;
@@ -244,14 +239,14 @@ impl ProcessHost {
     fn spec(
         &self,
         (program, args): (OsString, Vec<OsString>),
-        (cwd, mut variables, env): (PathBuf, Vec<(String, String)>, Vec<(String, String)>),
+        cwd: PathBuf,
+        mut variables: Vec<(String, String)>,
         stdin: Bytes,
         nonce: Nonce,
     ) -> ProcessSpec {
         if let Some(program) = self.program.as_deref().and_then(Path::to_str) {
             variables.push(("MESHWORK_BIN".to_owned(), program.to_owned()));
         }
-        variables.extend(env);
         ProcessSpec {
             program,
             args,
