@@ -185,13 +185,22 @@ pub enum ReadError {
 /// What a handler says when it failed; the text ends up in the dead letter.
 ///
 /// ```
-/// use meshwork::broker::{Handler, HandlerError};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Handler, HandlerError, Recipient};
 ///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
 /// let picky = Handler::sync(|_, message| match message.kind() {
 ///     "question" => Ok(()),
 ///     other => Err(HandlerError::new(format!("{other:?} is no question"))),
 /// });
-/// assert!(matches!(picky, Handler::Sync(_)));
+/// broker.register("ben", Recipient::Handler(picky)).await?;
+/// broker.outside("ada").send("ben", "order", Bytes::new()).await?.acknowledged().await;
+/// assert!(broker.dead_letters()[0].reason.to_string().ends_with(r#""order" is no question"#));
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone, Error)]
 #[error("{0}")]

@@ -51,16 +51,19 @@ pub trait Logger: Send + Sync + 'static {
     /// ```
     /// use meshwork::coordinator::{Level, Logger};
     /// use serde_json::{Value, json};
+    /// use std::sync::Mutex;
     ///
-    /// struct Printed;
+    /// struct Last(Mutex<String>);
     ///
-    /// impl Logger for Printed {
+    /// impl Logger for Last {
     ///     fn log(&self, level: Level, message: &str, context: Value) {
-    ///         eprintln!("{level:?} {message} {context}");
+    ///         *self.0.lock().unwrap() = format!("{level:?}: {message} {context}");
     ///     }
     /// }
     ///
-    /// Printed.log(Level::Info, "an agent joined", json!({ "agentId": "expert" }));
+    /// let last = Last(Mutex::default());
+    /// last.log(Level::Info, "an agent joined", json!({ "agentId": "expert" }));
+    /// assert_eq!(*last.0.lock().unwrap(), r#"Info: an agent joined {"agentId":"expert"}"#);
     /// ```
     fn log(&self, level: Level, message: &str, context: Value);
 }

@@ -157,6 +157,7 @@ impl Inner {
 /// let announcing: Announcing = discovery.update_peer(PeerInfo { id: "reviewer".to_owned(), ..PeerInfo::default() })?;
 /// // It goes out all the same without this.
 /// announcing.done().await;
+/// assert_eq!(discovery.faults().unstored, 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -181,6 +182,7 @@ impl Announcing {
     /// # let broker = std::sync::Arc::new(broker);
     /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
     /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// // `new` makes one, as the example of the type does.
     /// let (here, there) = (new()?, new()?);
     /// here.start_discovery("swarm-1").await?;
     /// here.update_peer(PeerInfo { id: "reviewer".to_owned(), load: 2.0, ..PeerInfo::default() })?.done().await;
@@ -762,6 +764,7 @@ impl PeerDiscovery {
     /// # let broker = std::sync::Arc::new(broker);
     /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
     /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// // `new` makes one, as the example of the type does.
     /// let (here, there) = (new()?, new()?);
     /// here.start_discovery("swarm-1").await?;
     /// there.start_discovery("swarm-1").await?;

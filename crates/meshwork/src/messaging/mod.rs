@@ -472,18 +472,19 @@ pub trait MessageBroker: Send + Sync {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use meshwork::messaging::{Message, MessageHandler};
+    /// use meshwork::broker::{Fate, HandlerError};
+    /// use meshwork::messaging::{Message, MessageBroker, MessageHandler};
     /// use serde_json::json;
     ///
     /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
     /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
-    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker);
-    /// let handler = MessageHandler::new(|_| async { panic!("it was taken back") });
-    /// bus.subscribe("news.*", handler.clone())?;
-    /// bus.unsubscribe("news.*", &handler);
-    /// bus.publish("news.today", Message::new("headline", json!("it works"), 1_700_000_000_000)).await?;
+    /// let refuses = MessageHandler::new(|_| async { Err(HandlerError::new("not today")) });
+    /// broker.subscribe("news.*", refuses.clone())?;
+    /// broker.unsubscribe("news.*", &refuses);
     /// // Once more does no harm.
-    /// bus.unsubscribe("news.*", &handler);
+    /// broker.unsubscribe("news.*", &refuses);
+    /// let fate = broker.publish_and_wait("news.today", Message::new("headline", json!("it works"), 0)).await?;
+    /// assert_eq!(fate, Fate::Acknowledged);
     /// # Ok(())
     /// # }
     /// ```
