@@ -8,6 +8,14 @@ pub mod artifact;
 use serde::{Deserialize, Serialize};
 
 /// What an agent does at the moment (contracts, section 1).
+///
+/// ```
+/// use meshwork::peers::AgentState;
+///
+/// assert_eq!(serde_json::from_str::<AgentState>(r#""working""#)?, AgentState::Working);
+/// assert_eq!(AgentState::default(), AgentState::Idle);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AgentState {
@@ -34,6 +42,12 @@ pub enum AgentState {
 
 impl AgentState {
     /// The word.
+    ///
+    /// ```
+    /// use meshwork::peers::AgentState;
+    ///
+    /// assert_eq!((AgentState::Idle.word(), AgentState::Terminated.word()), ("idle", "terminated"));
+    /// ```
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -50,6 +64,13 @@ impl AgentState {
     }
 
     /// Whether it is dead, or has left.
+    ///
+    /// ```
+    /// use meshwork::peers::AgentState;
+    ///
+    /// assert!(AgentState::Error.is_gone() && AgentState::Terminated.is_gone());
+    /// assert!(!AgentState::Paused.is_gone());
+    /// ```
     #[must_use]
     pub fn is_gone(self) -> bool {
         matches!(self, Self::Error | Self::Terminated)
@@ -57,6 +78,15 @@ impl AgentState {
 }
 
 /// How a peer did so far (the seed's `metrics` of a peer).
+///
+/// ```
+/// use meshwork::peers::PeerStats;
+///
+/// let stats = PeerStats { tasks_completed: 3, tasks_failed: 1, success_rate: 0.75, ..PeerStats::default() };
+/// assert_eq!(stats.average_response_time, 0.0);
+/// // Who has done nothing has failed at nothing.
+/// assert_eq!(PeerStats::default().success_rate, 1.0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerStats {
@@ -77,6 +107,15 @@ impl Default for PeerStats {
 }
 
 /// As much of [`PeerStats`] as somebody said (the seed's `PeerInfo.metadata`).
+///
+/// ```
+/// use meshwork::peers::{PeerMetadata, PeerStats};
+///
+/// let some = PeerMetadata { tasks_completed: Some(3), ..PeerMetadata::default() };
+/// assert_eq!(serde_json::to_string(&some)?, r#"{"tasksCompleted":3}"#);
+/// assert_eq!(PeerMetadata::from(PeerStats::default()).success_rate, Some(1.0));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerMetadata {
@@ -106,6 +145,16 @@ impl From<PeerStats> for PeerMetadata {
 }
 
 /// A peer as others know it (the seed's `PeerInfo`).
+///
+/// ```
+/// use meshwork::peers::{AgentState, PeerInfo};
+///
+/// let peer: PeerInfo = serde_json::from_str(
+///     r#"{ "id": "reviewer", "capabilities": ["rust"], "load": 2, "lastSeen": 1700000000000, "state": "working" }"#,
+/// )?;
+/// assert_eq!((peer.state, peer.load, peer.metadata), (AgentState::Working, 2.0, None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerInfo {
@@ -125,6 +174,20 @@ pub struct PeerInfo {
 }
 
 /// A snapshot of a peer, as memory and artifacts share it (the seed's `PeerState`).
+///
+/// ```
+/// use meshwork::peers::PeerState;
+///
+/// let state = PeerState {
+///     peer_id: "reviewer".to_owned(),
+///     active_tasks: vec!["task-7".to_owned()],
+///     load: 1.0,
+///     ..PeerState::default()
+/// };
+/// let text = serde_json::to_value(&state)?;
+/// assert_eq!((&text["peerId"], &text["activeTasks"][0]), (&"reviewer".into(), &"task-7".into()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerState {

@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::repository::Repository;
 
 mod attributes;
+mod examples;
 mod files;
 mod gitignore;
 mod length;
@@ -52,13 +53,14 @@ impl fmt::Display for Finding {
 
 type Rule = fn(&Files) -> Vec<Finding>;
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     purity::code,
     purity::dependencies,
     length::check,
     phrases::check,
     names::check,
     attributes::check,
+    examples::check,
     sleep::check,
     gitignore::check,
     text::check,

@@ -6,6 +6,25 @@ use std::path::{Path, PathBuf};
 use super::KeyError;
 
 /// Why an artifact could not be stored or read. Each message says whether something was changed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::artifacts::{ArtifactError, Artifacts, FolderArtifacts};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path();
+/// let artifacts = FolderArtifacts::open_with_limit(path, 4)?;
+/// let error = artifacts.store("report", Bytes::from_static(b"all is well")).await.unwrap_err();
+/// assert!(matches!(error, ArtifactError::TooLarge { limit: 4, .. }));
+/// assert_eq!(
+///     error.to_string(),
+///     r#"artifact "report" has more than the 4 bytes that are allowed; it was not stored"#
+/// );
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// Not a key.

@@ -27,6 +27,22 @@ const PIECE: usize = 256 * 1024;
 ///
 /// One process at a time opens it for writing; the state folder's lock sees to that. Others may open it for reading
 /// at any time and see what was there when they did.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::artifacts::{Artifacts, FolderArtifacts};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path();
+/// let artifacts = FolderArtifacts::open(path)?;
+/// artifacts.store("reports/one", Bytes::from_static(b"all is well")).await?;
+/// // A clone is the same store.
+/// assert_eq!(artifacts.clone().retrieve("reports/one").await?, "all is well");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct FolderArtifacts {
     inner: Arc<Inner>,
@@ -44,6 +60,21 @@ struct Inner {
 impl FolderArtifacts {
     /// Opens the store in `root`, and creates it (0700), with the default limit. What a crash left is removed.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::artifacts::{Artifacts, FolderArtifacts};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("artifacts");
+    /// FolderArtifacts::open(&path)?.store("report", Bytes::from_static(b"all is well")).await?;
+    /// // Opened again, it has what it had.
+    /// assert_eq!(FolderArtifacts::open(&path)?.retrieve("report").await?, "all is well");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ArtifactError::Damaged`] if the manifest is; nothing was changed then.
     pub fn open(root: impl AsRef<Path>) -> Result<Self, ArtifactError> {
@@ -51,6 +82,21 @@ impl FolderArtifacts {
     }
 
     /// As [`FolderArtifacts::open`], with `limit` bytes for each artifact.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::artifacts::{Artifacts, FolderArtifacts};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path();
+    /// let artifacts = FolderArtifacts::open_with_limit(path, 4)?;
+    /// artifacts.store("word", Bytes::from_static(b"well")).await?;
+    /// assert!(artifacts.store("report", Bytes::from_static(b"all is well")).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`FolderArtifacts::open`].
@@ -78,6 +124,22 @@ impl FolderArtifacts {
     }
 
     /// Opens the store in `root` for reading; it must be there.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::artifacts::{ArtifactError, Artifacts, FolderArtifacts};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path();
+    /// FolderArtifacts::open(path)?.store("report", Bytes::from_static(b"all is well")).await?;
+    /// let reader = FolderArtifacts::open_read_only(path)?;
+    /// assert_eq!(reader.retrieve("report").await?, "all is well");
+    /// assert!(matches!(reader.delete("report").await, Err(ArtifactError::ReadOnly { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What the operating system says, and [`ArtifactError::Damaged`].

@@ -4,6 +4,13 @@
 const KEY_BYTES: usize = 1024;
 
 /// Why a text is not a key.
+///
+/// ```
+/// use meshwork::artifacts::{KeyError, check_key};
+///
+/// let error = check_key("reports/../secrets").unwrap_err();
+/// assert_eq!(error, KeyError::Part { key: "reports/../secrets".to_owned(), found: "..".to_owned() });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Empty or too long.
@@ -40,6 +47,15 @@ pub enum KeyError {
 
 /// Refuses what is not a key: 1 to 1024 bytes, relative, printable, no `.`, `..` or empty part, no backslash, no
 /// drive letter, no leading `-`.
+///
+/// ```
+/// use meshwork::artifacts::check_key;
+///
+/// assert!(check_key("reports/2026/one.json").is_ok());
+/// for wrong in ["", "/etc/passwd", "-x", "a//b", "a\\b", "C:x"] {
+///     assert!(check_key(wrong).is_err());
+/// }
+/// ```
 ///
 /// # Errors
 /// What is wrong with it.

@@ -10,6 +10,24 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::{ArtifactError, ArtifactInfo, ByteStream};
 
 /// An artifact that is being read.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::artifacts::{Artifacts, Opened};
+/// use tokio::io::AsyncReadExt;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let artifacts = meshwork::artifacts::FolderArtifacts::open(folder.path())?;
+/// artifacts.store("report", Bytes::from_static(b"all is well")).await?;
+/// let Opened { info, mut content } = artifacts.open("report").await?;
+/// let mut text = String::new();
+/// content.read_to_string(&mut text).await?;
+/// assert_eq!((text.as_str(), info.size), ("all is well", 11));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Opened {
     /// What is known about it; as many bytes as it says will come.
     pub info: ArtifactInfo,

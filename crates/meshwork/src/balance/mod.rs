@@ -155,6 +155,23 @@ pub struct LoadBalancer {
 impl LoadBalancer {
     /// A balancer that moves tasks by rewriting the states that peers have stored there.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::balance::{LoadBalancer, LoadBalancerConfig};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// let balancer = LoadBalancer::new(LoadBalancerConfig::default(), artifacts.clone())?;
+    /// assert!(balancer.is_balanced(1.0));
+    ///
+    /// let config = LoadBalancerConfig { imbalance_threshold: 0.5, ..LoadBalancerConfig::default() };
+    /// let error = LoadBalancer::new(config, artifacts).err().expect("no mesh is that even");
+    /// assert_eq!(error.to_string(), "`imbalance_threshold` of a balancer is 0.5, expected a number from 1 on");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The configuration is none: says which field, what was found and what was expected.
     ///
@@ -165,6 +182,39 @@ impl LoadBalancer {
     }
 
     /// A balancer for which somebody else moves tasks.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::future::{BoxFuture, FutureExt, ready};
+    /// use meshwork::balance::{LoadBalancer, LoadBalancerConfig, MoveError, Moved, Mover, Outlook};
+    /// use std::sync::Arc;
+    ///
+    /// /// Has 5 tasks, and moves 2 of them.
+    /// struct Scheduler;
+    ///
+    /// impl Mover for Scheduler {
+    ///     fn swarms(&self) -> BoxFuture<'_, Result<Vec<String>, MoveError>> {
+    ///         ready(Ok(vec!["swarm-1".to_owned()])).boxed()
+    ///     }
+    ///
+    ///     fn look<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Outlook, MoveError>> {
+    ///         let loads = [("ada".to_owned(), 5.0), ("ben".to_owned(), 0.0)].into();
+    ///         ready(Ok(Outlook { tasks: 5, has_move: true, loads })).boxed()
+    ///     }
+    ///
+    ///     fn rebalance<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Moved, MoveError>> {
+    ///         let loads = [("ada".to_owned(), 3.0), ("ben".to_owned(), 2.0)].into();
+    ///         ready(Ok(Moved { tasks: 2, loads })).boxed()
+    ///     }
+    /// }
+    ///
+    /// let balancer = LoadBalancer::with_mover(LoadBalancerConfig::default(), Arc::new(Scheduler))?;
+    /// assert_eq!(balancer.rebalance("swarm-1").await?, 2);
+    /// assert_eq!(balancer.peer_load("ben"), 2.0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -187,6 +237,21 @@ impl LoadBalancer {
 
     /// The candidate with the least load, of equals the first by id. A peer never heard of has none.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+    /// balancer.update_peer_load("ada", 3.0)?;
+    /// balancer.update_peer_load("ben", 1.0)?;
+    /// let candidates = ["ada", "ben"].map(str::to_owned);
+    /// assert_eq!(balancer.select_least_loaded_peer(&candidates)?, "ben");
+    /// assert!(balancer.select_least_loaded_peer(&[]).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`BalanceError::NoCandidates`].
     pub fn select_least_loaded_peer(&self, peer_ids: &[String]) -> Result<String, BalanceError> {
@@ -198,6 +263,21 @@ impl LoadBalancer {
     }
 
     /// The peer has that load from now on, in tasks: until the next is told, or tasks of it are moved.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+    /// balancer.update_peer_load("ada", 3.0)?;
+    /// balancer.update_peer_load("ada", 2.0)?;
+    /// assert_eq!(balancer.peer_load("ada"), 2.0);
+    /// let error = balancer.update_peer_load("ada", -1.0).unwrap_err().to_string();
+    /// assert_eq!(error, r#"the load of peer "ada" is -1, expected a number from 0 to 2^53; nothing changed"#);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The load is no number from 0 to 2⁵³, the id can't be a peer's, or too many are known. Nothing changed.
@@ -218,11 +298,37 @@ impl LoadBalancer {
     }
 
     /// The peer has left: its load counts no more. Says whether one was known.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+    /// balancer.update_peer_load("ada", 3.0)?;
+    /// assert!(balancer.forget_peer("ada"));
+    /// assert!(!balancer.forget_peer("ada"));
+    /// assert_eq!(balancer.peer_load("ada"), 0.0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn forget_peer(&self, peer_id: &str) -> bool {
         self.inner.books().loads.forget(peer_id)
     }
 
     /// The load of the peer as it was told or seen last; 0 for those never heard of.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+    /// balancer.update_peer_load("ada", 3.0)?;
+    /// assert_eq!((balancer.peer_load("ada"), balancer.peer_load("nobody")), (3.0, 0.0));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn peer_load(&self, peer_id: &str) -> f64 {
         self.inner.books().loads.of(peer_id)
@@ -230,6 +336,29 @@ impl LoadBalancer {
 
     /// Moves tasks of the swarm until no move makes it more even, whatever the threshold; with fewer tasks than
     /// `min_tasks_for_rebalance`, none. Says how many changed their peer. That none had to is no error.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::PeerState;
+    /// use meshwork::peers::artifact::{PeerStates, StoredPeer};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+    /// let states = PeerStates::new(artifacts.clone());
+    /// for (id, tasks) in [("ada", &["t1", "t2", "t3", "t4"][..]), ("ben", &[])] {
+    ///     let active_tasks: Vec<String> = tasks.iter().map(|&task| task.to_owned()).collect();
+    ///     let state = PeerState { peer_id: id.to_owned(), active_tasks, ..PeerState::default() };
+    ///     states.change("swarm-1", id, |_| Some(StoredPeer { state, ..StoredPeer::default() })).await?;
+    /// }
+    /// assert_eq!(balancer.rebalance("swarm-1").await?, 2);
+    /// assert_eq!(states.all("swarm-1").await?.peers["ben"].state.active_tasks.len(), 2);
+    /// // It is even, and nothing moves back.
+    /// assert_eq!(balancer.rebalance("swarm-1").await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Tasks could not be looked at or moved; how many were moved is said.
@@ -239,18 +368,64 @@ impl LoadBalancer {
     }
 
     /// Whether the largest load is at most `threshold` times the mean. An idle mesh is balanced.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+    /// balancer.update_peer_load("ada", 3.0)?;
+    /// balancer.update_peer_load("ben", 1.0)?;
+    /// // The largest is 3, and the mean 2.
+    /// assert!(balancer.is_balanced(1.5) && !balancer.is_balanced(1.4));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_balanced(&self, threshold: f64) -> bool {
         self.inner.books().loads.is_balanced(threshold)
     }
 
     /// How load is spread over the peers of which one is known.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+    /// for (id, load) in [("ada", 6.0), ("ben", 2.0), ("eve", 1.0)] {
+    ///     balancer.update_peer_load(id, load)?;
+    /// }
+    /// let spread = balancer.load_distribution();
+    /// assert_eq!((spread.min_load, spread.average_load, spread.max_load), (1.0, 3.0, 6.0));
+    /// assert_eq!((spread.overloaded_peers, spread.underloaded_peers.len()), (vec!["ada".to_owned()], 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn load_distribution(&self) -> LoadDistribution {
         self.inner.books().loads.distribution(self.inner.config.imbalance_threshold)
     }
 
     /// What was counted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+    /// balancer.update_peer_load("ada", 3.0)?;
+    /// balancer.update_peer_load("ben", 1.0)?;
+    /// assert_eq!(balancer.rebalance("swarm-1").await?, 0);
+    /// let metrics = balancer.metrics();
+    /// assert_eq!((metrics.load_updates, metrics.successful_rebalances, metrics.tasks_redistributed), (2, 1, 0));
+    /// assert_eq!(metrics.current_imbalance_ratio, 1.5);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> LoadBalancerMetrics {
         let books = self.inner.books();

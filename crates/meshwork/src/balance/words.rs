@@ -9,6 +9,13 @@ use thiserror::Error;
 use super::mover::MoveError;
 
 /// The seed's `LoadBalancerConfig`, with its defaults; the artifacts are given beside it.
+///
+/// ```
+/// use meshwork::balance::LoadBalancerConfig;
+///
+/// let asked_only = LoadBalancerConfig { enable_auto_rebalance: false, ..LoadBalancerConfig::default() };
+/// assert_eq!((asked_only.imbalance_threshold, asked_only.min_tasks_for_rebalance), (1.5, 2));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoadBalancerConfig {
     /// How many times the mean the largest load may be before a balancer acts by itself, and from which load on a peer
@@ -51,6 +58,21 @@ impl LoadBalancerConfig {
 }
 
 /// Why a configuration is none. Nothing was made.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::balance::{LoadBalancer, LoadBalancerConfig, LoadBalancerConfigError};
+/// use std::time::Duration;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// let config = LoadBalancerConfig { rebalance_interval: Duration::ZERO, ..LoadBalancerConfig::default() };
+/// let error = LoadBalancer::new(config, artifacts).err().expect("it would never rest");
+/// assert_eq!(error, LoadBalancerConfigError::RebalanceInterval { found: Duration::ZERO });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 pub enum LoadBalancerConfigError {
     /// No mesh is more even than even.
@@ -69,6 +91,24 @@ pub enum LoadBalancerConfigError {
 
 /// How load is spread (the seed's `LoadDistribution`): over the peers of which a load is known. All is 0 and empty when
 /// none is.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::balance::LoadDistribution;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+/// assert_eq!(balancer.load_distribution(), LoadDistribution::default());
+/// balancer.update_peer_load("ada", 5.0)?;
+/// balancer.update_peer_load("ben", 1.0)?;
+/// let spread: LoadDistribution = balancer.load_distribution();
+/// assert_eq!((spread.variance, spread.standard_deviation), (4.0, 2.0));
+/// assert_eq!(spread.load_by_peer["ada"], 5.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadDistribution {
@@ -91,6 +131,21 @@ pub struct LoadDistribution {
 }
 
 /// The seed's `LoadBalancerMetrics`: counted since the balancer was made.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::balance::LoadBalancerMetrics;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+/// balancer.update_peer_load("ada", 3.0)?;
+/// let metrics: LoadBalancerMetrics = balancer.metrics();
+/// assert_eq!((metrics.load_updates, metrics.total_rebalances, metrics.current_imbalance_ratio), (1, 0, 1.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancerMetrics {
@@ -111,6 +166,20 @@ pub struct LoadBalancerMetrics {
 }
 
 /// Why a balancer did not do what it was asked.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::balance::BalanceError;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let balancer = meshwork::balance::LoadBalancer::new(Default::default(), artifacts.clone())?;
+/// assert!(matches!(balancer.select_least_loaded_peer(&[]), Err(BalanceError::NoCandidates)));
+/// assert!(matches!(balancer.update_peer_load("ada", f64::NAN), Err(BalanceError::Load { .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Error)]
 pub enum BalanceError {
     /// Nobody to choose from.

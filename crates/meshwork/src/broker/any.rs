@@ -34,6 +34,26 @@ fn named(hook: MessageHook) -> Hook {
 impl Broker {
     /// Publishes as [`MessageBroker::publish`] does, and waits until the message is acknowledged or given up.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::{Fate, HandlerError};
+    /// use meshwork::messaging::{Message, MessageBroker, MessageHandler};
+    /// use serde_json::json;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.subscribe("news.*", MessageHandler::new(|message| async move {
+    ///     if message.payload.is_null() { Err(HandlerError::new("it says nothing")) } else { Ok(()) }
+    /// }))?;
+    /// let fate = broker.publish_and_wait("news.today", Message::new("headline", json!("it works"), 0)).await?;
+    /// assert_eq!(fate, Fate::Acknowledged);
+    /// let fate = broker.publish_and_wait("news.today", Message::new("headline", json!(null), 0)).await?;
+    /// assert!(matches!(fate, Fate::DeadLettered(_)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As there: some have not got it.
     pub async fn publish_and_wait(&self, topic: &str, message: Message) -> Result<Fate, MessageBrokerError> {

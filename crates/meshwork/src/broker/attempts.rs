@@ -11,6 +11,19 @@ use tokio_util::sync::CancellationToken;
 use super::ack::Deficit;
 
 /// A task and the grant under which its body runs; opaque numbers here.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::broker::{AttemptKey, Origin};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// let body = broker.attempt_started("ada", AttemptKey { task: 7, grant: 1 });
+/// assert_eq!(body.origin(), Origin::Attempt { task: 7, grant: 1 });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttemptKey {
     /// The task.
@@ -20,6 +33,22 @@ pub struct AttemptKey {
 }
 
 /// What was open when a body ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::broker::{AttemptKey, BodyEnd};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// let attempt = AttemptKey { task: 7, grant: 1 };
+/// let _body = broker.attempt_started("ada", attempt);
+/// // It sent nothing, so nothing is open and nothing will be announced.
+/// assert_eq!(broker.body_ended(attempt), BodyEnd { open: 0 });
+/// assert_eq!(settled.try_next(), None);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct BodyEnd {
@@ -31,16 +60,58 @@ pub struct BodyEnd {
 /// Where attempts are announced whose last message closed after their body had ended.
 ///
 /// Not bounded by itself: it holds at most one entry for each attempt that was started.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{AttemptKey, Handler, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+/// let attempt = AttemptKey { task: 7, grant: 1 };
+/// broker.attempt_started("ada", attempt).send("ben", "question", Bytes::from_static(b"42")).await?;
+/// if broker.body_ended(attempt).open > 0 {
+///     // `settled` is what the broker was made with.
+///     assert_eq!(settled.next().await, Some(attempt));
+/// }
+/// assert_eq!(broker.open_messages(attempt), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Settled(mpsc::UnboundedReceiver<AttemptKey>);
 
 impl Settled {
     /// The next settled attempt; nothing once the broker is gone.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// // Nothing was open, and nothing will be.
+    /// drop(broker);
+    /// assert_eq!(settled.next().await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Option<AttemptKey> {
         self.0.recv().await
     }
 
     /// A settled attempt if one is there.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// assert_eq!(settled.try_next(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_next(&mut self) -> Option<AttemptKey> {
         self.0.try_recv().ok()
     }

@@ -25,6 +25,26 @@ use crate::messaging;
 /// A token to send with. It dies with what it was given to: the body of an attempt, one run of a
 /// handler, or nothing at all when it is outside any task. A call that had begun before goes on
 /// and is counted.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{AttemptKey, Recipient, SendError};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// broker.register("ben", Recipient::Mailbox).await?;
+/// let attempt = AttemptKey { task: 7, grant: 1 };
+/// let body = broker.attempt_started("ada", attempt);
+/// body.send("ben", "question", Bytes::from_static(b"42")).await?;
+/// let _end = broker.body_ended(attempt);
+/// // The right to send ended with the body.
+/// let refused = body.send("ben", "question", Bytes::from_static(b"43")).await;
+/// assert!(matches!(refused, Err(SendError::TokenDead)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Context(Holder);
 
@@ -57,12 +77,36 @@ impl Context {
     }
 
     /// The peer in whose name it sends.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// assert_eq!(broker.outside("ada").sender().as_str(), "ada");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn sender(&self) -> &PeerId {
         &self.as_sender().id
     }
 
     /// On whose behalf: what is sent or submitted with it belongs there.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::{AttemptKey, Origin};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// assert_eq!(broker.outside("ada").origin(), Origin::Outside);
+    /// let body = broker.attempt_started("ada", AttemptKey { task: 7, grant: 1 });
+    /// assert_eq!(body.origin(), Origin::Attempt { task: 7, grant: 1 });
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn origin(&self) -> Origin {
         match &self.0 {
@@ -74,12 +118,49 @@ impl Context {
 
     /// Whether it was given to a handler. A handler must not wait for tasks: they may wait for
     /// the message that it handles.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{Fate, Handler, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// assert!(!broker.outside("ada").in_handler());
+    /// let looks = Handler::sync(|context, _| {
+    ///     assert!(context.in_handler());
+    ///     Ok(())
+    /// });
+    /// broker.register("ben", Recipient::Handler(looks)).await?;
+    /// let sent = broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// // It did not fail.
+    /// assert_eq!(sent.acknowledged().await, Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn in_handler(&self) -> bool {
         matches!(self.0, Holder::Handler { .. })
     }
 
     /// Whether a send would not be refused with [`SendError::TokenDead`] now.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::AttemptKey;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// let attempt = AttemptKey { task: 7, grant: 1 };
+    /// let body = broker.attempt_started("ada", attempt);
+    /// assert!(body.is_alive());
+    /// let _end = broker.body_ended(attempt);
+    /// assert!(!body.is_alive());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_alive(&self) -> bool {
         match &self.0 {
@@ -90,6 +171,22 @@ impl Context {
     }
 
     /// Cancelled when the attempt behind it is dropped, and for a handler when its time is over.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::AttemptKey;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// let attempt = AttemptKey { task: 7, grant: 1 };
+    /// let told = broker.attempt_started("ada", attempt).cancellation();
+    /// assert!(!told.is_cancelled());
+    /// broker.drop_attempt(attempt);
+    /// told.cancelled().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn cancellation(&self) -> CancellationToken {
         match &self.0 {
@@ -102,6 +199,24 @@ impl Context {
     /// Sends to one peer. Resolves when the message is stored with the recipient; a full mailbox
     /// is waited for, up to the broker's `send_deadline`. Dropped while it waits, nothing is sent.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{Fate, Handler, Recipient, SendError};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+    /// let ada = broker.outside("ada");
+    /// let sent = ada.send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// assert_eq!(sent.acknowledged().await, Fate::Acknowledged);
+    /// let refused = ada.send("nobody", "question", Bytes::from_static(b"42")).await;
+    /// assert!(matches!(refused, Err(SendError::UnknownPeer { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// See [`SendError`]: nothing was sent.
     pub async fn send(&self, to: &str, kind: impl Into<Kind>, payload: Bytes) -> Result<Sent, SendError> {
@@ -111,6 +226,24 @@ impl Context {
     /// The same for a message that the caller names, because it may send it again. A name that
     /// this sender used to that recipient before is not delivered again: the receipt is the first
     /// message's. The broker remembers the last names, see `BrokerConfig::known_messages`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::Recipient;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Mailbox).await?;
+    /// let ada = broker.outside("ada");
+    /// for _ in 0..2 {
+    ///     ada.send_named("q1", "ben", "question", Bytes::from_static(b"42")).await?;
+    /// }
+    /// assert_eq!(broker.read("ben", 10).await?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`SendError`]: nothing was sent.
@@ -125,6 +258,24 @@ impl Context {
     }
 
     /// Sends to one peer if that needs no waiting.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{Handler, Recipient, SendError};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+    /// broker.register("eve", Recipient::Mailbox).await?;
+    /// let ada = broker.outside("ada");
+    /// assert!(ada.try_send("ben", "question", Bytes::from_static(b"42")).is_ok());
+    /// let refused = ada.try_send("eve", "question", Bytes::from_static(b"42"));
+    /// assert!(matches!(refused, Err(SendError::MustWait { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`SendError::MailboxFull`] at once, [`SendError::MustWait`] for a peer whose mail is kept
@@ -146,6 +297,23 @@ impl Context {
 
     /// Sends to many peers at once. Resolves when each of them has it; a peer whose mailbox is
     /// full does not delay the others.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::Recipient;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Mailbox).await?;
+    /// let everybody = ["ben", "eve"].map(Into::into);
+    /// let error = broker.outside("ada").broadcast(&everybody, "news", Bytes::from_static(b"42")).await.unwrap_err();
+    /// assert_eq!(error.reached, ["ben".into()]);
+    /// assert_eq!(error.missed[0].0.as_str(), "eve");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Names those that have not got it, after every one was tried.

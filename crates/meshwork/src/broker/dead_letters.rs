@@ -7,6 +7,24 @@ use super::errors::DeadReason;
 use super::message::Message;
 
 /// A message that died.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{DeadLetter, Handler, HandlerError, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// let refuses = Handler::sync(|_, _| Err(HandlerError::new("not today")));
+/// broker.register("ben", Recipient::Handler(refuses)).await?;
+/// broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?.acknowledged().await;
+/// let dead: Vec<DeadLetter> = broker.dead_letters();
+/// assert_eq!(dead[0].reason.to_string(), "its handler failed 4 times, the last time with: not today");
+/// assert!(dead[0].at_ms >= dead[0].message.sent_at_ms);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The message.

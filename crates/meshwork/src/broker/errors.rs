@@ -9,6 +9,20 @@ use super::message::PeerId;
 use super::store::MailStoreError;
 
 /// Why a message was not accepted. In every case nothing was stored and nothing is counted.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::SendError;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// let error: SendError = broker.outside("ada").send("nobody", "question", Bytes::new()).await.unwrap_err();
+/// assert_eq!(error.to_string(), r#"no peer named "nobody" is registered; the message was not sent"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Error)]
 pub enum SendError {
     /// Nobody is registered under that name.
@@ -65,6 +79,21 @@ pub enum SendError {
 }
 
 /// Some of the recipients of a broadcast have not got it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::BroadcastError;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// let nobody = ["eve".into()];
+/// let error: BroadcastError = broker.outside("ada").broadcast(&nobody, "news", Bytes::new()).await.unwrap_err();
+/// assert!(error.to_string().starts_with("1 of 1 peers have not got the message: eve: no peer named"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Error)]
 pub struct BroadcastError {
     /// Who has it.
@@ -86,6 +115,20 @@ impl fmt::Display for BroadcastError {
 }
 
 /// Why a peer was not registered. Nothing changed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::broker::{Recipient, RegisterError};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// broker.register("ben", Recipient::Mailbox).await?;
+/// let error: RegisterError = broker.register("ben", Recipient::Mailbox).await.unwrap_err();
+/// assert_eq!(error.to_string(), r#"a peer named "ben" is registered already; nothing changed"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Error)]
 pub enum RegisterError {
     /// The name is taken.
@@ -108,6 +151,19 @@ pub enum RegisterError {
 }
 
 /// Why mail could not be read.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::broker::ReadError;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// let error: ReadError = broker.read("nobody", 10).await.unwrap_err();
+/// assert_eq!(error.to_string(), r#""nobody" has no mailbox to read; nothing changed"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Error)]
 pub enum ReadError {
     /// Nobody of that name reads a mailbox.
@@ -127,12 +183,37 @@ pub enum ReadError {
 }
 
 /// What a handler says when it failed; the text ends up in the dead letter.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Handler, HandlerError, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// let picky = Handler::sync(|_, message| match message.kind() {
+///     "question" => Ok(()),
+///     other => Err(HandlerError::new(format!("{other:?} is no question"))),
+/// });
+/// broker.register("ben", Recipient::Handler(picky)).await?;
+/// broker.outside("ada").send("ben", "order", Bytes::new()).await?.acknowledged().await;
+/// assert!(broker.dead_letters()[0].reason.to_string().ends_with(r#""order" is no question"#));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Error)]
 #[error("{0}")]
 pub struct HandlerError(String);
 
 impl HandlerError {
     /// A failure with this explanation.
+    ///
+    /// ```
+    /// use meshwork::broker::HandlerError;
+    ///
+    /// assert_eq!(HandlerError::new("not today").to_string(), "not today");
+    /// ```
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -145,6 +226,22 @@ impl From<SendError> for HandlerError {
 }
 
 /// Why an accepted message will never be acknowledged.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{DeadReason, Fate, Handler, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// broker.register("ben", Recipient::Handler(Handler::new(|_, _| std::future::pending()))).await?;
+/// let sent = broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+/// broker.unregister("ben");
+/// assert_eq!(sent.acknowledged().await, Fate::DeadLettered(DeadReason::RecipientGone));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DeadReason {
     /// Its handler was not finished in time. It is never redelivered.
@@ -178,6 +275,26 @@ pub enum DeadReason {
 }
 
 /// How a message ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Fate, Handler, HandlerError, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// let picky = Handler::sync(|_, message| match message.kind() {
+///     "question" => Ok(()),
+///     _ => Err(HandlerError::new("not today")),
+/// });
+/// broker.register("ben", Recipient::Handler(picky)).await?;
+/// let ada = broker.outside("ada");
+/// assert_eq!(ada.send("ben", "question", Bytes::new()).await?.acknowledged().await, Fate::Acknowledged);
+/// assert!(matches!(ada.send("ben", "order", Bytes::new()).await?.acknowledged().await, Fate::DeadLettered(_)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// Its handler has finished, and everything that it sent is acknowledged.

@@ -240,53 +240,241 @@ impl Letter {
 }
 
 /// A message as a handler gets it: one reference, whatever its size.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Handler, Recipient};
+/// use tokio::sync::mpsc;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// let (tell, mut heard) = mpsc::unbounded_channel();
+/// let tells = Handler::sync(move |_, delivery| {
+///     tell.send(format!("{} from {}", delivery.kind(), delivery.sender())).unwrap_or_default();
+///     Ok(())
+/// });
+/// broker.register("ben", Recipient::Handler(tells)).await?;
+/// broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+/// assert_eq!(heard.recv().await.as_deref(), Some("question from ada"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Delivery(pub(super) Arc<Letter>);
 
 impl Delivery {
     /// What it is called.
+    ///
+    /// ```
+    /// use meshwork::broker::MessageId;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let check: fn(&meshwork::broker::Delivery) = |delivery| {
+    /// // Its sender gave it no name.
+    /// assert!(matches!(delivery.id(), MessageId::Number(_)));
+    /// # };
+    /// # let handler = meshwork::broker::Handler::sync(move |_, delivery| {
+    /// #     check(delivery);
+    /// #     Ok(())
+    /// # });
+    /// # broker.register("ben", meshwork::broker::Recipient::Handler(handler)).await?;
+    /// # let body = broker.attempt_started("ada", meshwork::broker::AttemptKey { task: 7, grant: 1 });
+    /// # let sent = body.send("ben", "question", bytes::Bytes::from_static(b"42")).await?;
+    /// # assert_eq!(sent.acknowledged().await, meshwork::broker::Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn id(&self) -> &MessageId {
         &self.0.id
     }
 
     /// Its type.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let check: fn(&meshwork::broker::Delivery) = |delivery| {
+    /// assert_eq!(delivery.kind(), "question");
+    /// # };
+    /// # let handler = meshwork::broker::Handler::sync(move |_, delivery| {
+    /// #     check(delivery);
+    /// #     Ok(())
+    /// # });
+    /// # broker.register("ben", meshwork::broker::Recipient::Handler(handler)).await?;
+    /// # let body = broker.attempt_started("ada", meshwork::broker::AttemptKey { task: 7, grant: 1 });
+    /// # let sent = body.send("ben", "question", bytes::Bytes::from_static(b"42")).await?;
+    /// # assert_eq!(sent.acknowledged().await, meshwork::broker::Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.0.kind
     }
 
     /// Its content.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let check: fn(&meshwork::broker::Delivery) = |delivery| {
+    /// assert_eq!(&**delivery.payload(), b"42");
+    /// # };
+    /// # let handler = meshwork::broker::Handler::sync(move |_, delivery| {
+    /// #     check(delivery);
+    /// #     Ok(())
+    /// # });
+    /// # broker.register("ben", meshwork::broker::Recipient::Handler(handler)).await?;
+    /// # let body = broker.attempt_started("ada", meshwork::broker::AttemptKey { task: 7, grant: 1 });
+    /// # let sent = body.send("ben", "question", bytes::Bytes::from_static(b"42")).await?;
+    /// # assert_eq!(sent.acknowledged().await, meshwork::broker::Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         &self.0.payload
     }
 
     /// Who sent it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let check: fn(&meshwork::broker::Delivery) = |delivery| {
+    /// assert_eq!(delivery.sender().as_str(), "ada");
+    /// # };
+    /// # let handler = meshwork::broker::Handler::sync(move |_, delivery| {
+    /// #     check(delivery);
+    /// #     Ok(())
+    /// # });
+    /// # broker.register("ben", meshwork::broker::Recipient::Handler(handler)).await?;
+    /// # let body = broker.attempt_started("ada", meshwork::broker::AttemptKey { task: 7, grant: 1 });
+    /// # let sent = body.send("ben", "question", bytes::Bytes::from_static(b"42")).await?;
+    /// # assert_eq!(sent.acknowledged().await, meshwork::broker::Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn sender(&self) -> &PeerId {
         &self.0.lane.sender.id
     }
 
     /// To whom it was sent.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let check: fn(&meshwork::broker::Delivery) = |delivery| {
+    /// assert_eq!(delivery.recipient().as_str(), "ben");
+    /// # };
+    /// # let handler = meshwork::broker::Handler::sync(move |_, delivery| {
+    /// #     check(delivery);
+    /// #     Ok(())
+    /// # });
+    /// # broker.register("ben", meshwork::broker::Recipient::Handler(handler)).await?;
+    /// # let body = broker.attempt_started("ada", meshwork::broker::AttemptKey { task: 7, grant: 1 });
+    /// # let sent = body.send("ben", "question", bytes::Bytes::from_static(b"42")).await?;
+    /// # assert_eq!(sent.acknowledged().await, meshwork::broker::Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn recipient(&self) -> &PeerId {
         self.0.lane.mailbox.peer()
     }
 
     /// On whose behalf.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::Origin;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let check: fn(&meshwork::broker::Delivery) = |delivery| {
+    /// assert_eq!(delivery.origin(), Origin::Attempt { task: 7, grant: 1 });
+    /// # };
+    /// # let handler = meshwork::broker::Handler::sync(move |_, delivery| {
+    /// #     check(delivery);
+    /// #     Ok(())
+    /// # });
+    /// # broker.register("ben", meshwork::broker::Recipient::Handler(handler)).await?;
+    /// # let body = broker.attempt_started("ada", meshwork::broker::AttemptKey { task: 7, grant: 1 });
+    /// # let sent = body.send("ben", "question", bytes::Bytes::from_static(b"42")).await?;
+    /// # assert_eq!(sent.acknowledged().await, meshwork::broker::Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.0.origin()
     }
 
     /// How many messages lie between it and its task; 1 when a body sent it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let check: fn(&meshwork::broker::Delivery) = |delivery| {
+    /// // A body sent it itself.
+    /// assert_eq!(delivery.hops(), 1);
+    /// # };
+    /// # let handler = meshwork::broker::Handler::sync(move |_, delivery| {
+    /// #     check(delivery);
+    /// #     Ok(())
+    /// # });
+    /// # broker.register("ben", meshwork::broker::Recipient::Handler(handler)).await?;
+    /// # let body = broker.attempt_started("ada", meshwork::broker::AttemptKey { task: 7, grant: 1 });
+    /// # let sent = body.send("ben", "question", bytes::Bytes::from_static(b"42")).await?;
+    /// # assert_eq!(sent.acknowledged().await, meshwork::broker::Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn hops(&self) -> u8 {
         self.0.hops
     }
 
     /// When it was sent, in milliseconds since the epoch.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let check: fn(&meshwork::broker::Delivery) = |delivery| {
+    /// // After 2020.
+    /// assert!(delivery.sent_at_ms() > 1_577_836_800_000);
+    /// # };
+    /// # let handler = meshwork::broker::Handler::sync(move |_, delivery| {
+    /// #     check(delivery);
+    /// #     Ok(())
+    /// # });
+    /// # broker.register("ben", meshwork::broker::Recipient::Handler(handler)).await?;
+    /// # let body = broker.attempt_started("ada", meshwork::broker::AttemptKey { task: 7, grant: 1 });
+    /// # let sent = body.send("ben", "question", bytes::Bytes::from_static(b"42")).await?;
+    /// # assert_eq!(sent.acknowledged().await, meshwork::broker::Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn sent_at_ms(&self) -> u64 {
         self.0.lane.shared.clock.epoch_ms(self.0.accepted_ns)
@@ -298,6 +486,27 @@ impl Delivery {
     }
 
     /// The same as plain data.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let check: fn(&meshwork::broker::Delivery) = |delivery| {
+    /// let message = delivery.to_message();
+    /// assert_eq!((&*message.sender, &*message.recipient, &*message.payload), ("ada", "ben", &b"42"[..]));
+    /// # };
+    /// # let handler = meshwork::broker::Handler::sync(move |_, delivery| {
+    /// #     check(delivery);
+    /// #     Ok(())
+    /// # });
+    /// # broker.register("ben", meshwork::broker::Recipient::Handler(handler)).await?;
+    /// # let body = broker.attempt_started("ada", meshwork::broker::AttemptKey { task: 7, grant: 1 });
+    /// # let sent = body.send("ben", "question", bytes::Bytes::from_static(b"42")).await?;
+    /// # assert_eq!(sent.acknowledged().await, meshwork::broker::Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn to_message(&self) -> Message {
         self.0.to_message()
@@ -311,6 +520,21 @@ impl std::fmt::Debug for Delivery {
 }
 
 /// The receipt of a message that is stored with its recipient. Dropping it changes nothing.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Fate, Handler, Recipient, Sent};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+/// let sent: Sent = broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+/// assert_eq!(sent.acknowledged().await, Fate::Acknowledged);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "drop it where nobody needs to know when the message is acknowledged"]
 pub struct Sent(pub(super) Receipt);
 
@@ -323,6 +547,21 @@ pub(super) enum Receipt {
 
 impl Sent {
     /// What the message is called.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{MessageId, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Mailbox).await?;
+    /// let sent = broker.outside("ada").send_named("q1", "ben", "question", Bytes::from_static(b"42")).await?;
+    /// assert_eq!(sent.id(), &MessageId::Name("q1".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn id(&self) -> &MessageId {
         match &self.0 {
             Receipt::Letter(letter) => &letter.id,
@@ -332,6 +571,22 @@ impl Sent {
 
     /// Waits until the message is acknowledged or dead-lettered. Ends for every message: at the
     /// latest when the handlers below it have run out of time.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{Fate, Handler, HandlerError, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Err(HandlerError::new("not today"))))).await?;
+    /// let sent = broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// let Fate::DeadLettered(why) = sent.acknowledged().await else { panic!("it can't be handled") };
+    /// assert_eq!(why.to_string(), "its handler failed 4 times, the last time with: not today");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn acknowledged(&self) -> Fate {
         match &self.0 {
             Receipt::Letter(letter) => letter.resolved().await,
@@ -340,6 +595,23 @@ impl Sent {
     }
 
     /// How the message ended, if it has.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{Fate, Handler, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Mailbox).await?;
+    /// broker.register("eve", Recipient::Handler(Handler::new(|_, _| std::future::pending()))).await?;
+    /// let ada = broker.outside("ada");
+    /// assert_eq!(ada.send("ben", "question", Bytes::from_static(b"42")).await?.fate(), Some(Fate::Acknowledged));
+    /// assert_eq!(ada.send("eve", "question", Bytes::from_static(b"42")).await?.fate(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn fate(&self) -> Option<Fate> {
         match &self.0 {

@@ -15,13 +15,50 @@ use super::message::PeerId;
 use super::sender::Sender;
 
 /// An in-process handler that may wait.
+///
+/// ```
+/// use meshwork::broker::{AsyncHandler, Handler};
+/// use std::sync::Arc;
+///
+/// let takes: AsyncHandler = Arc::new(|_context, _delivery| Box::pin(async { Ok(()) }));
+/// assert!(matches!(Handler::Async(takes), Handler::Async(_)));
+/// ```
 pub type AsyncHandler = Arc<dyn Fn(Context, Delivery) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
 /// An in-process handler that never waits.
+///
+/// ```
+/// use meshwork::broker::{Handler, SyncHandler};
+/// use std::sync::Arc;
+///
+/// let takes: SyncHandler = Arc::new(|_context, _delivery| Ok(()));
+/// assert!(matches!(Handler::Sync(takes), Handler::Sync(_)));
+/// ```
 pub type SyncHandler = Arc<dyn Fn(&Context, &Delivery) -> Result<(), HandlerError> + Send + Sync>;
 
 /// What takes messages in this process. It runs one message at a time for each sender, in that
 /// sender's order, and different senders' messages beside each other.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Fate, Handler, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// // Ben asks Eve, and his message is acknowledged when hers is.
+/// let asks = Handler::new(|context, delivery| async move {
+///     context.send("eve", "question", delivery.payload().clone()).await?;
+///     Ok(())
+/// });
+/// broker.register("ben", Recipient::Handler(asks)).await?;
+/// broker.register("eve", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+/// let sent = broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+/// assert_eq!(sent.acknowledged().await, Fate::Acknowledged);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub enum Handler {
     /// May wait. Not finished within the time that the broker allows, it is dropped where it
@@ -34,6 +71,16 @@ pub enum Handler {
 
 impl Handler {
     /// A handler that may wait.
+    ///
+    /// ```
+    /// use meshwork::broker::Handler;
+    ///
+    /// let forwards = Handler::new(|context, delivery| async move {
+    ///     context.send("eve", delivery.kind().to_owned(), delivery.payload().clone()).await?;
+    ///     Ok(())
+    /// });
+    /// assert!(matches!(forwards, Handler::Async(_)));
+    /// ```
     pub fn new<F, Running>(handler: F) -> Self
     where
         F: Fn(Context, Delivery) -> Running + Send + Sync + 'static,
@@ -43,6 +90,16 @@ impl Handler {
     }
 
     /// A handler that never waits.
+    ///
+    /// ```
+    /// use meshwork::broker::Handler;
+    ///
+    /// let forwards = Handler::sync(|context, delivery| {
+    ///     context.try_send("eve", delivery.kind().to_owned(), delivery.payload().clone())?;
+    ///     Ok(())
+    /// });
+    /// assert!(matches!(forwards, Handler::Sync(_)));
+    /// ```
     pub fn sync<F>(handler: F) -> Self
     where
         F: Fn(&Context, &Delivery) -> Result<(), HandlerError> + Send + Sync + 'static,
@@ -52,6 +109,21 @@ impl Handler {
 }
 
 /// How a peer gets its messages.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::broker::{Handler, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+/// broker.register("eve", Recipient::Mailbox).await?;
+/// assert!(broker.read("ben", 10).await.is_err());
+/// assert!(broker.read("eve", 10).await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub enum Recipient {
     /// By a handler; a message is acknowledged when the handler has finished and everything that

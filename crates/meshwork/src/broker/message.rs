@@ -8,11 +8,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 /// The name of a peer. Cheap to clone; compares as text.
+///
+/// ```
+/// use meshwork::broker::PeerId;
+///
+/// let ada = PeerId::from("ada");
+/// assert_eq!((&*ada, ada.to_string()), ("ada", "ada".to_owned()));
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(Arc<str>);
 
 impl PeerId {
     /// The name as text.
+    ///
+    /// ```
+    /// use meshwork::broker::PeerId;
+    ///
+    /// assert_eq!(PeerId::from("ada").as_str(), "ada");
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -65,6 +78,13 @@ impl fmt::Debug for PeerId {
 
 /// What a message is called. The broker numbers messages itself; a caller who may repeat a
 /// send names the message, and it is delivered once for its sender and recipient.
+///
+/// ```
+/// use meshwork::broker::MessageId;
+///
+/// assert_eq!(MessageId::Number(3).to_string(), "3");
+/// assert_ne!(MessageId::Number(3), MessageId::Name("3".into()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MessageId {
     /// Given by the broker: unique within it, rising for each sender.
@@ -83,6 +103,14 @@ impl fmt::Display for MessageId {
 }
 
 /// The type of a message. A literal costs nothing, a shared text one reference count.
+///
+/// ```
+/// use meshwork::broker::Kind;
+///
+/// let (literal, from_outside) = (Kind::from("question"), Kind::from(String::from("question")));
+/// assert_eq!(literal, from_outside);
+/// assert_eq!(&*literal, "question");
+/// ```
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// A literal of the program.
@@ -135,6 +163,21 @@ impl fmt::Display for Kind {
 }
 
 /// On whose behalf a message was sent. The numbers are opaque here.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Origin, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// broker.register("ben", Recipient::Mailbox).await?;
+/// broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+/// assert_eq!(broker.read("ben", 1).await?[0].origin, Origin::Outside);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// By the body of a task, or by a handler that works off a message of that body.
@@ -149,6 +192,22 @@ pub enum Origin {
 }
 
 /// A message as plain data: what a mail store keeps, a reader gets and a dead letter shows.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Message, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// broker.register("ben", Recipient::Mailbox).await?;
+/// broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+/// let mail: Vec<Message> = broker.read("ben", 10).await?;
+/// assert_eq!((&*mail[0].sender, &*mail[0].kind, &*mail[0].payload), ("ada", "question", &b"42"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// What it is called.

@@ -8,6 +8,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::message::PeerId;
 
 /// Counts since the broker was made, and lengths of this moment.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{BrokerMetrics, Recipient};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// assert_eq!(broker.metrics(), BrokerMetrics::default());
+/// broker.register("ben", Recipient::Mailbox).await?;
+/// broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+/// assert_eq!((broker.metrics().sent, broker.metrics().queued["ben"]), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokerMetrics {
     /// Messages accepted.

@@ -59,6 +59,14 @@ pub use sender::Hook;
 pub use store::{MailInMemory, MailStore, MailStoreError, StoredMail};
 
 /// The limits of a broker.
+///
+/// ```
+/// use meshwork::broker::BrokerConfig;
+/// use std::time::Duration;
+///
+/// let config = BrokerConfig { mailbox_capacity: 100, ..BrokerConfig::default() };
+/// assert_eq!((config.max_message_bytes, config.ack_timeout), (256 * 1024, Duration::from_secs(30)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
     /// Messages that a peer's mailbox holds; more wait with their senders.
@@ -195,11 +203,48 @@ async fn take_unread(shared: Arc<Shared>, mailbox: Arc<Mailbox>, limit: usize) -
 }
 
 /// The local broker. Clones are the same broker; it closes with the last of them.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Broker, BrokerConfig, Fate, Handler, MailInMemory, Recipient};
+/// use std::sync::Arc;
+///
+/// let (broker, _settled) = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+/// let answers = Handler::new(|context, message| async move {
+///     context.send("ada", "answer", message.payload().clone()).await?;
+///     Ok(())
+/// });
+/// broker.register("ben", Recipient::Handler(answers)).await?;
+/// broker.register("ada", Recipient::Mailbox).await?;
+///
+/// let sent = broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+/// assert_eq!(sent.acknowledged().await, Fate::Acknowledged);
+/// let mail = broker.read("ada", 10).await?;
+/// assert_eq!((&*mail[0].kind, &*mail[0].payload), ("answer", &b"42"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Broker(Arc<Door>);
 
 impl Broker {
     /// A broker whose agents' mail is kept in `store`. Handlers run on the present tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+    /// use std::sync::Arc;
+    ///
+    /// let (broker, mut settled) = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+    /// assert_eq!(broker.in_flight(), 0);
+    /// drop(broker);
+    /// assert_eq!(settled.next().await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -226,6 +271,20 @@ impl Broker {
 
     /// From now on that peer gets messages.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::{Handler, Recipient, RegisterError};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+    /// let error = broker.register("ben", Recipient::Mailbox).await.unwrap_err();
+    /// assert!(matches!(error, RegisterError::AlreadyRegistered { .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The name is taken, the broker closed, or the store can't say what waits in the mailbox.
     pub async fn register(&self, peer: impl Into<PeerId>, recipient: Recipient) -> Result<(), RegisterError> {
@@ -244,6 +303,22 @@ impl Broker {
     /// That peer left or was lost: its running handlers are dropped, what waits for it becomes
     /// dead letters. Mail in the store stays there. What it sent before is delivered. False when
     /// nobody of that name was registered.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{Handler, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+    /// assert!(broker.unregister("ben"));
+    /// assert!(!broker.unregister("ben"));
+    /// assert!(broker.outside("ada").send("ben", "question", Bytes::new()).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unregister(&self, peer: &str) -> bool {
         self.shared().forget_listener(peer);
         self.shared().unregister(peer)
@@ -251,6 +326,26 @@ impl Broker {
 
     /// Takes the oldest unread messages of a peer that reads, at most `limit`; they will not be
     /// unread again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::Recipient;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Mailbox).await?;
+    /// let ada = broker.outside("ada");
+    /// for kind in ["first", "second", "third"] {
+    ///     ada.send("ben", kind, Bytes::from_static(b"{}")).await?;
+    /// }
+    /// let mail = broker.read("ben", 2).await?;
+    /// assert_eq!((&*mail[0].kind, &*mail[1].kind), ("first", "second"));
+    /// assert_eq!(broker.read("ben", 2).await?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The peer has no mailbox, or the store failed: then what it did not mark stays unread.
@@ -271,6 +366,23 @@ impl Broker {
 
     /// The right of a peer to send outside any task: nothing is held by what it sends, and its
     /// receipts are the way to wait.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{Fate, Handler, Origin, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+    /// let ada = broker.outside("ada");
+    /// assert_eq!(ada.origin(), Origin::Outside);
+    /// let sent = ada.send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// assert_eq!(sent.acknowledged().await, Fate::Acknowledged);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn outside(&self, peer: impl Into<PeerId>) -> Context {
         Context::outside(self.shared().sender(&peer.into()))
@@ -278,6 +390,23 @@ impl Broker {
 
     /// The body of an attempt starts with this peer; its messages are counted from here. Asked
     /// again for a body that runs, it gives another context of the same attempt.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{AttemptKey, Origin, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Mailbox).await?;
+    /// let body = broker.attempt_started("ada", AttemptKey { task: 7, grant: 1 });
+    /// body.send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// let mail = broker.read("ben", 1).await?;
+    /// assert_eq!(mail[0].origin, Origin::Attempt { task: 7, grant: 1 });
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn attempt_started(&self, peer: impl Into<PeerId>, attempt: AttemptKey) -> Context {
         let sender = self.shared().sender(&peer.into());
@@ -286,6 +415,25 @@ impl Broker {
 
     /// How many messages that the attempt's body sent are not acknowledged. A message is not
     /// acknowledged before all that it caused is, so 0 means that nothing is in flight.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{AttemptKey, Handler, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// let endless = Handler::new(|_, _| std::future::pending());
+    /// broker.register("ben", Recipient::Handler(endless)).await?;
+    /// let attempt = AttemptKey { task: 7, grant: 1 };
+    /// let body = broker.attempt_started("ada", attempt);
+    /// assert_eq!(broker.open_messages(attempt), 0);
+    /// body.send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// assert_eq!(broker.open_messages(attempt), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn open_messages(&self, attempt: AttemptKey) -> u64 {
         self.shared().attempts.open(attempt)
@@ -294,41 +442,184 @@ impl Broker {
     /// The body of the attempt has ended: it sends nothing more. Calls that it made and that are
     /// not answered yet count as open. When something is open, [`Settled`] names the attempt
     /// once nothing is; otherwise it never does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{AttemptKey, Handler, Recipient};
+    /// use tokio::sync::watch;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// let (open, gate) = watch::channel(false);
+    /// let waits = Handler::new(move |_, _| {
+    ///     let mut gate = gate.clone();
+    ///     async move {
+    ///         let _open = gate.wait_for(|open| *open).await;
+    ///         Ok(())
+    ///     }
+    /// });
+    /// broker.register("ben", Recipient::Handler(waits)).await?;
+    /// let attempt = AttemptKey { task: 7, grant: 1 };
+    /// broker.attempt_started("ada", attempt).send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// assert_eq!(broker.body_ended(attempt).open, 1);
+    /// open.send_replace(true);
+    /// // `settled` is what the broker was made with.
+    /// assert_eq!(settled.next().await, Some(attempt));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn body_ended(&self, attempt: AttemptKey) -> BodyEnd {
         self.shared().attempts.body_ended(attempt)
     }
 
     /// The attempt was lost or cancelled: its messages hold nothing any more, those not delivered
     /// die, its running handlers are told to stop, its contexts send nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{AttemptKey, Handler, Recipient, SendError};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// let endless = Handler::new(|_, _| std::future::pending());
+    /// broker.register("ben", Recipient::Handler(endless)).await?;
+    /// let attempt = AttemptKey { task: 7, grant: 1 };
+    /// let body = broker.attempt_started("ada", attempt);
+    /// body.send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// broker.drop_attempt(attempt);
+    /// assert_eq!(broker.open_messages(attempt), 0);
+    /// let refused = body.send("ben", "question", Bytes::from_static(b"43")).await;
+    /// assert!(matches!(refused, Err(SendError::TokenDead)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drop_attempt(&self, attempt: AttemptKey) {
         self.shared().attempts.dropped(attempt);
     }
 
     /// Calls `hook` for each message that the peer sends, before it can be delivered. Hooks must
     /// not block.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{MessageId, Recipient};
+    /// use std::sync::Arc;
+    /// use tokio::sync::mpsc;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Mailbox).await?;
+    /// let (tell, mut told) = mpsc::unbounded_channel();
+    /// broker.on_publish("ada", Arc::new(move |id, recipient| {
+    ///     tell.send((id.clone(), recipient.clone())).unwrap_or_default();
+    /// }));
+    /// broker.outside("ada").send_named("q1", "ben", "question", Bytes::from_static(b"42")).await?;
+    /// assert_eq!(told.recv().await, Some((MessageId::Name("q1".into()), "ben".into())));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_publish(&self, peer: impl Into<PeerId>, hook: Hook) {
         self.shared().sender(&peer.into()).hook(Moment::Publish, hook);
     }
 
     /// Calls `hook` for each of the peer's messages that is acknowledged, before its receipt
     /// resolves. Hooks must not block.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{Handler, Recipient};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Handler(Handler::sync(|_, _| Ok(())))).await?;
+    /// let acknowledged = Arc::new(AtomicU64::new(0));
+    /// let count = acknowledged.clone();
+    /// broker.on_acknowledge("ada", Arc::new(move |_, _| { count.fetch_add(1, Ordering::Relaxed); }));
+    /// let sent = broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// sent.acknowledged().await;
+    /// assert_eq!(acknowledged.load(Ordering::Relaxed), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_acknowledge(&self, peer: impl Into<PeerId>, hook: Hook) {
         self.shared().sender(&peer.into()).hook(Moment::Acknowledge, hook);
     }
 
     /// Ends the broker before its last clone is dropped: what waits for a handler becomes a dead letter, running
     /// handlers are dropped, nobody can be registered any more.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::{Recipient, RegisterError};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.close();
+    /// let error = broker.register("ben", Recipient::Mailbox).await.unwrap_err();
+    /// assert!(matches!(error, RegisterError::Closed));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self) {
         self.shared().close();
     }
 
     /// The last dead letters, oldest first.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{DeadReason, Handler, HandlerError, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// let refuses = Handler::sync(|_, _| Err(HandlerError::new("not today")));
+    /// broker.register("ben", Recipient::Handler(refuses)).await?;
+    /// let sent = broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// sent.acknowledged().await;
+    /// let dead = broker.dead_letters();
+    /// assert_eq!(&*dead[0].message.payload, b"42");
+    /// assert_eq!(dead[0].reason, DeadReason::HandlerFailed { attempts: 4, error: "not today".to_owned() });
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.shared().dead.all()
     }
 
     /// Messages that were accepted and are neither acknowledged nor dead. Of what happens meanwhile, some may be in it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::{Handler, Recipient};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Handler(Handler::new(|_, _| std::future::pending()))).await?;
+    /// broker.register("eve", Recipient::Mailbox).await?;
+    /// let ada = broker.outside("ada");
+    /// ada.send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// // One that is read is acknowledged when it is stored.
+    /// ada.send("eve", "question", Bytes::from_static(b"42")).await?;
+    /// assert_eq!(broker.in_flight(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         let count = |which| self.shared().counters.total(which);
@@ -338,6 +629,23 @@ impl Broker {
     }
 
     /// What was counted so far. Counts of what happens meanwhile may or may not be in it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use meshwork::broker::Recipient;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, mut settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// broker.register("ben", Recipient::Mailbox).await?;
+    /// broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+    /// let metrics = broker.metrics();
+    /// assert_eq!((metrics.sent, metrics.acknowledged, metrics.delivered), (1, 1, 0));
+    /// assert_eq!(metrics.queued["ben"], 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> BrokerMetrics {
         let shared = self.shared();

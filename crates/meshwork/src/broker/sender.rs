@@ -12,6 +12,17 @@ use crate::messaging::{HandlingEvent, HandlingHook};
 
 /// Called with the id of a message that the watched peer sent, and its recipient; `$topic.` and the topic stand for
 /// whoever subscribed.
+///
+/// ```
+/// use meshwork::broker::{Hook, MessageId};
+/// use std::sync::{Arc, Mutex};
+///
+/// let seen = Arc::new(Mutex::new(Vec::new()));
+/// let notes = seen.clone();
+/// let hook: Hook = Arc::new(move |id, recipient| notes.lock().unwrap().push(format!("{id} to {recipient}")));
+/// hook(&MessageId::Number(1), &"ben".into());
+/// assert_eq!(*seen.lock().unwrap(), ["1 to ben"]);
+/// ```
 pub type Hook = Arc<dyn Fn(&MessageId, &PeerId) + Send + Sync>;
 
 /// When a hook is called.

@@ -9,18 +9,57 @@ use thiserror::Error;
 use super::message::{Message, PeerId};
 
 /// What a mail store says when it can't do what was asked.
+///
+/// ```
+/// use meshwork::broker::MailStoreError;
+///
+/// let error = MailStoreError::new("the disk is full");
+/// assert_eq!(error.to_string(), "the disk is full");
+/// ```
 #[derive(Debug, Clone, Error)]
 #[error("{0}")]
 pub struct MailStoreError(String);
 
 impl MailStoreError {
     /// A failure with this explanation.
+    ///
+    /// ```
+    /// use meshwork::broker::MailStoreError;
+    ///
+    /// let error = std::io::Error::other("the disk is full");
+    /// assert_eq!(MailStoreError::new(error.to_string()).to_string(), "the disk is full");
+    /// ```
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }
 
 /// A message in a store.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::broker::{MailStore, StoredMail};
+///
+/// # let store = meshwork::broker::MailInMemory::default();
+/// # let message = meshwork::broker::Message {
+/// #     id: meshwork::broker::MessageId::Number(0),
+/// #     kind: "question".into(),
+/// #     payload: bytes::Bytes::from_static(b"42"),
+/// #     sender: "ada".into(),
+/// #     recipient: "ben".into(),
+/// #     sent_at_ms: 1_700_000_000_000,
+/// #     origin: meshwork::broker::Origin::Outside,
+/// #     hops: 1,
+/// # };
+/// store.put(message.clone()).await?;
+/// store.put(message.clone()).await?;
+/// let unread: Vec<StoredMail> = store.unread(&"ben".into(), 10).await?;
+/// assert!(unread[0].key < unread[1].key);
+/// assert_eq!(unread[0].message, message);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredMail {
     /// The store's own name for it, unique in a mailbox, rising in the order of storing. Message
@@ -32,8 +71,56 @@ pub struct StoredMail {
 
 /// Keeps the mail of peers that read. A message is acknowledged when `put` has returned well, so
 /// a durable store returns when the message would survive what it promises to survive.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::broker::{MailInMemory, MailStore};
+///
+/// # let store = meshwork::broker::MailInMemory::default();
+/// # let message = meshwork::broker::Message {
+/// #     id: meshwork::broker::MessageId::Number(0),
+/// #     kind: "question".into(),
+/// #     payload: bytes::Bytes::from_static(b"42"),
+/// #     sender: "ada".into(),
+/// #     recipient: "ben".into(),
+/// #     sent_at_ms: 1_700_000_000_000,
+/// #     origin: meshwork::broker::Origin::Outside,
+/// #     hops: 1,
+/// # };
+/// // `message` goes to "ben".
+/// store.put(message.clone()).await?;
+/// let unread = store.unread(&"ben".into(), 10).await?;
+/// assert_eq!(unread[0].message, message);
+/// store.mark_read(&"ben".into(), &[unread[0].key]).await?;
+/// assert_eq!(store.unread_count(&"ben".into()).await?, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub trait MailStore: Send + Sync {
     /// Stores a message behind the others for its recipient.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::MailStore;
+    ///
+    /// # let store = meshwork::broker::MailInMemory::default();
+    /// # let message = meshwork::broker::Message {
+    /// #     id: meshwork::broker::MessageId::Number(0),
+    /// #     kind: "question".into(),
+    /// #     payload: bytes::Bytes::from_static(b"42"),
+    /// #     sender: "ada".into(),
+    /// #     recipient: "ben".into(),
+    /// #     sent_at_ms: 1_700_000_000_000,
+    /// #     origin: meshwork::broker::Origin::Outside,
+    /// #     hops: 1,
+    /// # };
+    /// store.put(message).await?;
+    /// assert_eq!(store.unread_count(&"ben".into()).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The message may or may not be stored; its sender is told that it was not confirmed.
@@ -41,11 +128,59 @@ pub trait MailStore: Send + Sync {
 
     /// The oldest unread messages of a peer, at most `limit`, in the order of storing.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::MailStore;
+    ///
+    /// # let store = meshwork::broker::MailInMemory::default();
+    /// # let message = meshwork::broker::Message {
+    /// #     id: meshwork::broker::MessageId::Number(0),
+    /// #     kind: "question".into(),
+    /// #     payload: bytes::Bytes::from_static(b"42"),
+    /// #     sender: "ada".into(),
+    /// #     recipient: "ben".into(),
+    /// #     sent_at_ms: 1_700_000_000_000,
+    /// #     origin: meshwork::broker::Origin::Outside,
+    /// #     hops: 1,
+    /// # };
+    /// store.put(message.clone()).await?;
+    /// store.put(message).await?;
+    /// assert_eq!(store.unread(&"ben".into(), 1).await?.len(), 1);
+    /// // Reading does not mark.
+    /// assert_eq!(store.unread(&"ben".into(), 10).await?.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Nothing changed.
     fn unread<'a>(&'a self, peer: &'a PeerId, limit: usize) -> BoxFuture<'a, Result<Vec<StoredMail>, MailStoreError>>;
 
     /// How many unread messages a peer has.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::MailStore;
+    ///
+    /// # let store = meshwork::broker::MailInMemory::default();
+    /// # let message = meshwork::broker::Message {
+    /// #     id: meshwork::broker::MessageId::Number(0),
+    /// #     kind: "question".into(),
+    /// #     payload: bytes::Bytes::from_static(b"42"),
+    /// #     sender: "ada".into(),
+    /// #     recipient: "ben".into(),
+    /// #     sent_at_ms: 1_700_000_000_000,
+    /// #     origin: meshwork::broker::Origin::Outside,
+    /// #     hops: 1,
+    /// # };
+    /// assert_eq!(store.unread_count(&"ben".into()).await?, 0);
+    /// store.put(message).await?;
+    /// assert_eq!(store.unread_count(&"ben".into()).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Nothing changed.
@@ -53,12 +188,55 @@ pub trait MailStore: Send + Sync {
 
     /// These will not be unread again. Keys that are not there are no error.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::broker::MailStore;
+    ///
+    /// # let store = meshwork::broker::MailInMemory::default();
+    /// # let message = meshwork::broker::Message {
+    /// #     id: meshwork::broker::MessageId::Number(0),
+    /// #     kind: "question".into(),
+    /// #     payload: bytes::Bytes::from_static(b"42"),
+    /// #     sender: "ada".into(),
+    /// #     recipient: "ben".into(),
+    /// #     sent_at_ms: 1_700_000_000_000,
+    /// #     origin: meshwork::broker::Origin::Outside,
+    /// #     hops: 1,
+    /// # };
+    /// store.put(message).await?;
+    /// let key = store.unread(&"ben".into(), 1).await?[0].key;
+    /// store.mark_read(&"ben".into(), &[key]).await?;
+    /// // Once more is no error.
+    /// store.mark_read(&"ben".into(), &[key]).await?;
+    /// assert_eq!(store.unread_count(&"ben".into()).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// They stay unread, all or some.
     fn mark_read<'a>(&'a self, peer: &'a PeerId, keys: &'a [u64]) -> BoxFuture<'a, Result<(), MailStoreError>>;
 }
 
 /// Mail that lives as long as the process. What is read is forgotten.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use meshwork::broker::{Broker, BrokerConfig, MailInMemory, MailStore, Recipient};
+/// use std::sync::Arc;
+///
+/// let store = Arc::new(MailInMemory::default());
+/// let (broker, _settled) = Broker::new(BrokerConfig::default(), store.clone());
+/// broker.register("ben", Recipient::Mailbox).await?;
+/// broker.outside("ada").send("ben", "question", Bytes::from_static(b"42")).await?;
+/// drop(broker);
+/// assert_eq!(store.unread_count(&"ben".into()).await?, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct MailInMemory(Mutex<Mail>);
 

@@ -175,6 +175,24 @@ pub struct Consensus {
 impl Consensus {
     /// A consensus without voters, on that broker.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::consensus::{Consensus, ConsensusConfig};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// let consensus = Consensus::new(ConsensusConfig::default(), broker.clone())?;
+    /// assert_eq!(consensus.metrics().ballots, 0);
+    ///
+    /// let config = ConsensusConfig { threshold: 1.5, ..ConsensusConfig::default() };
+    /// let error = Consensus::new(config, broker).err().expect("over 1");
+    /// assert_eq!(error.to_string(), "threshold is 1.5: expected a share of at least 0.001 and at most 1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// A field of the configuration can't be what it is, or the broker refuses the subscription.
     ///
@@ -196,6 +214,24 @@ impl Consensus {
     /// From now on that handler votes for the peer, in any swarm on this broker. It is asked once a ballot; one that panics
     /// has not voted, and is asked again with the next asking.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::consensus::Vote;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+    /// consensus.register_voter("ada", |proposal| async move {
+    ///     if proposal.content["risk"].as_u64() > Some(5) { Vote::reject() } else { Vote::approve() }
+    /// })?;
+    /// let error = consensus.register_voter("ada", |_| async { Vote::approve() }).unwrap_err();
+    /// assert_eq!(error.to_string(), r#"voter "ada" is registered already; nothing changed"#);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The peer has a handler here already. Nothing changed.
     pub fn register_voter<F, Voting>(&self, peer_id: &str, handler: F) -> Result<(), ConsensusError>
@@ -211,6 +247,22 @@ impl Consensus {
     }
 
     /// The peer votes no more; to ballots of this side it is lost. False if it was not registered here.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::consensus::Vote;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+    /// consensus.register_voter("ada", |_| async { Vote::approve() })?;
+    /// assert!(consensus.remove_voter("ada"));
+    /// assert!(!consensus.remove_voter("ada"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn remove_voter(&self, peer_id: &str) -> bool {
         let removed = self.inner.books().voters.remove(peer_id);
         if removed {
@@ -221,11 +273,59 @@ impl Consensus {
 
     /// Whoever watches peers says that this one is gone, wherever it was: ballots of this side that run do not wait
     /// for it, and a lost leader is followed by the next.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::consensus::{ConsensusError, Vote};
+    /// use serde_json::json;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+    /// for voter in ["ada", "ben"] {
+    ///     consensus.register_voter(voter, |_| std::future::pending::<Vote>())?;
+    /// }
+    /// let voters = ["ada", "ben"].map(str::to_owned);
+    /// let proposing = consensus.propose("swarm-1", &voters, json!({ "merge": "main" }));
+    /// // Meanwhile whoever watches peers sees that Ada is gone: with Ben alone there can't be two votes.
+    /// let losing = async { consensus.voter_lost("ada") };
+    /// let (decision, ()) = tokio::join!(proposing, losing);
+    /// let Err(ConsensusError::Undecided { needed: 2, turnout }) = decision else { panic!("nobody voted") };
+    /// assert_eq!(turnout.lost, ["ada"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn voter_lost(&self, peer_id: &str) {
         self.inner.lose(peer_id);
     }
 
     /// Asks these voters, and waits for their answer. A call that is dropped is forgotten.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::consensus::Vote;
+    /// use serde_json::json;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+    /// for (voter, approves) in [("ada", true), ("ben", true), ("eve", false)] {
+    ///     let vote = move |_| async move { if approves { Vote::approve() } else { Vote::reject() } };
+    ///     consensus.register_voter(voter, vote)?;
+    /// }
+    /// let voters = ["ada", "ben", "eve"].map(str::to_owned);
+    /// let decision = consensus.propose("swarm-1", &voters, json!({ "merge": "main" })).await?;
+    /// assert!(decision.approved);
+    ///
+    /// let twice = ["ada", "ada"].map(str::to_owned);
+    /// assert!(consensus.propose("swarm-1", &twice, json!({ "merge": "main" })).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The voters are none, named twice, or fewer than the quorum; the name of the swarm makes no topic; the broker does
@@ -264,6 +364,24 @@ impl Consensus {
     }
 
     /// What was counted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::consensus::Vote;
+    /// use serde_json::json;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+    /// consensus.register_voter("ada", |_| async { Vote::reject() })?;
+    /// assert!(!consensus.propose("swarm-1", &["ada".to_owned()], json!({ "merge": "main" })).await?.approved);
+    /// let metrics = consensus.metrics();
+    /// assert_eq!((metrics.ballots, metrics.rejected, metrics.votes_counted), (1, 1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> ConsensusMetrics {
         self.inner.books().metrics

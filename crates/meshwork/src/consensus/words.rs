@@ -8,6 +8,27 @@ use thiserror::Error;
 use crate::messaging::{MessageBrokerError, TopicError};
 
 /// Whose votes decide.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::consensus::{Consensus, ConsensusConfig, ConsensusProtocol, Vote};
+/// use serde_json::json;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// let config = ConsensusConfig { protocol: Some(ConsensusProtocol::Leader), ..ConsensusConfig::default() };
+/// let consensus = Consensus::new(config, broker)?;
+/// consensus.register_voter("queen", |_| async { Vote::approve() })?;
+/// consensus.register_voter("worker", |_| async { Vote::reject() })?;
+/// let voters = ["queen", "worker"].map(str::to_owned);
+/// let decision = consensus.propose("swarm-1", &voters, json!({ "merge": "main" })).await?;
+/// assert!(decision.approved);
+/// assert_eq!(decision.turnout.not_voted, ["worker"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConsensusProtocol {
@@ -19,6 +40,15 @@ pub enum ConsensusProtocol {
 }
 
 /// The seed's `ConsensusConfig`, with its defaults.
+///
+/// ```
+/// use meshwork::consensus::ConsensusConfig;
+///
+/// let config: ConsensusConfig = serde_json::from_str(r#"{ "quorumSize": 3, "threshold": 0.66 }"#)?;
+/// assert_eq!((config.quorum_size, config.protocol, config.max_retries), (Some(3), None, 1));
+/// assert!(config.validate().is_ok());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConsensusConfig {
@@ -52,6 +82,14 @@ impl Default for ConsensusConfig {
 
 impl ConsensusConfig {
     /// Whether it can be, whoever votes.
+    ///
+    /// ```
+    /// use meshwork::consensus::ConsensusConfig;
+    ///
+    /// assert!(ConsensusConfig::default().validate().is_ok());
+    /// let error = ConsensusConfig { quorum_size: Some(0), ..ConsensusConfig::default() }.validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "quorumSize is 0: expected at least 1");
+    /// ```
     ///
     /// # Errors
     /// Names the field, what was found and what was expected.
@@ -87,6 +125,26 @@ impl ConsensusConfig {
 }
 
 /// What a voter is asked.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::consensus::{Proposal, Vote};
+/// use serde_json::json;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+/// async fn careful(proposal: Proposal) -> Vote {
+///     if proposal.swarm_id == "swarm-1" && proposal.voter_id == "ada" { Vote::approve() } else { Vote::reject() }
+/// }
+///
+/// consensus.register_voter("ada", careful)?;
+/// assert!(consensus.propose("swarm-1", &["ada".to_owned()], json!({ "merge": "main" })).await?.approved);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposal {
     /// Names the ballot.
@@ -100,6 +158,13 @@ pub struct Proposal {
 }
 
 /// What a voter says.
+///
+/// ```
+/// use meshwork::consensus::Vote;
+///
+/// let vote = Vote::reject().because("too risky");
+/// assert_eq!((vote.approve, vote.reason.as_deref()), (false, Some("too risky")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vote {
     /// Yes or no.
@@ -110,18 +175,38 @@ pub struct Vote {
 
 impl Vote {
     /// Yes.
+    ///
+    /// ```
+    /// use meshwork::consensus::Vote;
+    ///
+    /// assert_eq!(Vote::approve(), Vote { approve: true, reason: None });
+    /// ```
     #[must_use]
     pub fn approve() -> Self {
         Self { approve: true, reason: None }
     }
 
     /// No.
+    ///
+    /// ```
+    /// use meshwork::consensus::Vote;
+    ///
+    /// assert_eq!(Vote::reject(), Vote { approve: false, reason: None });
+    /// ```
     #[must_use]
     pub fn reject() -> Self {
         Self { approve: false, reason: None }
     }
 
     /// The same vote, with why.
+    ///
+    /// ```
+    /// use meshwork::consensus::Vote;
+    ///
+    /// let vote = Vote::approve().because("the tests pass");
+    /// assert!(vote.approve);
+    /// assert_eq!(vote.reason.as_deref(), Some("the tests pass"));
+    /// ```
     #[must_use]
     pub fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..self }
@@ -129,6 +214,24 @@ impl Vote {
 }
 
 /// A vote that counted.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::consensus::{CastVote, Vote};
+/// use serde_json::json;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+/// consensus.register_voter("ada", |_| async { Vote::reject().because("too risky") })?;
+/// let decision = consensus.propose("swarm-1", &["ada".to_owned()], json!({ "merge": "main" })).await?;
+/// let ada: &CastVote = &decision.turnout.votes[0];
+/// assert_eq!((ada.voter_id.as_str(), ada.approve, ada.reason.as_deref()), ("ada", false, Some("too risky")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CastVote {
@@ -142,6 +245,24 @@ pub struct CastVote {
 }
 
 /// Who voted, and who did not.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::consensus::{Turnout, Vote};
+/// use serde_json::json;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+/// consensus.register_voter("ada", |_| async { Vote::approve() })?;
+/// let decision = consensus.propose("swarm-1", &["ada".to_owned()], json!({ "merge": "main" })).await?;
+/// let turnout: Turnout = decision.turnout;
+/// assert_eq!((turnout.votes.len(), turnout.not_voted.len(), turnout.asked), (1, 0, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Turnout {
@@ -158,6 +279,25 @@ pub struct Turnout {
 }
 
 /// The answer of a ballot.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::consensus::{Decision, Vote};
+/// use serde_json::json;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+/// consensus.register_voter("ada", |_| async { Vote::approve() })?;
+/// let decision: Decision =
+///     consensus.propose("swarm-1", &["ada".to_owned()], json!({ "merge": "main" })).await?;
+/// let text = serde_json::to_value(&decision)?;
+/// assert_eq!((&text["approved"], &text["votes"][0]["voterId"]), (&json!(true), &json!("ada")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
@@ -169,6 +309,24 @@ pub struct Decision {
 }
 
 /// What was counted since the consensus was made. Votes by what became of them.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::consensus::{ConsensusMetrics, Vote};
+/// use serde_json::json;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let consensus = meshwork::consensus::Consensus::new(Default::default(), broker)?;
+/// assert_eq!(consensus.metrics(), ConsensusMetrics::default());
+/// consensus.register_voter("ada", |_| async { Vote::approve() })?;
+/// consensus.propose("swarm-1", &["ada".to_owned()], json!({ "merge": "main" })).await?;
+/// assert_eq!((consensus.metrics().approved, consensus.metrics().asked_again), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsensusMetrics {
@@ -195,6 +353,24 @@ pub struct ConsensusMetrics {
 }
 
 /// Why there is no answer.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::consensus::{Consensus, ConsensusConfig, ConsensusError};
+/// use serde_json::json;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// // Nobody of that name votes here.
+/// let consensus = Consensus::new(ConsensusConfig { timeout_ms: 1, max_retries: 0, ..Default::default() }, broker)?;
+/// let error = consensus.propose("swarm-1", &["ada".to_owned()], json!({ "merge": "main" })).await.unwrap_err();
+/// assert!(matches!(error, ConsensusError::Undecided { needed: 1, .. }));
+/// assert_eq!(error.to_string(), "only 0 of 1 votes needed were cast; ada had not voted");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Error)]
 pub enum ConsensusError {
     /// A field of the configuration can't be what it is.

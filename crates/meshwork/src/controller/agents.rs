@@ -18,6 +18,15 @@ use super::{
 };
 
 /// Settings of an [`AgentController`].
+///
+/// ```
+/// use meshwork::controller::ControllerConfig;
+/// use meshwork_core::PauseReason;
+/// use std::time::Duration;
+///
+/// let config = ControllerConfig { default_reason: PauseReason::Budget, ..ControllerConfig::default() };
+/// assert_eq!((config.host_timeout, config.max_agents), (Duration::from_secs(30), 100_000));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControllerConfig {
     /// Why agents are paused when nobody says why: `user`.
@@ -182,6 +191,21 @@ pub struct AgentController {
 impl AgentController {
     /// A controller without agents.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{AgentController, ControllerConfig, QueryController};
+    ///
+    /// let controller = AgentController::new(ControllerConfig::default())?;
+    /// assert!(controller.definitions().is_empty());
+    ///
+    /// let config = ControllerConfig { max_agents: 0, ..ControllerConfig::default() };
+    /// let error = AgentController::new(config).err().expect("for nobody");
+    /// assert_eq!(error.to_string(), "maxAgents is 0, expected at least 1; nothing changed");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ControlError::Invalid`] for a setting.
     ///
@@ -204,6 +228,29 @@ impl AgentController {
 
     /// Adds a definition that coordinators make their peers of.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{AgentController, AgentDefinition, ControllerConfig, QueryController};
+    /// use meshwork::mesh::{AttemptEnd, FnAgent, Output};
+    /// use std::sync::Arc;
+    ///
+    /// let controller = AgentController::new(ControllerConfig::default())?;
+    /// let definition = AgentDefinition {
+    ///     capabilities: vec!["rust".to_owned()],
+    ///     agent: Arc::new(FnAgent::new(|_| async { AttemptEnd::ok(Output::None) })),
+    ///     kind: "function".to_owned(),
+    ///     max_concurrent_tasks: None,
+    ///     wake: None,
+    /// };
+    /// controller.register(definition.clone())?;
+    /// assert_eq!(controller.definitions().len(), 1);
+    /// let error = controller.register(AgentDefinition { max_concurrent_tasks: Some(0), ..definition }).unwrap_err();
+    /// assert_eq!(error.to_string(), "maxConcurrentTasks is 0, expected at least 1; nothing changed");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ControlError::Invalid`], [`ControlError::TooMany`].
     pub fn register(&self, definition: AgentDefinition) -> Result<(), ControlError> {
@@ -223,6 +270,41 @@ impl AgentController {
     /// [`QueryController::pause_agent`] with a reason; one that is paused already is paused for this reason from now
     /// on.
     ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork_core::PauseReason;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// controller.pause_agent_for("alice", PauseReason::RateLimit).await?;
+    /// assert!(controller.is_paused("alice"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ControlError::UnknownAgent`], [`ControlError::Failed`].
     pub async fn pause_agent_for(&self, agent_id: &str, reason: PauseReason) -> Result<(), ControlError> {
@@ -230,18 +312,134 @@ impl AgentController {
     }
 
     /// Whether an agent is paused; an unknown one is not.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::QueryController;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// assert!(!controller.is_paused("alice"));
+    /// controller.pause_agent("alice").await?;
+    /// assert!(controller.is_paused("alice"));
+    /// assert!(!controller.is_paused("nobody"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_paused(&self, agent_id: &str) -> bool {
         self.inner.books().is_paused(agent_id)
     }
 
     /// What a report says beside [`TokenSavings`] of an agent: its wakes, and those that were avoided.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{AgentEvent, QueryController};
+    /// use meshwork_core::Tokens;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// controller.tell("alice", AgentEvent::Woke(Tokens { input: 900, output: 100 }))?;
+    /// controller.pause_agent("alice").await?;
+    /// controller.tell("alice", AgentEvent::MessageArrived)?;
+    /// controller.tell("alice", AgentEvent::MessageArrived)?;
+    /// controller.resume_agent("alice", None).await?;
+    /// controller.tell("alice", AgentEvent::HandedOver { messages: 2 })?;
+    /// assert_eq!(controller.savings("alice").wakes_avoided, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn savings(&self, agent_id: &str) -> Savings {
         self.inner.savings(|id, _| id == agent_id)
     }
 
     /// The same of a swarm.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{AgentEvent, QueryController};
+    /// use meshwork_core::Tokens;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// for id in ["alice", "bob"] {
+    ///     controller.tell(id, AgentEvent::Spent(Tokens { input: 900, output: 100 }))?;
+    /// }
+    /// assert_eq!(controller.mesh_savings("reviews").total, 2_000);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn mesh_savings(&self, swarm_id: &str) -> Savings {
         self.inner.savings(|_, swarm| swarm == swarm_id)
@@ -249,6 +447,61 @@ impl AgentController {
 
     /// Scheduled wakes of an agent that failed or took too long; 0 for an unknown one. What they cost is not known, so
     /// they are neither in its [savings](Self::savings) nor in its tokens.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{Attachment, QueryController, Wake, WakeSchedule};
+    /// use meshwork_core::Tokens;
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use tokio::sync::Notify;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// struct Fails(Arc<Notify>);
+    ///
+    /// impl Wake for Fails {
+    ///     fn wake<'a>(&'a self, _agent_id: &'a str) -> BoxFuture<'a, Result<Tokens, String>> {
+    ///         self.0.notify_one();
+    ///         Box::pin(async { Err("the model did not answer".to_owned()) })
+    ///     }
+    /// }
+    ///
+    /// let woken = Arc::new(Notify::new());
+    /// let wake = WakeSchedule::new(Duration::from_millis(1), Arc::new(Fails(woken.clone())));
+    /// let (swarm_id, agent_id, kind) = ("reviews".to_owned(), "eve".to_owned(), "llm".to_owned());
+    /// controller.attach(Attachment { swarm_id, agent_id, kind, wake: Some(wake) }, Arc::new(Host))?;
+    /// // The second one comes when the first has ended.
+    /// woken.notified().await;
+    /// woken.notified().await;
+    /// assert!(controller.failed_wakes("eve") >= 1);
+    /// assert_eq!(controller.failed_wakes("alice"), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn failed_wakes(&self, agent_id: &str) -> u64 {
         self.inner.books().failed_wakes(agent_id)

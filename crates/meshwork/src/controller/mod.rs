@@ -23,6 +23,41 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Tokens that pausing saved: measured, never assumed (the seed's `TokenSavings`).
+///
+/// ```
+/// # use futures_util::future::BoxFuture;
+/// # struct Host;
+/// # impl meshwork::controller::AgentHost for Host {
+/// #     fn pause<'a>(
+/// #         &'a self,
+/// #         _: &'a str,
+/// #         _: meshwork_core::PauseReason,
+/// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+/// #         Box::pin(async { Ok(()) })
+/// #     }
+/// #     fn resume<'a>(
+/// #         &'a self,
+/// #         _: &'a str,
+/// #         _: Option<&'a str>,
+/// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+/// #         Box::pin(async { Ok(()) })
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::controller::{QueryController, TokenSavings};
+///
+/// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+/// # for id in ["alice", "bob"] {
+/// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+/// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+/// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+/// # }
+/// let savings: TokenSavings = controller.token_savings("alice");
+/// assert_eq!((savings.saved, savings.total, savings.percentage), (0, 0, 0.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenSavings {
@@ -49,6 +84,42 @@ impl From<Savings> for TokenSavings {
 }
 
 /// Why a controller did not do what it was asked.
+///
+/// ```
+/// # use futures_util::future::BoxFuture;
+/// # struct Host;
+/// # impl meshwork::controller::AgentHost for Host {
+/// #     fn pause<'a>(
+/// #         &'a self,
+/// #         _: &'a str,
+/// #         _: meshwork_core::PauseReason,
+/// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+/// #         Box::pin(async { Ok(()) })
+/// #     }
+/// #     fn resume<'a>(
+/// #         &'a self,
+/// #         _: &'a str,
+/// #         _: Option<&'a str>,
+/// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+/// #         Box::pin(async { Ok(()) })
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::controller::{ControlError, QueryController};
+///
+/// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+/// # for id in ["alice", "bob"] {
+/// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+/// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+/// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+/// # }
+/// let error = controller.pause_agent("nobody").await.unwrap_err();
+/// assert_eq!(error, ControlError::UnknownAgent { id: "nobody".to_owned() });
+/// assert_eq!(error.to_string(), r#"there is no agent "nobody"; nothing changed"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ControlError {
     /// Nobody here knows such an agent.
@@ -112,14 +183,127 @@ fn several(failures: &[(String, ControlError)]) -> String {
 }
 
 /// Pauses and resumes agents. The seed's `IQueryController` in Rust habits.
+///
+/// ```
+/// # use futures_util::future::BoxFuture;
+/// # struct Host;
+/// # impl meshwork::controller::AgentHost for Host {
+/// #     fn pause<'a>(
+/// #         &'a self,
+/// #         _: &'a str,
+/// #         _: meshwork_core::PauseReason,
+/// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+/// #         Box::pin(async { Ok(()) })
+/// #     }
+/// #     fn resume<'a>(
+/// #         &'a self,
+/// #         _: &'a str,
+/// #         _: Option<&'a str>,
+/// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+/// #         Box::pin(async { Ok(()) })
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use std::sync::Arc;
+/// use meshwork::controller::{AgentEvent, QueryController};
+/// use meshwork_core::Tokens;
+///
+/// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+/// # for id in ["alice", "bob"] {
+/// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+/// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+/// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+/// # }
+/// // Ours, to which a coordinator has attached Alice and Bob; anybody's would do.
+/// # let controller: Arc<dyn QueryController> = Arc::new(controller);
+/// controller.pause_agent("alice").await?;
+/// controller.resume_agent("alice", None).await?;
+/// controller.tell("alice", AgentEvent::Turn(Tokens { input: 900, output: 100 }))?;
+/// assert_eq!(controller.token_savings("alice").total, 1_000);
+/// # Ok(())
+/// # }
+/// ```
 pub trait QueryController: Send + Sync + 'static {
     /// The agent gets no new work. To pause a paused one is no error.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::QueryController;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// controller.pause_agent("alice").await?;
+    /// controller.pause_agent("alice").await?;
+    /// assert!(controller.is_paused("alice") && !controller.is_paused("bob"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ControlError::UnknownAgent`], [`ControlError::Failed`].
     fn pause_agent<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, Result<(), ControlError>>;
 
     /// The agent gets work again; with a checkpoint, from there on.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::QueryController;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// controller.pause_agent("alice").await?;
+    /// controller.resume_agent("alice", None).await?;
+    /// assert!(!controller.is_paused("alice"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ControlError::UnknownAgent`], [`ControlError::UnknownCheckpoint`], [`ControlError::Failed`].
@@ -131,6 +315,45 @@ pub trait QueryController: Send + Sync + 'static {
 
     /// Pauses all of them, at the same time.
     ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{ControlError, QueryController};
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// let peers = ["alice", "bob", "nobody"].map(str::to_owned);
+    /// let error = controller.pause_peers(&peers, Some("budget")).await.unwrap_err();
+    /// let ControlError::Several { failures } = error else { panic!("one is not there") };
+    /// assert_eq!(failures[0].0, "nobody");
+    /// assert!(controller.is_paused("alice") && controller.is_paused("bob"));
+    /// assert!(controller.pause_peers(&peers, Some("boredom")).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ControlError::Several`] after each was tried; [`ControlError::UnknownReason`] before any was.
     fn pause_peers<'a>(
@@ -141,17 +364,180 @@ pub trait QueryController: Send + Sync + 'static {
 
     /// Resumes all of them, at the same time.
     ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::QueryController;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// let peers = ["alice", "bob"].map(str::to_owned);
+    /// controller.pause_peers(&peers, None).await?;
+    /// controller.resume_peers(&peers).await?;
+    /// assert!(!controller.is_paused("alice") && !controller.is_paused("bob"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ControlError::Several`] after each was tried.
     fn resume_peers<'a>(&'a self, peer_ids: &'a [String]) -> BoxFuture<'a, Result<(), ControlError>>;
 
     /// What pausing this agent saved until now; nothing for an unknown one.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{AgentEvent, QueryController};
+    /// use meshwork_core::Tokens;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// controller.tell("alice", AgentEvent::Woke(Tokens { input: 900, output: 100 }))?;
+    /// // Two messages arrive while she is paused, and are handed over as one.
+    /// controller.pause_agent("alice").await?;
+    /// controller.tell("alice", AgentEvent::MessageArrived)?;
+    /// controller.tell("alice", AgentEvent::MessageArrived)?;
+    /// controller.resume_agent("alice", None).await?;
+    /// controller.tell("alice", AgentEvent::HandedOver { messages: 2 })?;
+    /// assert_eq!(controller.token_savings("alice").saved, 1_000);
+    /// assert_eq!(controller.token_savings("nobody").saved, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     fn token_savings(&self, agent_id: &str) -> TokenSavings;
 
     /// The sum over a swarm's agents; nothing for an unknown swarm.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{AgentEvent, QueryController};
+    /// use meshwork_core::Tokens;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// for id in ["alice", "bob"] {
+    ///     controller.tell(id, AgentEvent::Turn(Tokens { input: 900, output: 100 }))?;
+    /// }
+    /// assert_eq!(controller.mesh_token_savings("reviews").total, 2_000);
+    /// assert_eq!(controller.mesh_token_savings("nothing").total, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     fn mesh_token_savings(&self, swarm_id: &str) -> TokenSavings;
 
     /// What a coordinator makes its peers of, one after the other. None, unless a controller has some.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{AgentDefinition, QueryController};
+    /// use meshwork::mesh::{AttemptEnd, FnAgent, Output};
+    /// use std::sync::Arc;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// assert!(controller.definitions().is_empty());
+    /// controller.register(AgentDefinition {
+    ///     capabilities: vec!["rust".to_owned()],
+    ///     agent: Arc::new(FnAgent::new(|_| async { AttemptEnd::ok(Output::None) })),
+    ///     kind: "function".to_owned(),
+    ///     max_concurrent_tasks: None,
+    ///     wake: None,
+    /// })?;
+    /// assert_eq!(controller.definitions()[0].capabilities, ["rust"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     fn definitions(&self) -> Vec<AgentDefinition> {
         Vec::new()
     }
@@ -159,6 +545,50 @@ pub trait QueryController: Send + Sync + 'static {
     /// A host says that it has an agent, which is active and idle. `true`: the controller takes it, pauses and
     /// resumes it through the host, and is [told](QueryController::tell) what happens to it until it is
     /// [detached](QueryController::detach). A controller that knows its agents from elsewhere answers `false`.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{Attachment, ControlError, QueryController};
+    /// use std::sync::Arc;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// let eve = Attachment {
+    ///     swarm_id: "reviews".to_owned(),
+    ///     agent_id: "eve".to_owned(),
+    ///     kind: "llm".to_owned(),
+    ///     wake: None,
+    /// };
+    /// // `Host` can pause and resume her.
+    /// assert!(controller.attach(eve.clone(), Arc::new(Host))?);
+    /// let again = controller.attach(eve, Arc::new(Host));
+    /// assert!(matches!(again, Err(ControlError::AlreadyAttached { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ControlError::AlreadyAttached`], [`ControlError::TooMany`], [`ControlError::Invalid`].
@@ -168,11 +598,88 @@ pub trait QueryController: Send + Sync + 'static {
     }
 
     /// The agent is gone. What it saved is still known.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{AgentEvent, QueryController};
+    /// use meshwork_core::Tokens;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// controller.tell("alice", AgentEvent::Turn(Tokens { input: 900, output: 100 }))?;
+    /// controller.detach("alice");
+    /// assert!(controller.pause_agent("alice").await.is_err());
+    /// assert_eq!(controller.token_savings("alice").total, 1_000);
+    /// # Ok(())
+    /// # }
+    /// ```
     fn detach(&self, agent_id: &str) {
         let _elsewhere = agent_id;
     }
 
     /// A host tells what happened to an agent that the controller took.
+    ///
+    /// ```
+    /// # use futures_util::future::BoxFuture;
+    /// # struct Host;
+    /// # impl meshwork::controller::AgentHost for Host {
+    /// #     fn pause<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: meshwork_core::PauseReason,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// #     fn resume<'a>(
+    /// #         &'a self,
+    /// #         _: &'a str,
+    /// #         _: Option<&'a str>,
+    /// #     ) -> BoxFuture<'a, Result<(), meshwork::controller::ControlError>> {
+    /// #         Box::pin(async { Ok(()) })
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::{AgentEvent, QueryController};
+    /// use meshwork_core::Tokens;
+    ///
+    /// # let controller = meshwork::controller::AgentController::new(Default::default())?;
+    /// # for id in ["alice", "bob"] {
+    /// #     let (swarm_id, agent_id, kind) = ("reviews".to_owned(), id.to_owned(), "llm".to_owned());
+    /// #     let agent = meshwork::controller::Attachment { swarm_id, agent_id, kind, wake: None };
+    /// #     meshwork::controller::QueryController::attach(&controller, agent, std::sync::Arc::new(Host))?;
+    /// # }
+    /// controller.tell("alice", AgentEvent::Busy)?;
+    /// controller.tell("alice", AgentEvent::Turn(Tokens { input: 900, output: 100 }))?;
+    /// controller.tell("alice", AgentEvent::Idle)?;
+    /// assert_eq!(controller.token_savings("alice").total, 1_000);
+    /// assert!(controller.tell("nobody", AgentEvent::Busy).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ControlError::UnknownAgent`].

@@ -27,6 +27,24 @@ struct Kept {
 impl MeshCoordinator {
     /// One more peer. Resolves with its id when it may be given work.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::AgentOptions;
+    ///
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// # let definition = echo(&["rust"]);
+    /// // `definition` is of an agent that can do "rust".
+    /// let expert = AgentOptions { id: Some("expert".to_owned()), definition: definition.clone() };
+    /// assert_eq!(mesh.spawn_agent(expert).await?, "expert");
+    /// assert_eq!(mesh.find_peers_by_capabilities(&["rust".to_owned()]).await, ["expert"]);
+    /// // Without an id it gets the next one that is free.
+    /// assert_eq!(mesh.spawn_agent(AgentOptions { id: None, definition }).await?, "swarm-peer-3");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CoordinatorError::PeerTaken`], [`CoordinatorError::DiscoveryDisabled`], or a refusal of what it announces.
     pub async fn spawn_agent(&self, options: AgentOptions) -> Result<String, CoordinatorError> {
@@ -47,6 +65,19 @@ impl MeshCoordinator {
     /// The peer gets no new work; one of `idle`, `user`, `budget`, `rate-limit`, `shutdown`, by default `user`. To
     /// pause a paused one is no error.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// mesh.pause_agent("swarm-peer-1", Some("budget")).await?;
+    /// assert_eq!(mesh.paused_agents(), ["swarm-peer-1"]);
+    /// let error = mesh.pause_agent("swarm-peer-2", Some("boredom")).await.unwrap_err();
+    /// assert_eq!(error.code(), "UnknownReason");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CoordinatorError::UnknownPeer`], [`CoordinatorError::UnknownReason`]; `idle` is refused while it has work.
     pub async fn pause_agent(&self, id: &str, reason: Option<&str>) -> Result<(), CoordinatorError> {
@@ -59,6 +90,21 @@ impl MeshCoordinator {
 
     /// The peer gets work again; with a checkpoint, from there on.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::AgentState;
+    ///
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// let checkpoint = mesh.create_checkpoint("swarm-peer-1").await?;
+    /// mesh.pause_agent("swarm-peer-1", None).await?;
+    /// mesh.resume_agent("swarm-peer-1", Some(&checkpoint)).await?;
+    /// assert_eq!(mesh.agent_state("swarm-peer-1"), Some(AgentState::Idle));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CoordinatorError::UnknownPeer`], [`CoordinatorError::UnknownCheckpoint`], [`CoordinatorError::Agent`]: it is
     /// as it was.
@@ -69,6 +115,22 @@ impl MeshCoordinator {
     }
 
     /// The peer leaves. What it ran is interrupted, at no cost, and goes to others.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::AgentState;
+    ///
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// mesh.terminate_agent("swarm-peer-2", Some("its budget is spent")).await?;
+    /// assert_eq!(mesh.agent_state("swarm-peer-2"), Some(AgentState::Terminated));
+    /// assert_eq!(mesh.active_agents(), ["swarm-peer-1"]);
+    /// let error = mesh.terminate_agent("swarm-peer-2", None).await.unwrap_err();
+    /// assert_eq!(error.code(), "UnknownPeer");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CoordinatorError::UnknownPeer`].
@@ -83,6 +145,22 @@ impl MeshCoordinator {
 
     /// What the agent runs now is cancelled; what waits for it stays, and so does the agent (the seed's
     /// `AgentSession.cancel`).
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    /// use meshwork::view::TaskState;
+    ///
+    /// # let (mesh, _folder) = mesh(1, endless(&["code"])).await?;
+    /// mesh.submit_task(MeshTask::new("endless")).await?;
+    /// mesh.cancel_agent("swarm-peer-1", Some("it takes too long")).await?;
+    /// assert_eq!(mesh.await_task("endless").await?.state, TaskState::Failed);
+    /// assert_eq!(mesh.active_agents(), ["swarm-peer-1"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CoordinatorError::UnknownPeer`].
@@ -109,6 +187,18 @@ impl MeshCoordinator {
 
     /// Keeps what the agent knows now; resolves with the checkpoint's id when that is durable.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+    /// let checkpoint = mesh.create_checkpoint("swarm-peer-1").await?;
+    /// let session = mesh.agent_session("swarm-peer-1").expect("it is there");
+    /// assert_eq!(session.checkpoint_id, Some(checkpoint));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CoordinatorError::UnknownPeer`], [`CoordinatorError::Agent`], [`CoordinatorError::Artifact`].
     pub async fn create_checkpoint(&self, id: &str) -> Result<String, CoordinatorError> {
@@ -117,6 +207,21 @@ impl MeshCoordinator {
 
     /// Brings the agent back to a checkpoint. Whether it is paused stays as it is.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+    /// let checkpoint = mesh.create_checkpoint("swarm-peer-1").await?;
+    /// mesh.pause_agent("swarm-peer-1", None).await?;
+    /// mesh.restore_checkpoint("swarm-peer-1", &checkpoint).await?;
+    /// assert_eq!(mesh.paused_agents(), ["swarm-peer-1"]);
+    /// let error = mesh.restore_checkpoint("swarm-peer-1", "cp-0000").await.unwrap_err();
+    /// assert_eq!(error.code(), "UnknownCheckpoint");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`MeshCoordinator::resume_agent`].
     pub async fn restore_checkpoint(&self, id: &str, checkpoint: &str) -> Result<(), CoordinatorError> {
@@ -124,6 +229,19 @@ impl MeshCoordinator {
     }
 
     /// The agent's checkpoints, oldest first.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// let checkpoint = mesh.create_checkpoint("swarm-peer-1").await?;
+    /// let kept = mesh.list_checkpoints("swarm-peer-1").await?;
+    /// assert_eq!((kept.len(), &kept[0].id), (1, &checkpoint));
+    /// assert!(mesh.list_checkpoints("swarm-peer-2").await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CoordinatorError::UnknownPeer`], [`CoordinatorError::Artifact`].
@@ -142,24 +260,73 @@ impl MeshCoordinator {
     }
 
     /// What the agent does; `None` for an unknown one.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::AgentState;
+    ///
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// assert_eq!(mesh.agent_state("swarm-peer-1"), Some(AgentState::Idle));
+    /// assert_eq!(mesh.agent_state("nobody"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn agent_state(&self, id: &str) -> Option<AgentState> {
         self.agent_session(id).map(|session| session.state)
     }
 
     /// The agent's stay in the mesh; `None` for an unknown one.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// let session = mesh.agent_session("swarm-peer-1").expect("it is there");
+    /// assert_eq!((session.agent_id.as_str(), session.kind.as_str()), ("swarm-peer-1", "function"));
+    /// assert_eq!((session.tokens_used, session.checkpoint_id), (0, None));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn agent_session(&self, id: &str) -> Option<AgentSession> {
         self.running().ok()?.shared.books().session(id)
     }
 
     /// Ids of the agents that are up and not paused.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// assert_eq!(mesh.active_agents(), ["swarm-peer-1", "swarm-peer-2"]);
+    /// mesh.pause_agent("swarm-peer-1", None).await?;
+    /// assert_eq!(mesh.active_agents(), ["swarm-peer-2"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn active_agents(&self) -> Vec<String> {
         self.agents_that(|paused| !paused)
     }
 
     /// Ids of the agents that are up and paused.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// assert!(mesh.paused_agents().is_empty());
+    /// mesh.pause_agent("swarm-peer-2", Some("rate-limit")).await?;
+    /// assert_eq!(mesh.paused_agents(), ["swarm-peer-2"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn paused_agents(&self) -> Vec<String> {
         self.agents_that(|paused| paused)
@@ -173,6 +340,20 @@ impl MeshCoordinator {
     }
 
     /// The agent spent these tokens outside of a task. Nothing happens for an unknown one.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork_core::Tokens;
+    ///
+    /// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+    /// mesh.update_token_usage("swarm-peer-1", Tokens { input: 900, output: 100 });
+    /// mesh.update_token_usage("swarm-peer-1", Tokens { input: 450, output: 50 });
+    /// assert_eq!(mesh.mesh_metrics().total_tokens_used, 1_500);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn update_token_usage(&self, id: &str, tokens: Tokens) {
         let Ok(running) = self.running() else { return };
         running.shared.books().spend(id, tokens, now_ms());

@@ -11,6 +11,24 @@ impl MeshCoordinator {
     /// and nothing can start ([`crate::view`]'s `explain` says why). While work is running it waits. A false changes
     /// nothing, and a later call may be true.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    ///
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// for id in ["parse", "check", "build"] {
+    ///     mesh.submit_task(MeshTask::new(id)).await?;
+    /// }
+    /// assert!(mesh.wait_for_mesh_completion().await?);
+    /// assert_eq!(mesh.mesh_metrics().completed_tasks, 3);
+    /// // Nothing was submitted since: that is complete, too.
+    /// assert!(mesh.wait_for_mesh_completion().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CoordinatorError::NotInitialized`], [`CoordinatorError::Closing`], or why the log can't be used.
     pub async fn wait_for_mesh_completion(&self) -> Result<bool, CoordinatorError> {
@@ -33,6 +51,21 @@ impl MeshCoordinator {
     }
 
     /// Moves tasks that wait from peers that have much to do to others that can do them. Running tasks stay.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    ///
+    /// # let (mesh, _folder) = mesh(2, endless(&["code"])).await?;
+    /// let peer = mesh.assign_task_to_peer(MeshTask::new("runs")).await?;
+    /// mesh.rebalance_mesh().await?;
+    /// // It runs, so it stays where it is.
+    /// assert_eq!(mesh.task("runs").await?.and_then(|task| task.assigned_peer), Some(peer));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the log can't be used.

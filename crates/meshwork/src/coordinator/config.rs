@@ -19,6 +19,20 @@ use thiserror::Error;
 const PEERS_MAX: u32 = 10_000;
 
 /// The seed's `MeshCoordinatorConfig` (section 1.1), with its defaults.
+///
+/// ```
+/// use meshwork::coordinator::MeshCoordinatorConfig;
+/// use std::time::Duration;
+///
+/// let config = MeshCoordinatorConfig {
+///     swarm_id: "reviews".to_owned(),
+///     peer_count: 5,
+///     completion_timeout: Duration::from_secs(10),
+///     ..MeshCoordinatorConfig::default()
+/// };
+/// assert!(config.validate().is_ok());
+/// assert_eq!(config.max_concurrent_tasks_per_peer, 3);
+/// ```
 #[derive(Clone, Debug)]
 pub struct MeshCoordinatorConfig {
     /// The swarm's id: 1 to 256 bytes of printable text without a leading `-`.
@@ -86,6 +100,15 @@ impl Default for MeshCoordinatorConfig {
 }
 
 /// A field of a configuration is not what it may be. Nothing was started.
+///
+/// ```
+/// use meshwork::coordinator::{ConfigError, MeshCoordinatorConfig};
+///
+/// let config = MeshCoordinatorConfig { load_imbalance_threshold: 0.5, ..MeshCoordinatorConfig::default() };
+/// let error: ConfigError = config.validate().unwrap_err();
+/// assert_eq!((error.field, error.found.as_str()), ("loadImbalanceThreshold", "0.5"));
+/// assert_eq!(error.expected, "a ratio of at least 1");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{field} is {found}, expected {expected}; nothing was started")]
 pub struct ConfigError {
@@ -107,6 +130,13 @@ impl MeshCoordinatorConfig {
     }
 
     /// Whether a coordinator can be made of this.
+    ///
+    /// ```
+    /// use meshwork::coordinator::MeshCoordinatorConfig;
+    ///
+    /// let config = MeshCoordinatorConfig { swarm_id: "-reviews".to_owned(), ..MeshCoordinatorConfig::default() };
+    /// assert_eq!(config.validate().unwrap_err().field, "swarmId");
+    /// ```
     ///
     /// # Errors
     /// Names the first field that is wrong.
@@ -149,6 +179,31 @@ impl MeshCoordinatorConfig {
 }
 
 /// What a coordinator works with (the seed's `dependencies`): ours, or anybody's.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::artifacts::FolderArtifacts;
+/// use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+/// use meshwork::controller::{AgentController, ControllerConfig};
+/// use meshwork::coordinator::{Dependencies, TracingLogger};
+/// use meshwork::memory::{MemoryConfig, SqliteMemory};
+/// use std::sync::Arc;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path();
+/// let (bus, _settled) = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+/// let deps = Dependencies {
+///     message_bus: Arc::new(bus),
+///     query_controller: Arc::new(AgentController::new(ControllerConfig::default())?),
+///     artifact_storage: Arc::new(FolderArtifacts::open(path)?),
+///     swarm_memory: Arc::new(SqliteMemory::in_memory(MemoryConfig::default())?),
+///     logger: Arc::new(TracingLogger),
+/// };
+/// assert!(deps.query_controller.definitions().is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Dependencies {
     /// Messages between peers. Completion waits for those that are not acknowledged.
@@ -165,6 +220,28 @@ pub struct Dependencies {
 
 impl Dependencies {
     /// With `tracing` as its logger.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::artifacts::FolderArtifacts;
+    /// use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+    /// use meshwork::controller::{AgentController, ControllerConfig};
+    /// use meshwork::coordinator::Dependencies;
+    /// use meshwork::memory::{MemoryConfig, SqliteMemory};
+    /// use std::sync::Arc;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path();
+    /// let (bus, _settled) = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+    /// let controller = AgentController::new(ControllerConfig::default())?;
+    /// let memory = SqliteMemory::in_memory(MemoryConfig::default())?;
+    /// let artifacts = FolderArtifacts::open(path)?;
+    /// let deps = Dependencies::new(Arc::new(bus), Arc::new(controller), Arc::new(artifacts), Arc::new(memory));
+    /// assert!(deps.artifact_storage.list("").await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(
         message_bus: Arc<dyn MessageBroker>,
@@ -177,6 +254,28 @@ impl Dependencies {
 }
 
 /// An agent that is to join (`spawnAgent`).
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::coordinator::{AgentDefinition, AgentOptions};
+/// use meshwork::mesh::{AttemptEnd, FnAgent, Output};
+/// use std::sync::Arc;
+///
+/// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+/// let definition = AgentDefinition {
+///     capabilities: vec!["rust".to_owned()],
+///     agent: Arc::new(FnAgent::new(|_| async { AttemptEnd::ok(Output::None) })),
+///     kind: "function".to_owned(),
+///     max_concurrent_tasks: Some(1),
+///     wake: None,
+/// };
+/// let options = AgentOptions { id: Some("expert".to_owned()), definition };
+/// assert_eq!(mesh.spawn_agent(options).await?, "expert");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct AgentOptions {
     /// Its id; `None`: the next free `<swarm>-peer-N`.

@@ -14,6 +14,24 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a coordinator did not do what it was asked. Nothing changed, where it does not say so.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::coordinator::{CoordinatorError, MeshTask};
+///
+/// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+/// let task = MeshTask { required_capabilities: vec!["gpu".to_owned()], ..MeshTask::new("render") };
+/// match mesh.assign_task_to_peer(task).await {
+///     Err(CoordinatorError::NoCapablePeer { task, missing }) => {
+///         assert_eq!((task.as_str(), missing), ("render", vec!["gpu".to_owned()]));
+///     }
+///     other => panic!("nobody has a GPU here: {other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Error)]
 pub enum CoordinatorError {
     /// The configuration is not one.
@@ -200,6 +218,14 @@ impl From<DetectorError> for CoordinatorError {
 
 impl CoordinatorError {
     /// A stable word for programs; the same as the npm package's `code`.
+    ///
+    /// ```
+    /// use meshwork::coordinator::CoordinatorError;
+    ///
+    /// let error = CoordinatorError::UnknownPeer { peer: "nobody".to_owned() };
+    /// assert_eq!(error.code(), "UnknownPeer");
+    /// assert_eq!(error.to_string(), r#"there is no peer "nobody"; nothing changed"#);
+    /// ```
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -14,6 +14,25 @@ use std::sync::Arc;
 impl MeshCoordinator {
     /// What became of the tasks of a peer and of all below it, as it is gathered up the tree: of everybody for a queen,
     /// of one peer in a mesh. `None` for a peer that is not there.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::{MeshCoordinatorConfig, MeshTask};
+    /// use meshwork::topology::{Tally, Topology};
+    ///
+    /// let config = MeshCoordinatorConfig { peer_count: 4, topology: Topology::Hierarchical, ..Default::default() };
+    /// # let (mesh, _folder) = started(config, echo(&[])).await?;
+    /// for id in ["parse", "check", "build"] {
+    ///     mesh.submit_task(MeshTask::new(id)).await?;
+    /// }
+    /// assert!(mesh.wait_for_mesh_completion().await?);
+    /// let queen = mesh.queen().expect("a hierarchy has a queen");
+    /// assert_eq!(mesh.tally(&queen), Some(Tally { done: 3, failed: 0, open: 0 }));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn tally(&self, id: &str) -> Option<Tally> {
         let running = self.running().ok()?;
@@ -33,6 +52,23 @@ impl MeshCoordinator {
     }
 
     /// The root of the tree; `None` in a mesh, and when nobody is there.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshCoordinatorConfig;
+    /// use meshwork::topology::Topology;
+    ///
+    /// let config = MeshCoordinatorConfig { peer_count: 4, topology: Topology::Hierarchical, ..Default::default() };
+    /// # let (mesh, _folder) = started(config, echo(&[])).await?;
+    /// let queen = mesh.queen().expect("a hierarchy has a queen");
+    /// // She is followed by another one when she is lost.
+    /// mesh.terminate_agent(&queen, None).await?;
+    /// assert!(mesh.queen().is_some_and(|next| next != queen));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn queen(&self) -> Option<String> {
         let running = self.running().ok()?;
@@ -41,6 +77,19 @@ impl MeshCoordinator {
     }
 
     /// How the peers stand to each other.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::topology::Topology;
+    ///
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// assert_eq!(mesh.topology(), Topology::Mesh);
+    /// assert_eq!(mesh.queen(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn topology(&self) -> Topology {
         self.0.config.topology

@@ -9,6 +9,19 @@ use std::sync::PoisonError;
 
 impl MeshCoordinator {
     /// The peers that are up and not paused, by id.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(3, echo(&["code"])).await?;
+    /// mesh.pause_agent("swarm-peer-2", None).await?;
+    /// let peers = mesh.active_peers();
+    /// let ids: Vec<&str> = peers.iter().map(|peer| peer.id.as_str()).collect();
+    /// assert_eq!(ids, ["swarm-peer-1", "swarm-peer-3"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn active_peers(&self) -> Vec<PeerAgent> {
         let Ok(running) = self.running() else { return Vec::new() };
@@ -17,12 +30,38 @@ impl MeshCoordinator {
     }
 
     /// A peer, whatever it does; `None` for an unknown one.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(3, echo(&["code"])).await?;
+    /// let peer = mesh.peer("swarm-peer-1").expect("it is there");
+    /// assert_eq!((peer.load, peer.capabilities), (0, vec!["code".to_owned()]));
+    /// // In a mesh everybody knows everybody.
+    /// assert!(peer.neighbors.iter().eq(["swarm-peer-2", "swarm-peer-3"]));
+    /// assert!(mesh.peer("nobody").is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn peer(&self, id: &str) -> Option<PeerAgent> {
         self.running().ok()?.peer(id)
     }
 
     /// Ids of the peers that are there and have all these capabilities, in order.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(2, echo(&["code", "security"])).await?;
+    /// let wanted = ["code", "security"].map(str::to_owned);
+    /// assert_eq!(mesh.find_peers_by_capabilities(&wanted).await, ["swarm-peer-1", "swarm-peer-2"]);
+    /// assert!(mesh.find_peers_by_capabilities(&["gpu".to_owned()]).await.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[expect(clippy::unused_async, reason = "the seed's interface")]
     pub async fn find_peers_by_capabilities(&self, capabilities: &[String]) -> Vec<String> {
         let Ok(running) = self.running() else { return Vec::new() };
@@ -30,6 +69,23 @@ impl MeshCoordinator {
     }
 
     /// What was counted. All zero before `initialize` and after `cleanup`.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    ///
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// mesh.submit_task(MeshTask::new("parse")).await?;
+    /// mesh.await_task("parse").await?;
+    /// let metrics = mesh.mesh_metrics();
+    /// assert_eq!((metrics.total_tasks, metrics.completed_tasks, metrics.active_peers), (1, 1, 2));
+    /// mesh.cleanup().await?;
+    /// assert_eq!(mesh.mesh_metrics().total_tasks, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn mesh_metrics(&self) -> MeshMetrics {
         self.running().map_or_else(|_| MeshMetrics::default(), |running| running.metrics())

@@ -159,6 +159,24 @@ impl Drop for Running {
 impl MeshCoordinator {
     /// A coordinator whose peers are made by the query controller's definitions.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::{MeshCoordinator, MeshCoordinatorConfig};
+    ///
+    /// # let (deps, _folder) = parts()?;
+    /// // `deps` is made in the example of the type.
+    /// let mesh = MeshCoordinator::new(MeshCoordinatorConfig::default(), deps.clone())?;
+    /// assert!(!mesh.is_ready());
+    ///
+    /// let config = MeshCoordinatorConfig { peer_count: 0, ..MeshCoordinatorConfig::default() };
+    /// let error = MeshCoordinator::new(config, deps).err().expect("nobody");
+    /// assert_eq!(error.to_string(), "peerCount is 0, expected 1 to 10000; nothing was started");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Names the first field of the configuration that is wrong.
     pub fn new(config: MeshCoordinatorConfig, deps: Dependencies) -> Result<Self, ConfigError> {
@@ -167,6 +185,31 @@ impl MeshCoordinator {
 
     /// A coordinator whose peers are made by these definitions, one after the other; with none, by the query
     /// controller's.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::controller::AgentDefinition;
+    /// use meshwork::coordinator::{MeshCoordinator, MeshCoordinatorConfig};
+    /// use meshwork::mesh::{AttemptEnd, FnAgent, Output};
+    /// use std::sync::Arc;
+    ///
+    /// # let (deps, _folder) = parts()?;
+    /// let definition = AgentDefinition {
+    ///     capabilities: vec!["code".to_owned()],
+    ///     agent: Arc::new(FnAgent::new(|_| async { AttemptEnd::ok(Output::None) })),
+    ///     kind: "function".to_owned(),
+    ///     max_concurrent_tasks: Some(1),
+    ///     wake: None,
+    /// };
+    /// // All three peers are made of the one definition.
+    /// let mesh = MeshCoordinator::with_agents(MeshCoordinatorConfig::default(), deps, vec![definition])?;
+    /// mesh.initialize().await?;
+    /// assert_eq!(mesh.find_peers_by_capabilities(&["code".to_owned()]).await.len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Names the first field of the configuration that is wrong.
@@ -180,6 +223,22 @@ impl MeshCoordinator {
     }
 
     /// Starts the peers. Resolves when all of them are up and know each other.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::{MeshCoordinator, MeshCoordinatorConfig};
+    ///
+    /// # let (deps, _folder) = parts()?;
+    /// # let definitions = vec![echo(&["code"])];
+    /// let mesh = MeshCoordinator::with_agents(MeshCoordinatorConfig::default(), deps, definitions)?;
+    /// mesh.initialize().await?;
+    /// assert!(mesh.is_ready());
+    /// assert_eq!(mesh.initialize().await.unwrap_err().code(), "AlreadyInitialized");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CoordinatorError::AlreadyInitialized`], [`CoordinatorError::NoAgentDefinition`], or what keeps the state
@@ -215,6 +274,20 @@ impl MeshCoordinator {
     /// Ends the peers and the node, in order: what runs is asked to stop, and what was decided is kept. Resolves when
     /// nothing of it runs any more; further calls resolve at once.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    ///
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// mesh.cleanup().await?;
+    /// mesh.cleanup().await?;
+    /// assert_eq!(mesh.submit_task(MeshTask::new("late")).await.unwrap_err().code(), "Closing");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the log could not be closed in order; it has ended all the same.
     pub async fn cleanup(&self) -> Result<(), CoordinatorError> {
@@ -226,12 +299,37 @@ impl MeshCoordinator {
     }
 
     /// Whether it is initialized, and goes on.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+    /// assert!(mesh.is_ready());
+    /// mesh.cleanup().await?;
+    /// assert!(!mesh.is_ready());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.running().is_ok()
     }
 
     /// The swarm's id.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::{MeshCoordinator, MeshCoordinatorConfig};
+    ///
+    /// # let (deps, _folder) = parts()?;
+    /// let config = MeshCoordinatorConfig { swarm_id: "reviews".to_owned(), ..MeshCoordinatorConfig::default() };
+    /// assert_eq!(MeshCoordinator::new(config, deps)?.swarm_id(), "reviews");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn swarm_id(&self) -> &str {
         &self.0.config.swarm_id

@@ -5,6 +5,18 @@ use crate::topology::{Topology, TopologyConfig, TopologyError, TopologyRouter};
 use thiserror::Error;
 
 /// The seed's `SwarmConfig`: what chooses a topology, and what the coordinator is otherwise made with.
+///
+/// ```
+/// use meshwork::coordinator::{MeshCoordinatorConfig, SwarmConfig};
+/// use meshwork::topology::{TopologyConfig, TopologyType};
+///
+/// let config = SwarmConfig {
+///     topology: TopologyConfig { topology: TopologyType::Hybrid, max_agents: 60, ..TopologyConfig::default() },
+///     mesh: MeshCoordinatorConfig { swarm_id: "reviews".to_owned(), ..MeshCoordinatorConfig::default() },
+///     peer_count: Some(50),
+/// };
+/// assert!(config.mesh.validate().is_ok());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct SwarmConfig {
     /// Topology, agents, strategy, the queen, consensus.
@@ -16,6 +28,24 @@ pub struct SwarmConfig {
 }
 
 /// Why there is no coordinator. Nothing was started.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::coordinator::{SelectError, SwarmConfig};
+/// use meshwork::topology::{TopologyConfig, TopologyRouter};
+///
+/// # let (deps, _folder) = parts()?;
+/// # let agents = vec![echo(&["code"])];
+/// let topology = TopologyConfig { max_agents: 3, ..TopologyConfig::default() };
+/// let config = SwarmConfig { topology, peer_count: Some(4), ..SwarmConfig::default() };
+/// let error = TopologyRouter::new().select_coordinator(&config, deps, agents).err().expect("too many");
+/// assert!(matches!(error, SelectError::Config(_)));
+/// assert_eq!(error.to_string(), "peerCount is 4, expected 1 to maxAgents; nothing was started");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Error)]
 pub enum SelectError {
     /// No topology was chosen.
@@ -29,6 +59,27 @@ pub enum SelectError {
 impl TopologyRouter {
     /// Chooses a topology and makes its coordinator, with `max_agents` peers unless fewer are asked for; a queen begins
     /// with herself and as few workers as she may have, and adds more by load.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::SwarmConfig;
+    /// use meshwork::topology::{Topology, TopologyConfig, TopologyRouter};
+    ///
+    /// # let (deps, _folder) = parts()?;
+    /// # let agents = vec![echo(&["code"])];
+    /// let topology = TopologyConfig { max_agents: 12, ..TopologyConfig::default() };
+    /// let config = SwarmConfig { topology, ..SwarmConfig::default() };
+    /// // `deps` and `agents` are what `MeshCoordinator::with_agents` takes.
+    /// let mesh = TopologyRouter::new().select_coordinator(&config, deps, agents)?;
+    /// assert_eq!(mesh.topology(), Topology::Hierarchical);
+    /// mesh.initialize().await?;
+    /// // A queen, and one worker until there is more to do.
+    /// assert_eq!(mesh.active_agents().len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`SelectError`] names what is wrong; nothing was made.

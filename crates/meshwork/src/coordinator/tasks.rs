@@ -16,6 +16,23 @@ impl MeshCoordinator {
     ///
     /// The same task again, unchanged, resolves with the same peer.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    ///
+    /// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+    /// let task = MeshTask { required_capabilities: vec!["code".to_owned()], ..MeshTask::new("parse") };
+    /// assert_eq!(mesh.assign_task_to_peer(task).await?, "swarm-peer-1");
+    ///
+    /// let task = MeshTask { required_capabilities: vec!["gpu".to_owned()], ..MeshTask::new("render") };
+    /// let error = mesh.assign_task_to_peer(task).await.unwrap_err();
+    /// assert_eq!(error.to_string(), r#"no peer can take task "render": nobody has "gpu"; nothing changed"#);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CoordinatorError::InvalidTask`], [`CoordinatorError::NoCapablePeer`], [`CoordinatorError::IdTaken`], and
     /// refusals of the log: nothing changed. [`CoordinatorError::DependencyFailed`], [`CoordinatorError::Cancelled`]
@@ -29,6 +46,21 @@ impl MeshCoordinator {
 
     /// Hands a task in, and resolves when that is durable. Not of the seed.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    ///
+    /// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+    /// // `build` is durable at once, and is assigned when `parse` has completed.
+    /// mesh.submit_task(MeshTask::new("parse")).await?;
+    /// mesh.submit_task(MeshTask { dependencies: vec!["parse".to_owned()], ..MeshTask::new("build") }).await?;
+    /// assert_eq!(mesh.mesh_metrics().total_tasks, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`MeshCoordinator::assign_task_to_peer`], where nothing changed.
     pub async fn submit_task(&self, task: MeshTask) -> Result<(), CoordinatorError> {
@@ -36,6 +68,24 @@ impl MeshCoordinator {
     }
 
     /// Resolves with the task when it is closed, however it ended. Not of the seed.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    /// use meshwork::view::TaskState;
+    /// use serde_json::json;
+    ///
+    /// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+    /// // Its peer answers with the input.
+    /// mesh.submit_task(MeshTask { input: Some(json!({ "file": "a.rs" })), ..MeshTask::new("parse") }).await?;
+    /// let task = mesh.await_task("parse").await?;
+    /// assert_eq!((task.state, task.result), (TaskState::Completed, Some(json!({ "file": "a.rs" }))));
+    /// assert_eq!(mesh.await_task("unheard-of").await.unwrap_err().code(), "UnknownTask");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CoordinatorError::UnknownTask`]; [`CoordinatorError::Closing`] when it will not be seen to close.
@@ -52,6 +102,21 @@ impl MeshCoordinator {
     }
 
     /// A task as it is now, in its latest generation; `None` for an unknown one. Not of the seed.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    ///
+    /// # let (mesh, _folder) = mesh(1, endless(&["code"])).await?;
+    /// mesh.assign_task_to_peer(MeshTask::new("parse")).await?;
+    /// let task = mesh.task("parse").await?.expect("it was handed in");
+    /// assert_eq!((task.assigned_peer.as_deref(), task.completed_at), (Some("swarm-peer-1"), None));
+    /// assert_eq!(mesh.task("unheard-of").await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When its result can't be read.
@@ -71,6 +136,33 @@ impl MeshCoordinator {
     }
 
     /// The task of an attempt as its agent sees it: running, with its input and without a result. Not of the seed.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::{MeshCoordinator, MeshTask};
+    /// use meshwork::mesh::{AttemptEnd, FnAgent, Output};
+    /// use std::sync::OnceLock;
+    ///
+    /// static MESH: OnceLock<MeshCoordinator> = OnceLock::new();
+    /// let function = FnAgent::new(|attempt| async move {
+    ///     let mesh = MESH.get().expect("no task comes before it is set");
+    ///     match mesh.task_of(&attempt).await {
+    ///         Ok(task) => AttemptEnd::ok(Output::Json(format!("{:?}", task.description))),
+    ///         Err(error) => AttemptEnd::failed(error.to_string()),
+    ///     }
+    /// });
+    /// # let definition = meshwork::coordinator::AgentDefinition { agent: std::sync::Arc::new(function), ..echo(&[]) };
+    /// # let (mesh, _folder) = mesh(1, definition).await?;
+    /// # MESH.set(mesh).map_err(|_| "it was set")?;
+    /// # let mesh = MESH.get().ok_or("it was not set")?;
+    /// mesh.submit_task(MeshTask { description: "the parser".to_owned(), ..MeshTask::new("review") }).await?;
+    /// assert_eq!(mesh.await_task("review").await?.result, Some("the parser".into()));
+    /// # mesh.cleanup().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CoordinatorError::NotInitialized`], [`CoordinatorError::Closing`], or why its input can't be read.
@@ -103,12 +195,43 @@ impl MeshCoordinator {
 
     /// Whether nothing runs and nothing can start: what is open waits for messages, for a peer, or for a person. So it is
     /// before `initialize` and after `cleanup`. Not of the seed.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    ///
+    /// # let (mesh, _folder) = mesh(1, endless(&["code"])).await?;
+    /// assert!(mesh.is_at_rest());
+    /// mesh.submit_task(MeshTask::new("endless")).await?;
+    /// assert!(!mesh.is_at_rest());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         self.running().map_or(true, |running| running.is_at_rest())
     }
 
     /// A task and its open subtasks are to end. Not of the seed.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::coordinator::MeshTask;
+    /// use meshwork::view::TaskState;
+    ///
+    /// # let (mesh, _folder) = mesh(1, endless(&["code"])).await?;
+    /// mesh.submit_task(MeshTask::new("endless")).await?;
+    /// mesh.cancel_task("endless").await?;
+    /// assert_eq!(mesh.await_task("endless").await?.state, TaskState::Failed);
+    /// // It is closed: there is nothing left to cancel.
+    /// assert_eq!(mesh.cancel_task("endless").await.unwrap_err().code(), "Refused");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CoordinatorError::UnknownTask`]; a refusal when it is closed.

@@ -8,6 +8,24 @@ use serde_json::Value;
 impl MeshCoordinator {
     /// From now on that handler votes for a peer.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::consensus::{ConsensusConfig, Vote};
+    /// use meshwork::coordinator::MeshCoordinatorConfig;
+    ///
+    /// let config = MeshCoordinatorConfig { consensus: Some(ConsensusConfig::default()), ..Default::default() };
+    /// # let (mesh, _folder) = started(config, echo(&[])).await?;
+    /// mesh.register_voter("swarm-peer-1", |proposal| async move {
+    ///     if proposal.content["risk"].as_u64() > Some(5) { Vote::reject() } else { Vote::approve() }
+    /// })?;
+    /// let again = mesh.register_voter("swarm-peer-1", |_| async { Vote::approve() });
+    /// assert_eq!(again.unwrap_err().code(), "ConsensusFailed");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CoordinatorError::ConsensusDisabled`]; [`CoordinatorError::Consensus`] when the peer has one already.
     pub fn register_voter<F, Voting>(&self, peer: &str, handler: F) -> Result<(), CoordinatorError>
@@ -19,6 +37,29 @@ impl MeshCoordinator {
     }
 
     /// Asks the active peers, the queen first where there is one, and resolves with what they decided.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::consensus::{ConsensusConfig, Vote};
+    /// use meshwork::coordinator::MeshCoordinatorConfig;
+    /// use serde_json::json;
+    ///
+    /// let config = MeshCoordinatorConfig {
+    ///     peer_count: 3,
+    ///     consensus: Some(ConsensusConfig::default()),
+    ///     pause_idle_after: None,
+    ///     ..MeshCoordinatorConfig::default()
+    /// };
+    /// # let (mesh, _folder) = started(config, echo(&[])).await?;
+    /// for id in mesh.active_agents() {
+    ///     mesh.register_voter(&id, |_| async { Vote::approve() })?;
+    /// }
+    /// assert!(mesh.propose(json!({ "merge": "main" })).await?.approved);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CoordinatorError::ConsensusDisabled`]; [`CoordinatorError::Consensus`] when too few votes came.

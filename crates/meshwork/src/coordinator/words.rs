@@ -9,6 +9,17 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A task (the seed's `MeshTask`), as it is handed in and as it is shown.
+///
+/// ```
+/// use meshwork::coordinator::MeshTask;
+/// use serde_json::json;
+///
+/// let task = MeshTask { priority: 8, retries: 2, ..MeshTask::new("review") };
+/// let text = serde_json::to_value(&task)?;
+/// assert_eq!((&text["id"], &text["state"]), (&json!("review"), &json!("pending")));
+/// assert_eq!(text["requiredCapabilities"], json!([]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MeshTask {
@@ -65,6 +76,14 @@ fn is_zero(number: &u32) -> bool {
 
 impl MeshTask {
     /// A task of that id, without a type, requirements or dependencies, of priority 5.
+    ///
+    /// ```
+    /// use meshwork::coordinator::MeshTask;
+    /// use meshwork::view::TaskState;
+    ///
+    /// let task = MeshTask::new("review");
+    /// assert_eq!((task.priority, task.state, task.retries), (5, TaskState::Pending, 0));
+    /// ```
     pub fn new(id: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -88,6 +107,16 @@ impl MeshTask {
     }
 
     /// The task as the mesh takes it, such as for [`Tools::submit`](crate::mesh::Tools::submit).
+    ///
+    /// ```
+    /// use meshwork::coordinator::MeshTask;
+    ///
+    /// let spec = MeshTask { required_capabilities: vec!["code".to_owned()], ..MeshTask::new("review") }.spec()?;
+    /// assert_eq!((spec.id.as_str(), spec.requires), ("review", vec!["code".to_owned()]));
+    /// let error = MeshTask { priority: 11, ..MeshTask::new("review") }.spec().unwrap_err();
+    /// assert_eq!(error.to_string(), r#"priority of task "review" is 11, expected 1 to 10; nothing changed"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`CoordinatorError::InvalidTask`] names the first field that is wrong.
@@ -151,6 +180,19 @@ impl MeshTask {
 
 /// One stay of an agent in the mesh (the seed's `AgentSession`): what is known of it. What it can be told is on
 /// [`MeshCoordinator`](super::MeshCoordinator), by the agent's id.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::coordinator::AgentSession;
+///
+/// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+/// let session: AgentSession = mesh.agent_session("swarm-peer-1").expect("it is there");
+/// assert!(session.started_at > 0 && session.last_activity >= session.started_at);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentSession {
@@ -174,6 +216,20 @@ pub struct AgentSession {
 }
 
 /// A peer of the mesh (the seed's `PeerAgent`).
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::coordinator::PeerAgent;
+///
+/// # let (mesh, _folder) = mesh(2, echo(&["code"])).await?;
+/// let peers: Vec<PeerAgent> = mesh.active_peers();
+/// assert_eq!((peers[0].load, peers[0].metrics.tasks_completed), (0, 0));
+/// assert!(peers[0].neighbors.contains(&peers[1].id));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerAgent {
@@ -196,6 +252,20 @@ pub struct PeerAgent {
 }
 
 /// A saved point of an agent.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/example.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::coordinator::CheckpointInfo;
+///
+/// # let (mesh, _folder) = mesh(1, echo(&["code"])).await?;
+/// let id = mesh.create_checkpoint("swarm-peer-1").await?;
+/// let kept: Vec<CheckpointInfo> = mesh.list_checkpoints("swarm-peer-1").await?;
+/// assert_eq!((&kept[0].id, kept[0].tokens_used), (&id, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckpointInfo {
@@ -210,6 +280,15 @@ pub struct CheckpointInfo {
 }
 
 /// The seed's `CoordinatorMetrics` and, with the rest, its `MeshMetrics`.
+///
+/// ```
+/// use meshwork::coordinator::MeshMetrics;
+///
+/// // What `MeshCoordinator::mesh_metrics` gives while nothing runs. In JSON the names are the seed's.
+/// let metrics = serde_json::to_value(MeshMetrics::default())?;
+/// assert_eq!((&metrics["completedTasks"], &metrics["averagePeerLoad"]), (&0.into(), &0.0.into()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MeshMetrics {

@@ -118,6 +118,28 @@ impl Drop for Waiting<'_> {
 }
 
 /// The seed's `DistributedCompletionDetector`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+/// use meshwork::detector::{CompletionDetector, CompletionDetectorConfig};
+/// use meshwork::messaging::{Message, MessageBroker, MessageHandler};
+/// use serde_json::json;
+/// use std::sync::Arc;
+///
+/// let (broker, _settled) = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+/// let broker: Arc<dyn MessageBroker> = Arc::new(broker);
+/// let detector = CompletionDetector::new(CompletionDetectorConfig::default(), broker.clone())?;
+/// detector.initialize(["ada", "ben"]).await?;
+///
+/// broker.on_peer_message("ben", MessageHandler::new(|_| async { Ok(()) }))?;
+/// broker.send_to_peer("ada", "ben", Message::new("question", json!(42), 1_700_000_000_000)).await?;
+/// assert!(detector.detect_completion("swarm-1", None).await?);
+/// assert!(detector.is_peer_completed("ada") && detector.is_peer_completed("ben"));
+/// # Ok(())
+/// # }
+/// ```
 pub struct CompletionDetector {
     inner: Arc<Inner>,
     default_timeout: Duration,
@@ -125,6 +147,27 @@ pub struct CompletionDetector {
 
 impl CompletionDetector {
     /// A detector without peers, on that broker.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::detector::{CompletionDetector, CompletionDetectorConfig};
+    /// use std::time::Duration;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// // `bus` is any broker.
+    /// let detector = CompletionDetector::new(CompletionDetectorConfig::default(), bus.clone())?;
+    /// assert_eq!(detector.metrics().total_peers, 0);
+    ///
+    /// let config = CompletionDetectorConfig::default();
+    /// let hasty = CompletionDetectorConfig { probe_retry_interval: Duration::ZERO, ..config };
+    /// let error = CompletionDetector::new(hasty, bus).err().expect("without a pause");
+    /// assert_eq!(error.to_string(), "the retry interval of probes is 1 ms at least, 0ns was given");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The retry interval is below a millisecond.
@@ -155,6 +198,23 @@ impl CompletionDetector {
     /// These are the peers from now on, all of them on this side. Peers that stay keep their books; what is on its way
     /// to a peer that is no longer there is not waited for. A detection that runs begins its waves anew.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// detector.initialize(["ada", "ben", "eve"]).await?;
+    /// assert_eq!(detector.metrics().total_peers, 3);
+    /// // Named again: these are all that there are.
+    /// detector.initialize(["ada"]).await?;
+    /// assert_eq!(detector.metrics().total_peers, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Too many peers.
     pub async fn initialize<P: Into<PeerId>>(
@@ -165,6 +225,27 @@ impl CompletionDetector {
     }
 
     /// The same with peers that another detector answers for: it has them on its side and serves the same swarm.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::detector::{CompletionDetector, CompletionDetectorConfig};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// // Both are on one broker, in two processes perhaps.
+    /// let here = CompletionDetector::new(CompletionDetectorConfig::default(), bus.clone())?;
+    /// let there = CompletionDetector::new(CompletionDetectorConfig::default(), bus)?;
+    /// here.initialize_with(["ada"], ["ben"]).await?;
+    /// there.initialize_with(["ben"], ["ada"]).await?;
+    /// there.serve("swarm-1")?;
+    /// assert!(here.detect_completion("swarm-1", None).await?);
+    /// let error = here.initialize_with(["ada"], ["ada"]).await.unwrap_err();
+    /// assert_eq!(error.to_string(), r#""ada" is named both as a peer of this side and of another; nothing changed"#);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Too many peers, or one on both sides.
@@ -226,6 +307,22 @@ impl CompletionDetector {
 
     /// Answers for the peers of this side when another detector asks about that swarm. A detection does so by itself.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// detector.serve("swarm-1")?;
+    /// // Served already: nothing changes.
+    /// detector.serve("swarm-1")?;
+    /// assert!(detector.serve("swarm.1").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The name makes no topic, or the broker refuses the subscription.
     pub fn serve(&self, swarm_id: &str) -> Result<(), DetectorError> {
@@ -252,6 +349,28 @@ impl CompletionDetector {
     /// "no" changes nothing, [`last_no`](Self::last_no) says why, and a later call may succeed. While a handler runs,
     /// it waits. Several calls may run beside each other. A call that is dropped is forgotten.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::messaging::{Message, MessageHandler};
+    /// use serde_json::json;
+    /// use std::time::Duration;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// bus.on_peer_message("ben", MessageHandler::new(|_| async { Ok(()) }))?;
+    /// for _ in 0..100 {
+    ///     bus.send_to_peer("ada", "ben", Message::new("question", json!(42), 1_700_000_000_000)).await?;
+    /// }
+    /// assert!(detector.detect_completion("swarm-1", Some(Duration::from_secs(10))).await?);
+    /// assert_eq!(detector.deficit_counter("ada"), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// It was never initialized, the name of the swarm makes no topic, or the broker refuses the subscription.
     pub async fn detect_completion(&self, swarm_id: &str, timeout: Option<Duration>) -> Result<bool, DetectorError> {
@@ -275,6 +394,27 @@ impl CompletionDetector {
     /// A peer of this side crashed or left: its handlers do not run any more. What it sent, and what is on its way to
     /// it, is waited for until the broker acknowledges it or gives it up.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::messaging::{Message, MessageHandler};
+    /// use serde_json::json;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// bus.on_peer_message("ben", MessageHandler::new(|_| std::future::pending()))?;
+    /// bus.send_to_peer("ada", "ben", Message::new("question", json!(42), 1_700_000_000_000)).await?;
+    /// // `broker` is the same one as `bus`. It gives up what is on its way to Ben.
+    /// broker.unregister("ben");
+    /// detector.peer_lost("ben")?;
+    /// assert!(detector.detect_completion("swarm-1", None).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The peer is none of this side.
     pub fn peer_lost(&self, peer_id: &str) -> Result<(), DetectorError> {
@@ -282,6 +422,23 @@ impl CompletionDetector {
     }
 
     /// A lost peer of this side is there again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// detector.peer_lost("ben")?;
+    /// detector.peer_back("ben")?;
+    /// assert!(detector.detect_completion("swarm-1", None).await?);
+    /// let error = detector.peer_back("nobody").unwrap_err();
+    /// assert_eq!(error.to_string(), r#"no peer named "nobody" is on this side; nothing changed"#);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The peer is none of this side.
@@ -302,6 +459,26 @@ impl CompletionDetector {
 
     /// Whether the peer is known and done: none of its handlers runs, its deficit is 0, and the last wave, if there was
     /// one, found the same. Of a peer of another side only the last wave is known.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::messaging::{Message, MessageHandler};
+    /// use serde_json::json;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// bus.on_peer_message("ben", MessageHandler::new(|_| std::future::pending()))?;
+    /// assert!(detector.is_peer_completed("ada"));
+    /// bus.send_to_peer("ada", "ben", Message::new("question", json!(42), 1_700_000_000_000)).await?;
+    /// assert!(!detector.is_peer_completed("ada"));
+    /// assert!(!detector.is_peer_completed("nobody"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_peer_completed(&self, peer_id: &str) -> bool {
         self.inner.books().is_completed(peer_id)
@@ -309,6 +486,26 @@ impl CompletionDetector {
 
     /// Messages that the peer sent and that are not closed: not acknowledged, or what came of them is not done. 0 for
     /// peers that are not known; of a peer of another side, at the last wave.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::messaging::{Message, MessageHandler};
+    /// use serde_json::json;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// bus.on_peer_message("ben", MessageHandler::new(|_| std::future::pending()))?;
+    /// for _ in 0..2 {
+    ///     bus.send_to_peer("ada", "ben", Message::new("question", json!(42), 1_700_000_000_000)).await?;
+    /// }
+    /// assert_eq!((detector.deficit_counter("ada"), detector.deficit_counter("ben")), (2, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn deficit_counter(&self, peer_id: &str) -> u64 {
         self.inner.books().deficit(peer_id)
@@ -316,12 +513,45 @@ impl CompletionDetector {
 
     /// Ids of the probes that were sent in the peer's name in the detections that run, or ran last: a wave is sent in
     /// the name of the first peer of this side.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// assert!(detector.completion_probes("ada").is_empty());
+    /// assert!(detector.detect_completion("swarm-1", None).await?);
+    /// // Each of the two peers was asked, in the name of the first.
+    /// assert!(detector.completion_probes("ada").len() >= 2);
+    /// assert!(detector.completion_probes("ben").is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn completion_probes(&self, peer_id: &str) -> BTreeSet<String> {
         self.inner.books().probes(peer_id)
     }
 
     /// Forgets probes, waves, checkpoints and what was counted; not what is on its way.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// assert!(detector.detect_completion("swarm-1", None).await?);
+    /// assert_eq!(detector.metrics().detection_successes, 1);
+    /// detector.reset().await?;
+    /// assert_eq!(detector.metrics().detection_successes, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// A detection runs: [`DetectorError::DetectionRuns`], and nothing changed.
@@ -332,24 +562,102 @@ impl CompletionDetector {
     }
 
     /// What was counted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// assert!(detector.detect_completion("swarm-1", None).await?);
+    /// let metrics = detector.metrics();
+    /// assert_eq!((metrics.total_peers, metrics.completed_peers), (2, 2));
+    /// assert_eq!((metrics.detection_attempts, metrics.detection_successes), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> CompletionDetectorMetrics {
         self.inner.books().metrics()
     }
 
     /// What keeps the swarm from being done now, as far as this side knows.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::messaging::{Message, MessageHandler};
+    /// use serde_json::json;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+    /// # detector.initialize(["ada", "ben"]).await?;
+    /// bus.on_peer_message("ben", MessageHandler::new(|_| std::future::pending()))?;
+    /// assert!(detector.holders().is_empty());
+    /// bus.send_to_peer("ada", "ben", Message::new("question", json!(42), 1_700_000_000_000)).await?;
+    /// let why: Vec<String> = detector.holders().iter().map(ToString::to_string).collect();
+    /// assert!(why.contains(&"ada waits for the acknowledgement of 1 message".to_owned()), "{why:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
         self.inner.books().holders()
     }
 
     /// Why the last "no" was one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::detector::{CompletionDetector, CompletionDetectorConfig, Holder};
+    /// use std::time::Duration;
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// let config = CompletionDetectorConfig {
+    ///     probe_retry_interval: Duration::from_millis(1),
+    ///     max_probe_retries: 2,
+    ///     ..CompletionDetectorConfig::default()
+    /// };
+    /// let detector = CompletionDetector::new(config, bus)?;
+    /// detector.initialize_with(["ada"], ["far-away"]).await?;
+    /// assert!(!detector.detect_completion("swarm-1", None).await?);
+    /// let no = detector.last_no().expect("it was a no");
+    /// assert!(no.holders.contains(&Holder::NoAnswer { peer: "far-away".into() }));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn last_no(&self) -> Option<NotCompleted> {
         self.inner.books().last_no.clone()
     }
 
     /// The last 1,000 waves, oldest first, where the configuration keeps them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::detector::{CompletionDetector, CompletionDetectorConfig};
+    ///
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+    /// let config = CompletionDetectorConfig { enable_checkpoints: true, ..CompletionDetectorConfig::default() };
+    /// let detector = CompletionDetector::new(config, bus)?;
+    /// detector.initialize(["ada", "ben"]).await?;
+    /// assert!(detector.detect_completion("swarm-1", None).await?);
+    /// let waves = detector.checkpoints();
+    /// let last = waves.last().expect("it asked");
+    /// assert!(last.agreed && last.peers["ada"].idle);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn checkpoints(&self) -> Vec<Checkpoint> {
         self.inner.books().checkpoints()

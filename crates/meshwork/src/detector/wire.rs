@@ -14,6 +14,17 @@ pub(super) fn topic(swarm: &str) -> Result<Topic, TopicError> {
 }
 
 /// A probe or its answer. Published without a sender, so that it counts as nobody's message.
+///
+/// ```
+/// use meshwork::detector::{CompletionProbe, ProbeKind};
+/// use serde_json::json;
+///
+/// let probe: CompletionProbe = serde_json::from_value(json!({
+///     "probeId": "p1", "senderId": "ada", "recipientId": "ben", "timestamp": 1_700_000_000_000_u64, "type": "probe",
+/// }))?;
+/// assert_eq!((probe.kind, probe.report), (ProbeKind::Probe, None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CompletionProbe {
@@ -34,6 +45,13 @@ pub struct CompletionProbe {
 }
 
 /// A probe asks, an acknowledgment answers.
+///
+/// ```
+/// use meshwork::detector::ProbeKind;
+///
+/// assert_eq!(serde_json::to_string(&ProbeKind::Acknowledgment)?, r#""acknowledgment""#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeKind {
@@ -44,6 +62,24 @@ pub enum ProbeKind {
 }
 
 /// A peer as its own side sees it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::detector::{CompletionDetector, CompletionDetectorConfig, PeerReport};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+/// let config = CompletionDetectorConfig { enable_checkpoints: true, ..CompletionDetectorConfig::default() };
+/// let detector = CompletionDetector::new(config, bus)?;
+/// detector.initialize(["ada"]).await?;
+/// assert!(detector.detect_completion("swarm-1", None).await?);
+/// let report: PeerReport = detector.checkpoints()[0].peers["ada"];
+/// assert_eq!((report.idle, report.deficit, report.sent), (true, 0, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerReport {

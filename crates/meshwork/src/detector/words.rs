@@ -13,6 +13,14 @@ use crate::broker::PeerId;
 use crate::messaging::{MessageBrokerError, TopicError};
 
 /// The seed's `DistributedCompletionConfig`, with its defaults; the broker is given beside it.
+///
+/// ```
+/// use meshwork::detector::CompletionDetectorConfig;
+/// use std::time::Duration;
+///
+/// let config = CompletionDetectorConfig { enable_checkpoints: true, ..CompletionDetectorConfig::default() };
+/// assert_eq!((config.default_timeout, config.max_probe_retries), (Duration::from_secs(2), 40));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompletionDetectorConfig {
     /// How long nothing may move before the answer is "no", where the caller does not say.
@@ -38,6 +46,22 @@ impl Default for CompletionDetectorConfig {
 }
 
 /// The seed's `CompletionDetectorMetrics`: counted since the detector was made or reset.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::detector::CompletionDetectorMetrics;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+/// # let detector = meshwork::detector::CompletionDetector::new(Default::default(), bus.clone())?;
+/// # detector.initialize(["ada", "ben"]).await?;
+/// let metrics: CompletionDetectorMetrics = detector.metrics();
+/// assert_eq!((metrics.total_peers, metrics.detection_attempts, metrics.average_detection_time_ms), (2, 0, 0.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CompletionDetectorMetrics {
@@ -62,6 +86,24 @@ pub struct CompletionDetectorMetrics {
 }
 
 /// A wave of probes whose answers were all there.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::detector::{Checkpoint, CompletionDetector, CompletionDetectorConfig};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+/// let config = CompletionDetectorConfig { enable_checkpoints: true, ..CompletionDetectorConfig::default() };
+/// let detector = CompletionDetector::new(config, bus)?;
+/// detector.initialize(["ada"]).await?;
+/// assert!(detector.detect_completion("swarm-1", None).await?);
+/// let waves: Vec<Checkpoint> = detector.checkpoints();
+/// assert_eq!((waves[0].swarm_id.as_str(), waves[0].wave), ("swarm-1", 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checkpoint {
@@ -78,6 +120,17 @@ pub struct Checkpoint {
 }
 
 /// Why the answer was "no". Nothing was changed by it.
+///
+/// ```
+/// use meshwork::detector::{Holder, NotCompleted, WaitEnd};
+///
+/// // What `CompletionDetector::last_no` says, such as:
+/// let no = NotCompleted {
+///     ended: WaitEnd::TimedOut,
+///     holders: vec![Holder::Waiting { peer: "ben".into(), messages: 2, lost: true }],
+/// };
+/// assert_eq!(no.holders[0].to_string(), "ben has not handled 2 messages, and is lost");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotCompleted {
     /// What ended the wait.
@@ -87,6 +140,28 @@ pub struct NotCompleted {
 }
 
 /// What ended the wait for completion.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::detector::{CompletionDetector, CompletionDetectorConfig, WaitEnd};
+/// use std::time::Duration;
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+/// let config = CompletionDetectorConfig {
+///     probe_retry_interval: Duration::from_millis(1),
+///     max_probe_retries: 2,
+///     ..CompletionDetectorConfig::default()
+/// };
+/// let detector = CompletionDetector::new(config, bus)?;
+/// detector.initialize_with(["ada"], ["far-away"]).await?;
+/// assert!(!detector.detect_completion("swarm-1", Some(Duration::from_secs(60))).await?);
+/// assert_eq!(detector.last_no().map(|no| no.ended), Some(WaitEnd::RetriesExhausted));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitEnd {
     /// No handler ran, and nothing moved for as long as the caller would wait.
@@ -96,6 +171,13 @@ pub enum WaitEnd {
 }
 
 /// One thing that keeps a swarm from being done. Reads as a sentence.
+///
+/// ```
+/// use meshwork::detector::Holder;
+///
+/// let holder = Holder::Running { peer: "ben".into(), handlers: 1 };
+/// assert_eq!(holder.to_string(), "ben runs 1 handler");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// Handlers of that peer run.
@@ -179,6 +261,21 @@ impl fmt::Display for Holder {
 }
 
 /// Why a detector did not do what it was asked. Nothing changed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::detector::{CompletionDetector, CompletionDetectorConfig, DetectorError};
+///
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker.clone());
+/// let detector = CompletionDetector::new(CompletionDetectorConfig::default(), bus)?;
+/// let error = detector.detect_completion("swarm-1", None).await.unwrap_err();
+/// assert!(matches!(error, DetectorError::NotInitialized));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Error)]
 pub enum DetectorError {
     /// No peers were given yet.

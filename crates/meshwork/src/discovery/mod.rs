@@ -139,6 +139,28 @@ impl Inner {
 }
 
 /// What was changed is on its way to everybody. May be dropped: it goes out all the same.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::discovery::Announcing;
+/// use meshwork::peers::PeerInfo;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+/// # let discovery = new()?;
+/// discovery.start_discovery("swarm-1").await?;
+/// let announcing: Announcing = discovery.update_peer(PeerInfo { id: "reviewer".to_owned(), ..PeerInfo::default() })?;
+/// // It goes out all the same without this.
+/// announcing.done().await;
+/// assert_eq!(discovery.faults().unstored, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default)]
 pub struct Announcing {
     words: Option<Ticket>,
@@ -148,12 +170,54 @@ pub struct Announcing {
 impl Announcing {
     /// Ends when the change was published and stored, or could not be (which is counted, see
     /// [`PeerDiscovery::faults`]), or at once when discovery does not run: then it is announced when it starts.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::PeerInfo;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// // `new` makes one, as the example of the type does.
+    /// let (here, there) = (new()?, new()?);
+    /// here.start_discovery("swarm-1").await?;
+    /// here.update_peer(PeerInfo { id: "reviewer".to_owned(), load: 2.0, ..PeerInfo::default() })?.done().await;
+    /// // Who starts now reads it from the store.
+    /// there.start_discovery("swarm-1").await?;
+    /// assert_eq!(there.peer_info("reviewer").map(|peer| peer.load), Some(2.0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn done(self) {
         join_all(self.words.into_iter().chain(self.states).map(Ticket::done)).await;
     }
 
     /// The same without the store, whose disk only those wait for that join later: ends when the change was
     /// published, or could not be.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::PeerInfo;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.start_discovery("swarm-1").await?;
+    /// let peer = PeerInfo { id: "reviewer".to_owned(), ..PeerInfo::default() };
+    /// discovery.update_peer(peer)?.published().await;
+    /// assert_eq!(discovery.faults().unpublished, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn published(self) {
         if let Some(words) = self.words {
             words.done().await;
@@ -211,6 +275,29 @@ pub struct PeerDiscovery {
 impl PeerDiscovery {
     /// A discovery that knows nobody and does not run.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::discovery::{PeerDiscovery, PeerDiscoveryConfig};
+    /// use std::time::Duration;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// // `broker` and `artifacts` are made in the example of the type.
+    /// let discovery = PeerDiscovery::new(PeerDiscoveryConfig::default(), broker.clone(), artifacts.clone())?;
+    /// assert!(discovery.all_peers().is_empty());
+    ///
+    /// let hasty = PeerDiscoveryConfig { peer_timeout: Duration::from_millis(500), ..PeerDiscoveryConfig::default() };
+    /// let error = PeerDiscovery::new(hasty, broker, artifacts).err().expect("shorter than a heartbeat");
+    /// assert_eq!(error.to_string(), "`peer_timeout` of a discovery is 500ms, expected more than heartbeat_interval");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The configuration is none: says which field, what was found and what was expected.
     ///
@@ -251,6 +338,24 @@ impl PeerDiscovery {
     /// when that has gone out. Started again for the same swarm, it changes nothing.
     ///
     /// Started for another swarm than before, it forgets the other peers of that one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.start_discovery("swarm-1").await?;
+    /// discovery.start_discovery("swarm-1").await?;
+    /// let error = discovery.start_discovery("swarm-2").await.unwrap_err();
+    /// assert!(error.to_string().starts_with(r#"discovery runs for swarm "swarm-1""#));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The name makes no topic, it is for another swarm or runs for another, the broker refuses the subscription, or
@@ -334,6 +439,26 @@ impl PeerDiscovery {
     /// Ends: nothing is heard or said any more, and whoever knew the local peers finds them stale after a while; who
     /// leaves for good says so first ([`forget_local_peer`](Self::forget_local_peer)). What is known stays known, and
     /// it may be started again. Stopped again, it changes nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.update_peer_capabilities("reviewer", &["rust".to_owned()]).await?;
+    /// discovery.start_discovery("swarm-1").await?;
+    /// discovery.stop_discovery().await;
+    /// // What is known stays known, and it may go on elsewhere.
+    /// assert!(discovery.peer_info("reviewer").is_some());
+    /// discovery.start_discovery("swarm-2").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn stop_discovery(&self) {
         let _turn = self.turn.lock().await;
         let Some(run) = self.close() else { return };
@@ -356,12 +481,50 @@ impl PeerDiscovery {
     }
 
     /// Peers that are there and have that capability, by id. Stale ones and those that left are not there.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.update_peer_capabilities("reviewer", &["rust".to_owned(), "security".to_owned()]).await?;
+    /// discovery.update_peer_capabilities("writer", &["rust".to_owned()]).await?;
+    /// assert_eq!(discovery.find_peers_by_capability("rust"), ["reviewer", "writer"]);
+    /// assert_eq!(discovery.find_peers_by_capability("security"), ["reviewer"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn find_peers_by_capability(&self, capability: &str) -> Vec<String> {
         self.find_peers_by_capabilities(&[capability.to_owned()])
     }
 
     /// Peers that are there and have all of these capabilities, by id. Stale ones and those that left are not there.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.update_peer_capabilities("reviewer", &["rust".to_owned(), "security".to_owned()]).await?;
+    /// discovery.update_peer_capabilities("writer", &["rust".to_owned()]).await?;
+    /// let both = ["rust", "security"].map(str::to_owned);
+    /// assert_eq!(discovery.find_peers_by_capabilities(&both), ["reviewer"]);
+    /// // Nothing is asked for, and everybody has that.
+    /// assert_eq!(discovery.find_peers_by_capabilities(&[]).len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn find_peers_by_capabilities(&self, capabilities: &[String]) -> Vec<String> {
         let now = self.inner.now();
@@ -370,6 +533,26 @@ impl PeerDiscovery {
 
     /// What is known of that peer, also when it is stale or gone. `lastSeen` is when this side heard it last, by this
     /// side's clock; of a peer that was only read from its artifact, when it stored that.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::AgentState;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.update_peer_capabilities("reviewer", &["rust".to_owned()]).await?;
+    /// let peer = discovery.peer_info("reviewer").expect("it was just named");
+    /// assert_eq!((peer.state, peer.load, peer.capabilities), (AgentState::Idle, 0.0, vec!["rust".to_owned()]));
+    /// assert_eq!(discovery.peer_info("nobody"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn peer_info(&self, peer_id: &str) -> Option<PeerInfo> {
         let now = self.inner.now();
@@ -377,6 +560,24 @@ impl PeerDiscovery {
     }
 
     /// Everybody who is known, as [`peer_info`](Self::peer_info) has them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.update_peer_capabilities("writer", &[]).await?;
+    /// discovery.update_peer_capabilities("reviewer", &[]).await?;
+    /// let ids: Vec<String> = discovery.all_peers().into_keys().collect();
+    /// assert_eq!(ids, ["reviewer", "writer"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn all_peers(&self) -> BTreeMap<String, PeerInfo> {
         let now = self.inner.now();
@@ -386,6 +587,27 @@ impl PeerDiscovery {
 
     /// Whether the peer was heard of within `timeout` and has not said good-bye. A local peer is heard of with each of
     /// its own words, so with each heartbeat. False for peers that are not known.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.start_discovery("swarm-1").await?;
+    /// discovery.update_peer_capabilities("reviewer", &[]).await?;
+    /// assert!(discovery.is_peer_alive("reviewer", Duration::from_secs(60)));
+    /// discovery.forget_local_peer("reviewer")?.done().await;
+    /// assert!(!discovery.is_peer_alive("reviewer", Duration::from_secs(60)));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_peer_alive(&self, peer_id: &str, timeout: Duration) -> bool {
         let now = self.inner.now();
@@ -394,6 +616,25 @@ impl PeerDiscovery {
 
     /// A local peer has these capabilities from now on; one that is not known becomes a local peer, idle and without
     /// load. Resolves when that was announced and stored, if discovery runs.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.update_peer_capabilities("reviewer", &["rust".to_owned()]).await?;
+    /// discovery.update_peer_capabilities("reviewer", &["python".to_owned()]).await?;
+    /// assert!(discovery.find_peers_by_capability("rust").is_empty());
+    /// let error = discovery.update_peer_capabilities("", &[]).await.unwrap_err();
+    /// assert!(error.to_string().starts_with("a peer's id has 0 bytes, expected 1 to"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The id or the capabilities can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
@@ -413,6 +654,30 @@ impl PeerDiscovery {
     ///
     /// It need not be waited for: updates that come faster than they can go out are made one.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::{AgentState, PeerInfo};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// let peer = PeerInfo { id: "reviewer".to_owned(), load: 1.0, state: AgentState::Working, ..PeerInfo::default() };
+    /// discovery.update_peer(peer.clone())?;
+    /// assert_eq!(discovery.peer_info("reviewer").map(|known| known.state), Some(AgentState::Working));
+    /// let error = discovery.update_peer(PeerInfo { load: -1.0, ..peer }).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     r#"the load of peer "reviewer" is -1, expected a number from 0 on; nothing changed"#
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Id, capabilities or load can't be a peer's, the peer is of another side, or too many are known. Nothing changed.
     pub fn update_peer(&self, peer: PeerInfo) -> Result<Announcing, DiscoveryError> {
@@ -424,6 +689,27 @@ impl PeerDiscovery {
     }
 
     /// A local peer leaves: it says good-bye (its state is `terminated`), and sends no more heartbeats. It stays known.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::AgentState;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.update_peer_capabilities("reviewer", &["rust".to_owned()]).await?;
+    /// discovery.forget_local_peer("reviewer")?.done().await;
+    /// assert_eq!(discovery.peer_info("reviewer").map(|peer| peer.state), Some(AgentState::Terminated));
+    /// assert!(discovery.find_peers_by_capability("rust").is_empty());
+    /// assert!(discovery.forget_local_peer("nobody").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// No such peer is on this side. Nothing changed.
@@ -468,6 +754,29 @@ impl PeerDiscovery {
     /// Waits until these peers are there, local ones included: so many, or those ids. Stale ones and those that left
     /// are not there. Resolves as soon as the last of them is heard.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// // `new` makes one, as the example of the type does.
+    /// let (here, there) = (new()?, new()?);
+    /// here.start_discovery("swarm-1").await?;
+    /// there.start_discovery("swarm-1").await?;
+    /// there.update_peer_capabilities("reviewer", &["rust".to_owned()]).await?;
+    /// here.await_peers(&["reviewer"][..], Duration::from_secs(30)).await?;
+    /// let error = here.await_peers(2, Duration::ZERO).await.unwrap_err();
+    /// assert_eq!(error.to_string(), "1 peers were there after 0ns, expected 2");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// They were not all there after `timeout`: who is missing. Nothing changed.
     pub async fn await_peers(&self, awaited: impl Into<Awaited>, timeout: Duration) -> Result<(), PeersMissing> {
@@ -503,6 +812,25 @@ impl PeerDiscovery {
     }
 
     /// What was counted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.update_peer_capabilities("reviewer", &["rust".to_owned()]).await?;
+    /// discovery.update_peer_capabilities("writer", &["rust".to_owned()]).await?;
+    /// let metrics = discovery.metrics();
+    /// assert_eq!((metrics.total_peers_discovered, metrics.active_peers, metrics.stale_peers), (2, 2, 0));
+    /// assert_eq!(metrics.discovery_broadcasts_sent, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> PeerDiscoveryMetrics {
         let (machine, now) = (self.inner.machine(), self.inner.now());
@@ -528,6 +856,24 @@ impl PeerDiscovery {
     }
 
     /// What went wrong and did no harm.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::discovery::PeerDiscoveryFaults;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+    /// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+    /// # let broker = std::sync::Arc::new(broker);
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+    /// # let discovery = new()?;
+    /// discovery.start_discovery("swarm-1").await?;
+    /// assert_eq!(discovery.faults(), PeerDiscoveryFaults::default());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn faults(&self) -> PeerDiscoveryFaults {
         let (counts, counted) = (&self.inner.counts, self.inner.machine().statistics());

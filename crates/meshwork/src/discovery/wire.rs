@@ -19,10 +19,28 @@ use crate::peers::artifact::StoredPeer;
 use crate::peers::{AgentState, PeerInfo, PeerMetadata, PeerState, PeerStats};
 
 /// The type of queries.
+///
+/// ```
+/// use meshwork::discovery::QUERY;
+///
+/// assert_eq!(QUERY, "peer-query");
+/// ```
 pub const QUERY: &str = "peer-query";
 /// The type of announcements.
+///
+/// ```
+/// use meshwork::discovery::ANNOUNCEMENT;
+///
+/// assert_eq!(ANNOUNCEMENT, "peer-announcement");
+/// ```
 pub const ANNOUNCEMENT: &str = "peer-announcement";
 /// The type of heartbeats.
+///
+/// ```
+/// use meshwork::discovery::HEARTBEAT;
+///
+/// assert_eq!(HEARTBEAT, "peer-heartbeat");
+/// ```
 pub const HEARTBEAT: &str = "peer-heartbeat";
 
 const SIDE: &str = "side";
@@ -50,6 +68,16 @@ pub(super) fn answers(swarm: &str, side: &str) -> Result<Topic, TopicError> {
 }
 
 /// What a peer says of itself. `lastSeen` is its own clock, and rises with every word of one life.
+///
+/// ```
+/// use meshwork::discovery::PeerWord;
+/// use meshwork::peers::PeerInfo;
+///
+/// let info = PeerInfo { id: "reviewer".to_owned(), ..PeerInfo::default() };
+/// let word = serde_json::to_value(PeerWord { info, incarnation: 7 })?;
+/// assert_eq!((&word["id"], &word["incarnation"]), (&"reviewer".into(), &7.into()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerWord {

@@ -9,6 +9,14 @@ use crate::artifacts::ArtifactError;
 use crate::messaging::{MessageBrokerError, TopicError};
 
 /// The seed's `PeerDiscoveryConfig`, with its defaults; broker and artifacts are given beside it.
+///
+/// ```
+/// use meshwork::discovery::PeerDiscoveryConfig;
+/// use std::time::Duration;
+///
+/// let config = PeerDiscoveryConfig { swarm_id: "swarm-1".to_owned(), ..PeerDiscoveryConfig::default() };
+/// assert_eq!((config.heartbeat_interval, config.peer_timeout), (Duration::from_secs(1), Duration::from_secs(5)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerDiscoveryConfig {
     /// The swarm that it is for: another is refused by [`start_discovery`](super::PeerDiscovery::start_discovery).
@@ -58,6 +66,24 @@ impl PeerDiscoveryConfig {
 }
 
 /// Why a configuration is none. Nothing was made.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::discovery::{DiscoveryConfigError, PeerDiscovery, PeerDiscoveryConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+/// let config = PeerDiscoveryConfig { swarm_id: "swarm.1".to_owned(), ..PeerDiscoveryConfig::default() };
+/// let error = PeerDiscovery::new(config, broker, artifacts).err().expect("a dot");
+/// assert!(matches!(error, DiscoveryConfigError::SwarmId(_)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DiscoveryConfigError {
     /// A time is too short.
@@ -76,6 +102,25 @@ pub enum DiscoveryConfigError {
 }
 
 /// The seed's `PeerDiscoveryMetrics`: counted since the discovery was made. Local peers are peers too.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::discovery::PeerDiscoveryMetrics;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+/// # let discovery = new()?;
+/// assert_eq!(discovery.metrics(), PeerDiscoveryMetrics::default());
+/// discovery.start_discovery("swarm-1").await?;
+/// assert_eq!(discovery.metrics().discovery_broadcasts_sent, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerDiscoveryMetrics {
@@ -97,6 +142,29 @@ pub struct PeerDiscoveryMetrics {
 }
 
 /// What went wrong and did no harm: counted since the discovery was made.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::discovery::HEARTBEAT;
+/// use meshwork::messaging::Message;
+/// use serde_json::json;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+/// # let discovery = new()?;
+/// discovery.start_discovery("swarm-1").await?;
+/// // A heartbeat that does not say whose.
+/// let nobodys = Message::new(HEARTBEAT, json!({}), 1_700_000_000_000);
+/// broker.publish_and_wait("mesh.swarm-1.heartbeat", nobodys).await?;
+/// assert_eq!(discovery.faults().bad_messages, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerDiscoveryFaults {
@@ -117,6 +185,25 @@ pub struct PeerDiscoveryFaults {
 }
 
 /// Why a discovery did not do what it was asked. Nothing changed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::discovery::DiscoveryError;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+/// # let discovery = new()?;
+/// let error = discovery.start_discovery("swarm.1").await.unwrap_err();
+/// assert!(matches!(error, DiscoveryError::SwarmId(_)));
+/// assert!(matches!(discovery.forget_local_peer("nobody"), Err(DiscoveryError::UnknownPeer { .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Error)]
 pub enum DiscoveryError {
     /// The swarm's name makes no topic.
@@ -195,6 +282,13 @@ pub enum DiscoveryError {
 }
 
 /// For whom somebody waits: see [`await_peers`](super::PeerDiscovery::await_peers).
+///
+/// ```
+/// use meshwork::discovery::Awaited;
+///
+/// assert_eq!(Awaited::from(3), Awaited::Count(3));
+/// assert_eq!(Awaited::from(&["reviewer"][..]), Awaited::Ids(vec!["reviewer".to_owned()]));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Awaited {
     /// For so many, whoever they are.
@@ -222,6 +316,25 @@ impl From<&[&str]> for Awaited {
 }
 
 /// They did not all come in time.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::discovery::PeersMissing;
+/// use std::time::Duration;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let store = std::sync::Arc::new(meshwork::broker::MailInMemory::default());
+/// # let (broker, _settled) = meshwork::broker::Broker::new(Default::default(), store);
+/// # let broker = std::sync::Arc::new(broker);
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let new = || meshwork::discovery::PeerDiscovery::new(Default::default(), broker.clone(), artifacts.clone());
+/// # let discovery = new()?;
+/// let error: PeersMissing = discovery.await_peers(&["reviewer"][..], Duration::ZERO).await.unwrap_err();
+/// assert_eq!((error.present, error.missing), (0, vec!["reviewer".to_owned()]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{present} peers were there after {waited:?}, expected {}", self.expected())]
 pub struct PeersMissing {

@@ -84,7 +84,9 @@ impl Wakes {
                 awake: awake.clone(),
                 ends: ends.clone(),
             };
-            (id, Known { kind, schedule: WakeSchedule { every, wake: Arc::new(wake) }, attached: false })
+            // A turn ends by its own limit, counted from when its process starts.
+            let schedule = WakeSchedule { every, timeout: Duration::MAX, wake: Arc::new(wake) };
+            (id, Known { kind, schedule, attached: false })
         });
         let following = Following {
             mesh: mesh.clone(),
@@ -268,22 +270,24 @@ struct ProcessWake {
 }
 
 impl ProcessWake {
-    async fn run(&self, id: &str) -> Tokens {
+    /// What the turn cost. One that failed and cost nothing was none.
+    async fn run(&self, id: &str) -> Result<Tokens, String> {
         let Ends { stop, kill, .. } = self.ends.clone();
         let _session = tokio::select! {
             biased;
-            () = stop.cancelled() => return Tokens::default(),
+            () = stop.cancelled() => return Ok(Tokens::default()),
             session = self.awake.acquire() => session,
         };
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         let (swarm_id, peer_id) = (self.mesh.swarm_id().to_owned(), id.to_owned());
         let turn = WakeTurn { swarm_id, peer_id, number, most: LONGEST, stop: stop.clone(), kill };
         let (tokens, error) = self.agent.wake(turn).await;
-        if let Some(error) = error.filter(|_| !stop.is_cancelled()) {
+        let error = error.filter(|_| !stop.is_cancelled());
+        if let Some(error) = &error {
             tracing::warn!(peer = id, number, error, "a wake did not end well");
         }
         self.keep_to_budgets(id, tokens).await;
-        tokens
+        error.filter(|_| tokens == Tokens::default()).map_or(Ok(tokens), Err)
     }
 
     /// The log knows the tokens of attempts alone: with those of wakes they may reach a budget sooner.
@@ -313,7 +317,7 @@ impl ProcessWake {
 }
 
 impl Wake for ProcessWake {
-    fn wake<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, Tokens> {
+    fn wake<'a>(&'a self, agent_id: &'a str) -> BoxFuture<'a, Result<Tokens, String>> {
         let running = self.ends.running.token();
         Box::pin(async move {
             let _running = running;

@@ -8,6 +8,13 @@ use thiserror::Error;
 const BYTES_MAX: usize = 255;
 
 /// Why a text is no topic or no pattern of topics.
+///
+/// ```
+/// use meshwork::messaging::{Topic, TopicError};
+///
+/// let error: TopicError = Topic::new("news..today").unwrap_err();
+/// assert_eq!((error.text.as_str(), error.why), ("news..today", "a token between dots is empty"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is no {what}: {why}; nothing changed")]
 pub struct TopicError {
@@ -20,10 +27,26 @@ pub struct TopicError {
 }
 
 /// Where a message is published: `mesh.swarm-1.discovery`.
+///
+/// ```
+/// use meshwork::messaging::Topic;
+///
+/// let topic = Topic::new("news.today")?;
+/// assert_eq!(topic.to_string(), "news.today");
+/// # Ok::<(), meshwork::messaging::TopicError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(String);
 
 /// Which topics somebody subscribes to: `mesh.*.discovery`, `mesh.>`.
+///
+/// ```
+/// use meshwork::messaging::{Pattern, Topic};
+///
+/// let pattern = Pattern::new("mesh.*.discovery")?;
+/// assert!(pattern.matches(&Topic::of_swarm("swarm-1", "discovery")?));
+/// # Ok::<(), meshwork::messaging::TopicError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pattern(String);
 
@@ -57,6 +80,14 @@ impl Topic {
     /// The topic of a swarm on which its peers speak about that: `mesh.<swarm>.<about>`. The name of the swarm is one
     /// token.
     ///
+    /// ```
+    /// use meshwork::messaging::Topic;
+    ///
+    /// assert_eq!(Topic::of_swarm("swarm-1", "discovery")?.as_str(), "mesh.swarm-1.discovery");
+    /// assert_eq!(Topic::of_swarm("swarm.1", "discovery").unwrap_err().why, "it contains a dot");
+    /// # Ok::<(), meshwork::messaging::TopicError>(())
+    /// ```
+    ///
     /// # Errors
     /// Says what is wrong with the name.
     pub fn of_swarm(swarm: &str, about: &str) -> Result<Self, TopicError> {
@@ -68,6 +99,14 @@ impl Topic {
 
     /// That topic.
     ///
+    /// ```
+    /// use meshwork::messaging::Topic;
+    ///
+    /// assert!(Topic::new("news.today").is_ok());
+    /// let error = Topic::new("news.*").unwrap_err();
+    /// assert_eq!(error.to_string(), r#""news.*" is no topic: `*` and `>` are for subscriptions; nothing changed"#);
+    /// ```
+    ///
     /// # Errors
     /// Says what is wrong with the text.
     pub fn new(text: &str) -> Result<Self, TopicError> {
@@ -75,6 +114,13 @@ impl Topic {
     }
 
     /// As text.
+    ///
+    /// ```
+    /// use meshwork::messaging::Topic;
+    ///
+    /// assert_eq!(Topic::new("news.today")?.as_str(), "news.today");
+    /// # Ok::<(), meshwork::messaging::TopicError>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -84,6 +130,13 @@ impl Topic {
 impl Pattern {
     /// That pattern.
     ///
+    /// ```
+    /// use meshwork::messaging::Pattern;
+    ///
+    /// assert!(Pattern::new("news.>").is_ok());
+    /// assert_eq!(Pattern::new("news.>.today").unwrap_err().why, "`>` stands at the end");
+    /// ```
+    ///
     /// # Errors
     /// Says what is wrong with the text.
     pub fn new(text: &str) -> Result<Self, TopicError> {
@@ -91,12 +144,31 @@ impl Pattern {
     }
 
     /// As text.
+    ///
+    /// ```
+    /// use meshwork::messaging::Pattern;
+    ///
+    /// assert_eq!(Pattern::new("news.>")?.as_str(), "news.>");
+    /// # Ok::<(), meshwork::messaging::TopicError>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether the topic is one of these.
+    ///
+    /// ```
+    /// use meshwork::messaging::{Pattern, Topic};
+    ///
+    /// let (one, rest) = (Pattern::new("news.*")?, Pattern::new("news.>")?);
+    /// let (short, long) = (Topic::new("news.today")?, Topic::new("news.today.local")?);
+    /// assert!(one.matches(&short) && !one.matches(&long));
+    /// assert!(rest.matches(&short) && rest.matches(&long));
+    /// // It stands for one token at least.
+    /// assert!(!rest.matches(&Topic::new("news")?));
+    /// # Ok::<(), meshwork::messaging::TopicError>(())
+    /// ```
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         let mut tokens = topic.0.split('.');

@@ -35,12 +35,26 @@ const BYTES_MAX: u64 = 16 * 1024 * 1024;
 static WRITERS: [Mutex<()>; 64] = [const { Mutex::const_new(()) }; 64];
 
 /// The key of that peer's state.
+///
+/// ```
+/// use meshwork::peers::artifact::key;
+///
+/// assert_eq!(key("swarm-1", "reviewer"), "mesh/swarm-1/peers/reviewer.json");
+/// assert_eq!(key("swarm-1", "a/b"), "mesh/swarm-1/peers/a%2Fb.json");
+/// ```
 #[must_use]
 pub fn key(swarm: &str, peer: &str) -> String {
     format!("{}{}{END}", prefix(swarm), utf8_percent_encode(peer, PLAIN))
 }
 
 /// What the keys of all peers of the swarm begin with.
+///
+/// ```
+/// use meshwork::peers::artifact::{key, prefix};
+///
+/// assert_eq!(prefix("swarm-1"), "mesh/swarm-1/peers/");
+/// assert!(key("swarm-1", "reviewer").starts_with(&prefix("swarm-1")));
+/// ```
 #[must_use]
 pub fn prefix(swarm: &str) -> String {
     // These two alone are no part of a key.
@@ -57,6 +71,18 @@ fn named_by(key: &str) -> Option<(String, String)> {
 }
 
 /// What is stored.
+///
+/// ```
+/// use meshwork::peers::PeerState;
+/// use meshwork::peers::artifact::StoredPeer;
+///
+/// let state = PeerState { peer_id: "reviewer".to_owned(), ..PeerState::default() };
+/// // As somebody else than discovery writes it.
+/// let stored = StoredPeer { state, ..StoredPeer::default() };
+/// let text = serde_json::to_value(&stored)?;
+/// assert_eq!((&text["peerId"], text.get("incarnation")), (&"reviewer".into(), None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredPeer {
@@ -72,6 +98,23 @@ pub struct StoredPeer {
 }
 
 /// What was found of a swarm.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::artifacts::Artifacts;
+/// use meshwork::peers::artifact::{Found, key};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let states = meshwork::peers::artifact::PeerStates::new(artifacts.clone());
+/// artifacts.store(&key("swarm-1", "reviewer"), "{ torn".into()).await?;
+/// let found: Found = states.all("swarm-1").await?;
+/// assert!(found.peers.is_empty());
+/// assert_eq!(found.unreadable[0].0, "mesh/swarm-1/peers/reviewer.json");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// Peers, by id.
@@ -81,6 +124,22 @@ pub struct Found {
 }
 
 /// Why a peer's state was not read or written.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::artifacts::Artifacts;
+/// use meshwork::peers::artifact::{PeerStateError, key};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+/// # let states = meshwork::peers::artifact::PeerStates::new(artifacts.clone());
+/// artifacts.store(&key("swarm-1", "reviewer"), "{ torn".into()).await?;
+/// let error = states.read("swarm-1", "reviewer").await.unwrap_err();
+/// assert!(matches!(error, PeerStateError::Unreadable { .. }), "{error}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Error)]
 pub enum PeerStateError {
     /// What the store says.
@@ -99,6 +158,24 @@ pub enum PeerStateError {
 }
 
 /// The states of peers in a store.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::artifacts::FolderArtifacts;
+/// use meshwork::peers::PeerState;
+/// use meshwork::peers::artifact::{PeerStates, StoredPeer};
+/// use std::sync::Arc;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path();
+/// let states = PeerStates::new(Arc::new(FolderArtifacts::open(path)?));
+/// let state = PeerState { peer_id: "reviewer".to_owned(), load: 2.0, ..PeerState::default() };
+/// states.change("swarm-1", "reviewer", |_| Some(StoredPeer { state, ..StoredPeer::default() })).await?;
+/// assert_eq!(states.all("swarm-1").await?.peers["reviewer"].state.load, 2.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct PeerStates {
     artifacts: Arc<dyn Artifacts>,
@@ -112,12 +189,44 @@ impl std::fmt::Debug for PeerStates {
 
 impl PeerStates {
     /// Those in that store.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::artifact::PeerStates;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let states = meshwork::peers::artifact::PeerStates::new(artifacts.clone());
+    /// // `artifacts` is any store.
+    /// let states = PeerStates::new(artifacts);
+    /// assert!(states.swarms().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(artifacts: Arc<dyn Artifacts>) -> Self {
         Self { artifacts }
     }
 
     /// The state of that peer; `None` when there is none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::PeerState;
+    /// use meshwork::peers::artifact::StoredPeer;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let states = meshwork::peers::artifact::PeerStates::new(artifacts.clone());
+    /// assert_eq!(states.read("swarm-1", "reviewer").await?, None);
+    /// let state = PeerState { peer_id: "reviewer".to_owned(), ..PeerState::default() };
+    /// states.change("swarm-1", "reviewer", |_| Some(StoredPeer { state, ..StoredPeer::default() })).await?;
+    /// assert!(states.read("swarm-1", "reviewer").await?.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What the store says, or that something else is stored there.
@@ -143,6 +252,26 @@ impl PeerStates {
 
     /// The states of all peers of the swarm.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::PeerState;
+    /// use meshwork::peers::artifact::StoredPeer;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let states = meshwork::peers::artifact::PeerStates::new(artifacts.clone());
+    /// for id in ["writer", "reviewer"] {
+    ///     let state = PeerState { peer_id: id.to_owned(), ..PeerState::default() };
+    ///     states.change("swarm-1", id, |_| Some(StoredPeer { state, ..StoredPeer::default() })).await?;
+    /// }
+    /// let found = states.all("swarm-1").await?;
+    /// assert!(found.peers.keys().eq(["reviewer", "writer"]));
+    /// assert!(found.unreadable.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// What the store says. What is no state of a peer is no error, see [`Found::unreadable`].
     pub async fn all(&self, swarm: &str) -> Result<Found, ArtifactError> {
@@ -164,6 +293,24 @@ impl PeerStates {
 
     /// The swarms of which there are peers.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::PeerState;
+    /// use meshwork::peers::artifact::StoredPeer;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let states = meshwork::peers::artifact::PeerStates::new(artifacts.clone());
+    /// for swarm in ["swarm-2", "swarm-1"] {
+    ///     let state = PeerState { peer_id: "reviewer".to_owned(), ..PeerState::default() };
+    ///     states.change(swarm, "reviewer", |_| Some(StoredPeer { state, ..StoredPeer::default() })).await?;
+    /// }
+    /// assert!(states.swarms().await?.iter().eq(["swarm-1", "swarm-2"]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// What the store says.
     pub async fn swarms(&self) -> Result<BTreeSet<String>, ArtifactError> {
@@ -173,6 +320,30 @@ impl PeerStates {
 
     /// Reads the state of that peer, changes it and writes it, while nobody else in this process does so. `None` from
     /// `what` writes nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::peers::PeerState;
+    /// use meshwork::peers::artifact::StoredPeer;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let artifacts = std::sync::Arc::new(meshwork::artifacts::FolderArtifacts::open(folder.path())?);
+    /// # let states = meshwork::peers::artifact::PeerStates::new(artifacts.clone());
+    /// let state = PeerState { peer_id: "reviewer".to_owned(), ..PeerState::default() };
+    /// states.change("swarm-1", "reviewer", |_| Some(StoredPeer { state, ..StoredPeer::default() })).await?;
+    /// states
+    ///     .change("swarm-1", "reviewer", |known| {
+    ///         let mut known = known?;
+    ///         known.state.load += 1.0;
+    ///         Some(known)
+    ///     })
+    ///     .await?;
+    /// let stored = states.read("swarm-1", "reviewer").await?.expect("it was written");
+    /// assert_eq!(stored.state.load, 1.0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What the store says, or that something else is stored there. Nothing was changed.

@@ -24,6 +24,17 @@ pub use words::{
 };
 
 /// What was chosen: everything that a coordinator of that topology has to be made with.
+///
+/// ```
+/// use meshwork::topology::{Chosen, Topology, TopologyConfig, TopologyRouter};
+///
+/// let config = TopologyConfig { max_agents: 12, enable_consensus: Some(true), ..TopologyConfig::default() };
+/// let chosen: Chosen = TopologyRouter::new().choose(&config)?;
+/// assert_eq!(chosen.topology, Topology::Hierarchical);
+/// assert_eq!(chosen.scaling.map(|scaling| scaling.max_workers), Some(11));
+/// assert!(chosen.consensus.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
     /// What it was chosen by, as a log has it.
@@ -43,6 +54,17 @@ pub struct Chosen {
 impl Chosen {
     /// The topology for new work, now that so many agents are alive instead of so many: under `adaptive`, where that number
     /// crossed 8 or 50.
+    ///
+    /// ```
+    /// use meshwork::topology::{CoordinationStrategy, Topology, TopologyConfig, TopologyRouter};
+    ///
+    /// let strategy = Some(CoordinationStrategy::Adaptive);
+    /// let config = TopologyConfig { max_agents: 10, strategy, ..TopologyConfig::default() };
+    /// let chosen = TopologyRouter::new().choose(&config)?;
+    /// assert_eq!(chosen.reconsidered(10, 9), None);
+    /// assert_eq!(chosen.reconsidered(8, 7), Some(Topology::Mesh));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reconsidered(&self, alive_before: u64, alive: u64) -> Option<Topology> {
         self.choice.strategy.reconsidered(alive_before, alive)
@@ -68,18 +90,42 @@ pub struct TopologyRouter {
 
 impl TopologyRouter {
     /// A router that has chosen nothing.
+    ///
+    /// ```
+    /// use meshwork::topology::{TopologyRouter, TopologyRouterMetrics};
+    ///
+    /// assert_eq!(TopologyRouter::new().metrics(), TopologyRouterMetrics::default());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Judges a topology for a number of agents, under the balanced strategy. Its errors are counted.
+    ///
+    /// ```
+    /// use meshwork::topology::{TopologyRouter, TopologyType};
+    ///
+    /// let router = TopologyRouter::new();
+    /// let judged = router.validate_topology(TopologyType::Mesh, 60);
+    /// assert!(judged.valid && !judged.warnings.is_empty());
+    /// assert_eq!(judged.recommended_topology, Some(TopologyType::Hybrid));
+    /// assert!(!router.validate_topology(TopologyType::Mesh, 0).valid);
+    /// ```
     #[must_use]
     pub fn validate_topology(&self, topology: TopologyType, agent_count: u64) -> TopologyValidationResult {
         self.judge(topology, agent_count, Strategy::Balanced)
     }
 
     /// The topology for a number of agents, under the balanced strategy.
+    ///
+    /// ```
+    /// use meshwork::topology::{TopologyRouter, TopologyType};
+    ///
+    /// let recommended = [7, 8, 49, 50].map(|agents| TopologyRouter::new().recommended_topology(agents));
+    /// let (tree, cells) = (TopologyType::Hierarchical, TopologyType::Hybrid);
+    /// assert_eq!(recommended, [TopologyType::Mesh, tree, tree, cells]);
+    /// ```
     #[must_use]
     pub fn recommended_topology(&self, agent_count: u64) -> TopologyType {
         core::recommended(agent_count).into()
@@ -87,6 +133,19 @@ impl TopologyRouter {
 
     /// Chooses a topology: the one that is asked for, with a warning where another one would suit better, or for `auto` the
     /// recommended one.
+    ///
+    /// ```
+    /// use meshwork::topology::{Topology, TopologyConfig, TopologyRouter, TopologyType};
+    ///
+    /// let router = TopologyRouter::new();
+    /// let insists = TopologyConfig { topology: TopologyType::Mesh, max_agents: 20, ..TopologyConfig::default() };
+    /// let chosen = router.choose(&insists)?;
+    /// assert_eq!((chosen.topology, chosen.validation.warnings.len()), (Topology::Mesh, 1));
+    ///
+    /// let error = router.choose(&TopologyConfig { max_agents: 0, ..TopologyConfig::default() }).unwrap_err();
+    /// assert_eq!(error.to_string(), "a swarm of 0 agents can do nothing: found 0, expected at least 1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// No agents, or a field that can't be what it is. Counted as validation errors; nothing was chosen.
@@ -122,6 +181,17 @@ impl TopologyRouter {
     }
 
     /// What was counted.
+    ///
+    /// ```
+    /// use meshwork::topology::{TopologyConfig, TopologyRouter, TopologyType};
+    ///
+    /// let router = TopologyRouter::new();
+    /// let insists = TopologyConfig { topology: TopologyType::Mesh, max_agents: 20, ..TopologyConfig::default() };
+    /// router.choose(&insists)?;
+    /// let metrics = router.metrics();
+    /// assert_eq!((metrics.total_selections, metrics.mesh_selections, metrics.topology_overrides), (1, 1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> TopologyRouterMetrics {
         *self.books()

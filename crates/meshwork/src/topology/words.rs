@@ -7,6 +7,14 @@ use thiserror::Error;
 use crate::consensus::{ConsensusConfig, ConsensusError};
 
 /// The seed's `TopologyType`.
+///
+/// ```
+/// use meshwork::topology::TopologyType;
+///
+/// assert_eq!(serde_json::from_str::<TopologyType>(r#""hybrid""#)?, TopologyType::Hybrid);
+/// assert_eq!(TopologyType::default(), TopologyType::Auto);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TopologyType {
@@ -23,6 +31,12 @@ pub enum TopologyType {
 
 impl TopologyType {
     /// The word.
+    ///
+    /// ```
+    /// use meshwork::topology::TopologyType;
+    ///
+    /// assert_eq!((TopologyType::Hierarchical.word(), TopologyType::Auto.word()), ("hierarchical", "auto"));
+    /// ```
     #[must_use]
     pub fn word(self) -> &'static str {
         core::Requested::from(self).word()
@@ -51,6 +65,18 @@ impl From<core::Topology> for TopologyType {
 }
 
 /// The seed's `strategy`, as far as it chooses a topology.
+///
+/// ```
+/// use meshwork::topology::{CoordinationStrategy, Topology, TopologyConfig, TopologyRouter};
+///
+/// let choose = |strategy| {
+///     let config = TopologyConfig { max_agents: 12, strategy: Some(strategy), ..TopologyConfig::default() };
+///     TopologyRouter::new().choose(&config).map(|chosen| chosen.topology)
+/// };
+/// assert_eq!(choose(CoordinationStrategy::Balanced)?, Topology::Hierarchical);
+/// assert_eq!(choose(CoordinationStrategy::Performance)?, Topology::Mesh);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CoordinationStrategy {
@@ -74,6 +100,14 @@ impl From<CoordinationStrategy> for core::Strategy {
 }
 
 /// The seed's `TopologyValidationResult`.
+///
+/// ```
+/// use meshwork::topology::{TopologyRouter, TopologyType, TopologyValidationResult};
+///
+/// let judged: TopologyValidationResult = TopologyRouter::new().validate_topology(TopologyType::Hierarchical, 3);
+/// assert!(judged.valid && judged.errors.is_empty());
+/// assert_eq!(judged.suggestions[0], "use `mesh` or `auto` for 3 agents");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TopologyValidationResult {
@@ -98,6 +132,14 @@ impl From<core::Validation> for TopologyValidationResult {
 }
 
 /// The seed's `TopologyRouterMetrics`: counted since the router was made.
+///
+/// ```
+/// use meshwork::topology::{TopologyRouter, TopologyRouterMetrics, TopologyType};
+///
+/// let router = TopologyRouter::new();
+/// assert!(!router.validate_topology(TopologyType::Mesh, 0).valid);
+/// assert_eq!(router.metrics(), TopologyRouterMetrics { validation_errors: 1, ..Default::default() });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TopologyRouterMetrics {
@@ -116,6 +158,16 @@ pub struct TopologyRouterMetrics {
 }
 
 /// The seed's `QueenAgentConfig`.
+///
+/// ```
+/// use meshwork::topology::QueenAgentConfig;
+///
+/// let config: QueenAgentConfig = serde_json::from_str(r#"{ "minWorkers": 2, "maxWorkers": 6 }"#)?;
+/// assert_eq!((config.min_workers, config.max_workers, config.branching), (2, Some(6), 7));
+/// // What is not known is refused.
+/// assert!(serde_json::from_str::<QueenAgentConfig>(r#"{ "minWorker": 2 }"#).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct QueenAgentConfig {
@@ -147,6 +199,17 @@ impl Default for QueenAgentConfig {
 impl QueenAgentConfig {
     /// How a queen of so many agents scales, itself one of them.
     ///
+    /// ```
+    /// use meshwork::topology::QueenAgentConfig;
+    ///
+    /// let scaling = QueenAgentConfig::default().scaling(10)?;
+    /// assert_eq!((scaling.min_workers, scaling.max_workers, scaling.threshold_permille), (1, 9, 800));
+    ///
+    /// let error = QueenAgentConfig { min_workers: 0, ..QueenAgentConfig::default() }.scaling(10).unwrap_err();
+    /// assert_eq!(error.to_string(), "hierarchicalConfig.minWorkers is 0: expected at least 1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Names the field, what was found and what was expected.
     pub fn scaling(&self, max_agents: u32) -> Result<Scaling, TopologyError> {
@@ -174,6 +237,14 @@ impl QueenAgentConfig {
 }
 
 /// The seed's `SwarmConfig`, as far as it chooses a topology; the mesh's own configuration is the coordinator's.
+///
+/// ```
+/// use meshwork::topology::{TopologyConfig, TopologyType};
+///
+/// let config: TopologyConfig = serde_json::from_str(r#"{ "topology": "mesh", "maxAgents": 5 }"#)?;
+/// assert_eq!(config, TopologyConfig { topology: TopologyType::Mesh, max_agents: 5, ..TopologyConfig::default() });
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TopologyConfig {
@@ -197,6 +268,14 @@ pub struct TopologyConfig {
 }
 
 /// Why no topology was chosen. A failed choice is counted as validation errors, and nothing else.
+///
+/// ```
+/// use meshwork::topology::{TopologyConfig, TopologyError, TopologyRouter};
+///
+/// let error = TopologyRouter::new().choose(&TopologyConfig::default()).unwrap_err();
+/// let TopologyError::Invalid { validation } = error else { panic!("there are no agents") };
+/// assert!(!validation.valid);
+/// ```
 #[derive(Debug, Clone, Error)]
 pub enum TopologyError {
     /// The topology can't work with so many agents.

@@ -35,6 +35,20 @@ const IDLE_READERS: usize = 4;
 type Clock = Box<dyn Fn() -> u64 + Send>;
 
 /// Settings of a [`SqliteMemory`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use meshwork::memory::{MemoryConfig, SqliteMemory, SwarmMemory};
+/// use serde_json::json;
+///
+/// let config = MemoryConfig { entry_bytes: 100, ..MemoryConfig::default() };
+/// let memory = SqliteMemory::in_memory(config)?;
+/// let error = memory.remember("alice", "knowledge", json!("x".repeat(100)), None).await.unwrap_err();
+/// assert!(error.to_string().ends_with("bytes, the limit is 100; nothing changed"), "{error}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryConfig {
     /// The swarm that this memory serves. Entries of another swarm in the same file are seen where they are public.
@@ -136,6 +150,24 @@ impl Drop for Thread {
 impl SqliteMemory {
     /// Opens the memory in the file `path`, and makes it if nothing is there.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::memory::{MemoryConfig, MemoryQuery, SqliteMemory, SwarmMemory};
+    /// use serde_json::json;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("memory.db");
+    /// let memory = SqliteMemory::open(&path, MemoryConfig::default())?;
+    /// memory.remember("alice", "knowledge", json!("Quotes nest two deep."), None).await?;
+    /// drop(memory);
+    ///
+    /// let again = SqliteMemory::open(&path, MemoryConfig::default())?;
+    /// assert_eq!(again.recall(MemoryQuery::default()).await?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`MemoryError::Invalid`] for a setting; [`MemoryError::Storage`] where the file can't be made, is damaged, or
     /// is something else, which leaves it as it is.
@@ -150,6 +182,15 @@ impl SqliteMemory {
     }
 
     /// A memory without a file, which is gone with its last clone.
+    ///
+    /// ```
+    /// use meshwork::memory::{MemoryConfig, SqliteMemory};
+    ///
+    /// assert!(SqliteMemory::in_memory(MemoryConfig::default())?.path().is_none());
+    /// let error = SqliteMemory::in_memory(MemoryConfig { recall_bytes: 0, ..MemoryConfig::default() }).unwrap_err();
+    /// assert_eq!(error.to_string(), "recallBytes is 0, expected at least 1; nothing changed");
+    /// # Ok::<(), meshwork::memory::MemoryError>(())
+    /// ```
     ///
     /// # Errors
     /// [`MemoryError::Invalid`] for a setting, [`MemoryError::Storage`].
@@ -173,6 +214,19 @@ impl SqliteMemory {
     }
 
     /// The file; `None`: it has none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwork::memory::{MemoryConfig, SqliteMemory};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("memory.db");
+    /// let memory = SqliteMemory::open(&path, MemoryConfig::default())?;
+    /// assert_eq!(memory.path(), Some(&*path));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.shared.file.as_ref().map(|file| &*file.path)
