@@ -367,8 +367,9 @@ impl Swarm {
 
     /// Brings everything to rest: what closed releases others, what became free takes work.
     ///
-    /// Free slots are filled before newly ready tasks are placed, from one ordered queue that holds
-    /// both: so the best of all gets the slot, and a placed task never overtakes.
+    /// What became ready is placed, best first, before what became free is filled: so it spreads over the peers that have
+    /// room, where whoever made it ready would take all of it. A slot takes the best of all that wait for it either way,
+    /// from one ordered queue that holds both, so a placed task never overtakes.
     pub(crate) fn drain(&mut self) {
         self.bring_to_rest();
         self.close_round_when_done();
@@ -382,12 +383,12 @@ impl Swarm {
                 self.feed_starved(node);
             } else if std::mem::take(&mut self.agenda.tokens_back) {
                 self.feed_starved_of_tokens();
+            } else if !self.agenda.place.is_empty() {
+                self.place_all();
             } else if let Some(peer) = self.agenda.fill.pop_front() {
                 self.fill(peer);
             } else if std::mem::take(&mut self.agenda.budget_spent) {
                 self.pause_for_budget();
-            } else if !self.agenda.place.is_empty() {
-                self.place_all();
             } else if let Some(peer) = self.agenda.top_up.pop() {
                 self.top_up(peer);
             } else {

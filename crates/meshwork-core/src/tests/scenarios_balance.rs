@@ -54,6 +54,21 @@ fn the_peer_with_the_least_relative_load_is_assigned() {
 }
 
 #[test]
+fn what_a_task_releases_spreads_over_all_who_have_room() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 3).submit([task("first")]).peer("q", &[], 3).peer("r", &[], 3);
+    mesh.submit(["a", "b", "c"].map(|id| task(id).after(&["first"]))).ok("first");
+    mesh.shows("a", "running q").shows("b", "running r").shows("c", "running p");
+}
+
+#[test]
+fn a_slot_that_is_released_takes_what_waited_before_what_is_ready_now() {
+    let mut mesh = Mesh::new();
+    mesh.peer("p", &[], 1).submit([task("first"), task("waits"), task("next").after(&["first"])]).ok("first");
+    mesh.shows("waits", "running p").shows("next", "assigned p");
+}
+
+#[test]
 fn a_task_goes_to_the_peer_that_it_prefers_while_that_can_take_it() {
     let mut mesh = Mesh::with(Config { backlog: 1, ..Config::default() });
     mesh.peer("p", &["x"], 2).peer("q", &["x"], 2).peer("other", &[], 2);
