@@ -156,10 +156,7 @@ async fn every_figure_of_a_mesh_is_what_was_counted_beside_it() {
     let wakes = scene.woken.0.load(Ordering::Relaxed);
     assert_eq!((wakes, total_tokens_used), (1, 3 * 10 + 7 + 100));
     assert!((least_uptime..=most_uptime).contains(&uptime_ms), "{least_uptime} {uptime_ms} {most_uptime}");
-    assert!(
-        close(average_peer_load, f64::from(3 + 0) / 2.0),
-        "one runs and two wait, at one of two: {average_peer_load}"
-    );
+    assert!(close(average_peer_load, 3.0 / 2.0), "one runs and two wait, at one of two: {average_peer_load}");
     assert!(discovery_time_ms > 0.0 && discovery_time_ms <= initialized.as_secs_f64() * 1_000.0);
     assert_eq!(completion_detection_time_ms, 0, "no round was completed");
     let (saved, spent) = (5.0 * 100.0, total_tokens_used as f64);
