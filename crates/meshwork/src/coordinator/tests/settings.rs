@@ -7,7 +7,6 @@ use crate::coordinator::Running;
 use crate::messaging::{Message, MessageBroker, MessageHandler};
 use crate::topology::Strategy;
 use bytes::Bytes;
-use std::sync::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -152,13 +151,12 @@ async fn they_stay_where_they_are_within_the_threshold_and_when_nobody_is_to_mov
 async fn the_tools_of_tasks_send_within_the_limits_of_the_message_bus_config() {
     let limits = [BrokerConfig::default(), BrokerConfig { max_message_bytes: 99, ..BrokerConfig::default() }];
     for (message_bus_config, refused) in limits.into_iter().zip([None, Some((99, 100))]) {
-        let said: Arc<Mutex<Option<Option<(usize, usize)>>>> = Arc::default();
-        let says = said.clone();
+        let (says, mut said) = mpsc::unbounded_channel();
         let sends = agent(&[], move |attempt| {
             let says = says.clone();
             async move {
                 let sent = attempt.tools.messages().send("swarm-peer-1", "note", Bytes::from(vec![b'1'; 100])).await;
-                *says.lock().unwrap() = Some(match sent {
+                let _over = says.send(match sent {
                     Ok(_) => None,
                     Err(SendError::TooLarge { limit, found }) => Some((limit, found)),
                     Err(other) => panic!("{other}"),
@@ -169,8 +167,7 @@ async fn the_tools_of_tasks_send_within_the_limits_of_the_message_bus_config() {
         let world = world(MeshCoordinatorConfig { message_bus_config, ..config(1) }, vec![sends]);
         soon(world.coordinator.initialize()).await.unwrap();
         soon(world.coordinator.submit_task(task("t", &[]))).await.unwrap();
-        until(|| said.lock().unwrap().is_some()).await;
-        assert_eq!(said.lock().unwrap().take(), Some(refused));
+        assert_eq!(soon(said.recv()).await, Some(refused));
     }
 }
 
