@@ -11,6 +11,18 @@ impl Swarm {
     ///
     /// # Panics
     /// When an invariant does not hold: a bug of this crate.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// # let mut swarm = swarm();
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// swarm.check_invariants();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn check_invariants(&self) {
         self.check_indexes();
         for (no, task) in self.tasks() {

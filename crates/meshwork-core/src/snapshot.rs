@@ -19,6 +19,12 @@ const FORMAT: u8 = 3;
 const HEADER: usize = 10;
 
 /// Bytes that are not a snapshot of this version. The log can be replayed from its beginning instead.
+///
+/// ```
+/// use meshwork_core::{SnapshotError, Swarm};
+///
+/// assert_eq!(Swarm::restore(b"hello").err(), Some(SnapshotError::NotASnapshot));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
     /// Something else, or cut short.
@@ -43,6 +49,19 @@ impl Swarm {
     ///
     /// # Errors
     /// Only when memory does not suffice for the encoder.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// # let mut swarm = swarm();
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let bytes = swarm.snapshot().expect("memory suffices");
+    /// assert_eq!(Swarm::restore(&bytes).expect("it was just written").state_hash(), swarm.state_hash());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let head = vec![0; HEADER];
         // The classes' requirements are records that their index owns.
@@ -60,6 +79,22 @@ impl Swarm {
     ///
     /// # Errors
     /// See [`SnapshotError`]; never panics, whatever the bytes are.
+    ///
+    /// ```
+    /// use meshwork_core::SnapshotError;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// # let mut swarm = swarm();
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let mut bytes = swarm.snapshot().expect("memory suffices");
+    /// assert!(Swarm::restore(&bytes).is_ok_and(|restored| restored.last() == swarm.last()));
+    /// *bytes.last_mut().expect("there are some") ^= 1;
+    /// assert_eq!(Swarm::restore(&bytes).err(), Some(SnapshotError::Checksum));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn restore(bytes: &[u8]) -> Result<Self, SnapshotError> {
         if bytes.len() < HEADER || bytes[0] != MAGIC || bytes[1] != FORMAT {
             return Err(SnapshotError::NotASnapshot);
