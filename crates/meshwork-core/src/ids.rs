@@ -113,6 +113,12 @@ macro_rules! number {
 
         impl $name {
             /// As an index into the array of records.
+            ///
+            /// ```
+            #[doc = concat!("use meshwork_core::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("assert_eq!(", stringify!($name), "(3).index(), 3);")]
+            /// ```
             pub fn index(self) -> usize {
                 self.0 as usize
             }
@@ -221,5 +227,11 @@ impl_from_index!(TaskNo, PeerNo, NodeNo, CapNo, ClassNo, KindNo);
 
 number!(
     /// A wait: a number and a length; see `Op::Due`.
+    ///
+    /// ```
+    /// use meshwork_core::WaitNo;
+    ///
+    /// assert!(WaitNo(0) < WaitNo(1), "the order in which they began");
+    /// ```
     WaitNo, "w"
 );

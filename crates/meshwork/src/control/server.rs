@@ -24,6 +24,23 @@ const CONNECTIONS: usize = 64;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The control socket of a run; it and its connections end when this is dropped.
+///
+/// ```
+/// use meshwork::control::Control;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let (mesh, _ended) = start(folder.path()).await?;
+/// let path = folder.path().join("control.sock");
+/// let control = Control::serve(&path, mesh)?;
+/// assert!(path.exists());
+/// drop(control);
+/// assert!(!path.exists(), "it is gone with the run");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Control {
     path: PathBuf,
@@ -41,6 +58,22 @@ impl Control {
     ///
     /// # Panics
     /// Outside a tokio runtime.
+    ///
+    /// ```
+    /// use meshwork::control::Control;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, _ended) = start(folder.path()).await?;
+    /// let path = folder.path().join("control.sock");
+    /// let _control = Control::serve(&path, mesh.clone())?;
+    /// let second = Control::serve(&path, mesh).expect_err("somebody listens there");
+    /// assert_eq!(second.kind(), std::io::ErrorKind::AddrInUse);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn serve(path: impl Into<PathBuf>, mesh: Mesh) -> io::Result<Self> {
         let path = path.into();
         clear_stale(&path)?;
@@ -53,6 +86,20 @@ impl Control {
     }
 
     /// Where it listens.
+    ///
+    /// ```
+    /// use meshwork::control::Control;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, _ended) = start(folder.path()).await?;
+    /// let control = Control::serve(folder.path().join("control.sock"), mesh)?;
+    /// assert!(control.path().ends_with("control.sock"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

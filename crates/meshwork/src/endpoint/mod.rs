@@ -46,6 +46,17 @@ use tokio_util::sync::CancellationToken;
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// The endpoint of one node. It stops when it is dropped.
+///
+/// ```
+/// use meshwork::endpoint::Endpoint;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let endpoint = Endpoint::start()?;
+/// assert!(endpoint.url().starts_with("http://127.0.0.1:"));
+/// endpoint.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Endpoint {
     url: String,
     door: Arc<Door>,
@@ -60,6 +71,26 @@ struct Door {
 }
 
 /// The right of one attempt to use the tools; ends when it is dropped.
+///
+/// ```
+/// use meshwork::endpoint::Endpoint;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let endpoint = Endpoint::start()?;
+/// let agent = FnAgent::new(move |attempt: Attempt| {
+///     let endpoint = endpoint.clone();
+///     async move {
+///         let lease = endpoint.lease(attempt.tools);
+///         // A process of the attempt would find it as `$MESHWORK_TOKEN`, for as long as the lease is kept.
+///         AttemptEnd::ok(Output::Json(lease.token().len().to_string()))
+///     }
+/// });
+/// assert!(run(agent).await?.result.is_some());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Lease {
     token: String,
     hash: TokenHash,
@@ -74,6 +105,16 @@ impl Endpoint {
     ///
     /// # Panics
     /// Outside a tokio runtime.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (one, other) = (Endpoint::start()?, Endpoint::start()?);
+    /// assert_ne!(one.url(), other.url(), "each has a port of its own");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start() -> io::Result<Arc<Self>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -93,11 +134,43 @@ impl Endpoint {
     }
 
     /// Where it listens: `http://127.0.0.1:port`.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// use std::net::SocketAddr;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let endpoint = Endpoint::start()?;
+    /// let address: SocketAddr = endpoint.url().trim_start_matches("http://").parse()?;
+    /// assert!(address.ip().is_loopback());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// A token that is good for this attempt, for as long as the lease is kept.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let endpoint = Endpoint::start()?;
+    /// let agent = FnAgent::new(move |attempt: Attempt| {
+    ///     let endpoint = endpoint.clone();
+    ///     async move {
+    ///         let (one, other) = (endpoint.lease(attempt.tools.clone()), endpoint.lease(attempt.tools));
+    ///         assert_ne!(one.token(), other.token(), "never the same twice");
+    ///         AttemptEnd::ok(Output::None)
+    ///     }
+    /// });
+    /// assert_eq!(run(agent).await?.error, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lease(self: &Arc<Self>, tools: Tools) -> Lease {
         let token = session::new_token();
         let hash = self.door.sessions.add(&token, tools, self.door.stopping.clone());
@@ -105,6 +178,18 @@ impl Endpoint {
     }
 
     /// Takes no more requests, answers those that wait for tasks with 503, and waits for the others for a while.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let endpoint = Endpoint::start()?;
+    /// let address = endpoint.url().trim_start_matches("http://").to_owned();
+    /// endpoint.shutdown().await;
+    /// assert!(tokio::net::TcpStream::connect(&*address).await.is_err(), "nobody listens any more");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(&self) {
         self.door.stopping.cancel();
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -130,6 +215,25 @@ impl std::fmt::Debug for Endpoint {
 
 impl Lease {
     /// The token.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let endpoint = Endpoint::start()?;
+    /// let agent = FnAgent::new(move |attempt: Attempt| {
+    ///     let lease = endpoint.lease(attempt.tools);
+    ///     async move {
+    ///         assert!(!format!("{lease:?}").contains(lease.token()), "tokens are secrets: they are not shown");
+    ///         AttemptEnd::ok(Output::None)
+    ///     }
+    /// });
+    /// assert_eq!(run(agent).await?.error, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn token(&self) -> &str {
         &self.token
     }

@@ -38,6 +38,19 @@ const MAX_SUGGESTIONS: usize = 5;
 ///
 /// # Errors
 /// Everything that is wrong with it.
+///
+/// ```
+/// use meshwork::file::{Code, Format, Task, parse, validate};
+///
+/// let mut file = parse("peers = [{ id = \"ada\" }]\ntasks = []\n", Format::Toml, "swarm.toml")?;
+/// let build = Task { run: Some("make".to_owned()), ..Task::new("build") };
+/// file.tasks.push(build.clone());
+/// assert!(validate(&file, "swarm.toml").is_ok());
+///
+/// file.tasks.push(build);
+/// assert_eq!(validate(&file, "swarm.toml").map_err(|error| error.code()), Err(Code::DuplicateId));
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 pub fn validate(file: &SwarmFile, name: &str) -> Result<(), FileError> {
     let mut findings = Findings::default();
     all(file, &Places::default(), &mut findings);

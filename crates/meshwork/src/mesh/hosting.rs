@@ -13,6 +13,24 @@ impl Mesh {
     /// # Errors
     /// [`Refusal::PeerElsewhere`] within [`MeshError::Refused`] when a peer of that id is up, here or elsewhere;
     /// other refusals say what is wrong with what it announces. Nothing was changed.
+    ///
+    /// ```
+    /// use meshwork::mesh::MeshError;
+    /// use meshwork_core::Refusal;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let agent = Arc::new(FnAgent::new(|_: Attempt| async { AttemptEnd::ok(Output::None) }));
+    /// mesh.add_peer(PeerSetup { spec: PeerSpec::new("bob"), agent: agent.clone() }).await?;
+    ///
+    /// let again = mesh.add_peer(PeerSetup { spec: PeerSpec::new("bob"), agent }).await;
+    /// assert!(matches!(again, Err(MeshError::Refused(Refusal::PeerElsewhere { .. }))));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn add_peer(&self, setup: PeerSetup) -> Result<Position, MeshError> {
         let (answer, decided) = oneshot::channel();
         self.commands.send(Command::Host { setup, answer }).await.map_err(|_| self.stopped())?;
@@ -28,6 +46,21 @@ impl Mesh {
     ///
     /// # Errors
     /// [`Refusal::NoSuchPeer`] or [`Refusal::PeerElsewhere`] within [`MeshError::Refused`]; nothing was changed.
+    ///
+    /// ```
+    /// use meshwork_core::DownReason;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// mesh.remove_peer("ada", DownReason::Left).await?;
+    /// let up = mesh.look(|swarm| swarm.peers().filter(|(_, peer)| peer.up).count()).await?;
+    /// assert_eq!(up, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn remove_peer(&self, peer: &str, why: DownReason) -> Result<Position, MeshError> {
         self.ask(Op::PeerDown { peer: peer.to_owned(), why }).await.map(|(position, _)| position)
     }
@@ -36,6 +69,25 @@ impl Mesh {
     ///
     /// # Errors
     /// [`Refusal::NoSuchPeer`], and [`Refusal::NotIdle`] for an idle pause, within [`MeshError::Refused`].
+    ///
+    /// ```
+    /// use meshwork::mesh::MeshError;
+    /// use meshwork_core::{PauseReason, Refusal};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// mesh.pause_peer("ada", PauseReason::User).await?;
+    /// let why = mesh.look(|swarm| swarm.peers().next().and_then(|(_, peer)| peer.paused)).await?;
+    /// assert_eq!(why, Some(PauseReason::User));
+    ///
+    /// let error = mesh.pause_peer("nobody", PauseReason::User).await.expect_err("no such peer");
+    /// assert!(matches!(error, MeshError::Refused(Refusal::NoSuchPeer { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn pause_peer(&self, peer: &str, reason: PauseReason) -> Result<Position, MeshError> {
         self.ask(Op::Pause { peer: peer.to_owned(), reason }).await.map(|(position, _)| position)
     }
@@ -44,6 +96,23 @@ impl Mesh {
     ///
     /// # Errors
     /// [`Refusal::NoSuchPeer`] within [`MeshError::Refused`].
+    ///
+    /// ```
+    /// use meshwork::mesh::RoundEnd;
+    /// use meshwork_core::PauseReason;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// mesh.pause_peer("ada", PauseReason::User).await?;
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// mesh.resume_peer("ada").await?;
+    /// assert!(matches!(mesh.complete().await?, RoundEnd::Closed(round) if round.ok == 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn resume_peer(&self, peer: &str) -> Result<Position, MeshError> {
         self.ask(Op::Resume { peer: peer.to_owned() }).await.map(|(position, _)| position)
     }

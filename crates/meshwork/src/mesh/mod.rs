@@ -42,6 +42,17 @@ const PART_BYTES: usize = 48 << 10;
 const TASK_BYTES: usize = 480 << 10;
 
 /// A peer that this node hosts.
+///
+/// ```
+/// use meshwork::mesh::{AttemptEnd, FnAgent, Output, PeerSetup};
+/// use meshwork_core::PeerSpec;
+/// use std::sync::Arc;
+///
+/// let agent = FnAgent::new(|_| async { AttemptEnd::ok(Output::None) });
+/// let spec = PeerSpec { capabilities: vec!["review".to_owned()], slots: 4, ..PeerSpec::new("ada") };
+/// let peer = PeerSetup { spec, agent: Arc::new(agent) };
+/// assert_eq!((&*peer.spec.id, peer.spec.slots), ("ada", 4));
+/// ```
 #[derive(Clone)]
 pub struct PeerSetup {
     /// What it announces; `uses_session` is taken from its agent.
@@ -52,6 +63,23 @@ pub struct PeerSetup {
 
 /// Workers that come when the queen of a hierarchy wants them, and go when she does not: see
 /// [`Queen`](meshwork_core::topology::Queen).
+///
+/// ```
+/// use meshwork::mesh::{AttemptEnd, FnAgent, Output, PeerSetup, Reserve};
+/// use meshwork_core::PeerSpec;
+/// use meshwork_core::topology::Scaling;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// let agent = Arc::new(FnAgent::new(|_| async { AttemptEnd::ok(Output::None) }));
+/// let worker = |no| PeerSetup { spec: PeerSpec::new(format!("worker-{no}")), agent: agent.clone() };
+/// let reserve = Reserve {
+///     scaling: Scaling { min_workers: 1, max_workers: 4, auto: true, threshold_permille: 800 },
+///     workers: (1..=4).map(worker).collect(),
+///     patience: Duration::from_secs(1),
+/// };
+/// assert_eq!(reserve.scaling.validate(), Ok(()));
+/// ```
 #[derive(Clone)]
 pub struct Reserve {
     /// How many there are to be.
@@ -63,6 +91,28 @@ pub struct Reserve {
 }
 
 /// How a node is started.
+///
+/// ```
+/// # use meshwork::artifacts::FolderArtifacts;
+/// # use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+/// use meshwork::log::MemoryLog;
+/// use meshwork::mesh::MeshOptions;
+/// use std::sync::Arc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let artifacts = Arc::new(FolderArtifacts::open(folder.path())?);
+/// let broker = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+/// let options = MeshOptions {
+///     swarm_id: "nightly".to_owned(),
+///     max_sessions: 2,
+///     ..MeshOptions::new(Arc::new(MemoryLog::new()), artifacts, broker)
+/// };
+/// assert!(options.peers.is_empty(), "peers may also come later, by `Mesh::add_peer`");
+/// # Ok(())
+/// # }
+/// ```
 pub struct MeshOptions {
     /// The log. An empty one is opened with `swarm_id` and `config`.
     pub log: Arc<dyn Log>,
@@ -88,7 +138,63 @@ pub struct MeshOptions {
     pub imbalance_permille: u64,
 }
 
+impl MeshOptions {
+    /// The node `local` of the swarm `swarm`, with default settings: without peers, which may come later, without limit
+    /// on sessions, and without rebalancing.
+    ///
+    /// ```
+    /// # use meshwork::artifacts::FolderArtifacts;
+    /// use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+    /// use meshwork::log::MemoryLog;
+    /// use meshwork::mesh::MeshOptions;
+    /// use std::sync::Arc;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let artifacts = Arc::new(FolderArtifacts::open(folder.path())?);
+    /// let broker = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+    /// let options = MeshOptions::new(Arc::new(MemoryLog::new()), artifacts, broker);
+    /// assert_eq!((&*options.node, &*options.swarm_id), ("local", "swarm"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(log: Arc<dyn Log>, artifacts: Arc<dyn Artifacts>, broker: (Broker, crate::broker::Settled)) -> Self {
+        Self {
+            log,
+            artifacts,
+            broker,
+            node: "local".to_owned(),
+            swarm_id: "swarm".to_owned(),
+            config: Config::default(),
+            peers: Vec::new(),
+            reserve: None,
+            max_sessions: u32::MAX,
+            rebalance: None,
+            imbalance_permille: 1_500,
+        }
+    }
+}
+
 /// Why a node could not go on, or a wish was not granted.
+///
+/// ```
+/// use meshwork::mesh::MeshError;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let (mesh, ended) = start(folder.path()).await?;
+/// use meshwork_core::Refusal;
+///
+/// // Two tasks of one submission that wait for each other: the later one does not exist yet.
+/// let first = TaskSpec { dependencies: vec!["second".to_owned()], ..TaskSpec::new("first") };
+/// let error = mesh.submit(vec![first, TaskSpec::new("second")]).await.expect_err("it is refused");
+/// assert!(matches!(error, MeshError::Refused(Refusal::UnknownDependency { .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum MeshError {
     /// The log cannot be used.
@@ -172,6 +278,22 @@ impl From<ArtifactError> for MeshError {
 }
 
 /// Counts of a running swarm, brought up to date after each batch.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let (mesh, ended) = start(folder.path()).await?;
+/// mesh.submit(vec![TaskSpec::new("build"), TaskSpec::new("test")]).await?;
+/// mesh.complete().await?;
+///
+/// let status = *mesh.status().borrow();
+/// assert_eq!((status.round, status.completed, status.open), (1, 2, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// The open round, or the last one.
@@ -191,6 +313,22 @@ pub struct Status {
 }
 
 /// How a round went for somebody who waited for it.
+///
+/// ```
+/// use meshwork::mesh::RoundEnd;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let (mesh, ended) = start(folder.path()).await?;
+/// // Nobody here can do what it asks for, so the round cannot close.
+/// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
+/// mesh.submit(vec![task]).await?;
+/// assert_eq!(mesh.complete().await?, RoundEnd::Stalled);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoundEnd {
     /// It closed: completion.
@@ -203,6 +341,21 @@ pub enum RoundEnd {
 }
 
 /// How to stop.
+///
+/// ```
+/// use meshwork::mesh::Stop;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let (mesh, ended) = start(folder.path()).await?;
+/// mesh.stop(Stop::Gently);
+/// mesh.stop(Stop::Now); // more firmly
+/// ended.await??;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// No new work; bodies are asked to end, and their attempts count as interrupted at no cost.
@@ -212,6 +365,25 @@ pub enum Stop {
 }
 
 /// A running node. Clones are handles to the same one.
+///
+/// ```
+/// use meshwork::mesh::{RoundEnd, Stop};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let (mesh, ended) = start(folder.path()).await?;
+/// let built = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
+/// mesh.submit(vec![TaskSpec::new("build"), built]).await?;
+/// let RoundEnd::Closed(round) = mesh.complete().await? else { panic!("nothing else was asked for") };
+/// assert_eq!((round.number, round.ok, round.failed), (1, 2, 0));
+///
+/// mesh.stop(Stop::Gently);
+/// ended.await??;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Mesh {
     commands: mpsc::Sender<Command>,
@@ -240,6 +412,30 @@ impl Mesh {
     ///
     /// # Errors
     /// When the log cannot be read or applied, or belongs to another swarm; then nothing was written.
+    ///
+    /// ```
+    /// use meshwork::mesh::{MeshError, Stop};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let mut options = options(folder.path());
+    /// # let log = options.log.clone();
+    /// let (mesh, ended) = Mesh::start(options).await?;
+    /// assert_eq!(mesh.swarm_id(), "swarm");
+    ///
+    /// // The log remembers whose it is.
+    /// # let options = demo::options(folder.path());
+    /// let other = MeshOptions { swarm_id: "other".to_owned(), log, ..options };
+    /// let error = Mesh::start(other).await.err().expect("it is refused");
+    /// assert!(matches!(error, MeshError::OtherSwarm { found, .. } if found == "swarm"));
+    ///
+    /// mesh.stop(Stop::Gently);
+    /// ended.await??;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn start(
         options: MeshOptions,
     ) -> Result<(Self, tokio::task::JoinHandle<Result<(), MeshError>>), MeshError> {
@@ -251,6 +447,28 @@ impl Mesh {
     ///
     /// # Errors
     /// As [`Mesh::start`], and [`LedgerError::LedgerRegressed`].
+    ///
+    /// ```
+    /// use meshwork::high_water::{HighWater, HighWaterFile};
+    /// use meshwork::mesh::Stop;
+    /// use meshwork::state::StateRoot;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let mut options = options(folder.path());
+    /// let state = StateRoot::new(folder.path().join("state")).folder("demo")?;
+    /// let lock = Arc::new(state.lock(std::time::SystemTime::now())?);
+    /// let memory = HighWaterFile::open(&state, &lock)?;
+    ///
+    /// let (mesh, ended) = Mesh::start_remembering(options, memory).await?;
+    /// mesh.stop(Stop::Gently);
+    /// ended.await??;
+    /// assert!(HighWater::read(&state)?.is_some(), "how far it had applied its log");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn start_remembering(
         options: MeshOptions,
         memory: HighWaterFile,
@@ -275,6 +493,25 @@ impl Mesh {
     /// [`MeshError::Refused`] when it was judged and refused. Who is a member is the node's own affair:
     /// [`Op::Open`] and [`Op::Join`] are refused here, and so is [`Op::PeerUp`]: a peer comes with its agent, by
     /// [`Mesh::add_peer`].
+    ///
+    /// ```
+    /// use meshwork::mesh::MeshError;
+    /// use meshwork_core::{Op, Refusal};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// let sealed = mesh.decide(Op::Seal { round: 1 }).await?;
+    /// assert!(sealed.seq() > 0, "a position in the log");
+    ///
+    /// let error = mesh.decide(Op::Seal { round: 7 }).await.expect_err("there is no such round");
+    /// assert!(matches!(error, MeshError::Refused(Refusal::RoundNotOpen { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn decide(&self, op: Op) -> Result<meshwork_core::Position, MeshError> {
         match op {
             Op::Open { .. } | Op::Join { .. } => return Err(Refusal::AlreadyOpen.into()),
@@ -289,6 +526,23 @@ impl Mesh {
     ///
     /// # Errors
     /// [`MeshError::Refused`] names what is wrong; earlier parts stay submitted, and the submission ends.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let test = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
+    /// let tasks = mesh.submit(vec![TaskSpec::new("build"), test]).await?;
+    /// assert_eq!(tasks.len(), 2);
+    ///
+    /// // The same again: what is there and has not changed keeps its number.
+    /// assert_eq!(mesh.submit(vec![TaskSpec::new("build")]).await?, tasks[..1]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn submit(&self, mut tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, MeshError> {
         self.prepare(&mut tasks).await?;
         self.hand_out(&mut tasks, None).await?;
@@ -365,6 +619,20 @@ impl Mesh {
     ///
     /// # Errors
     /// [`MeshError::Stopped`], or why the node stopped.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// let ids = mesh.look(|swarm| swarm.tasks().map(|(_, task)| task.id.to_string()).collect::<Vec<_>>()).await?;
+    /// assert_eq!(ids, ["build"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Swarm) -> T + Send + 'static,
@@ -381,6 +649,24 @@ impl Mesh {
     ///
     /// # Errors
     /// When the node stops before.
+    ///
+    /// ```
+    /// use meshwork::mesh::RoundEnd;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// let RoundEnd::Closed(round) = mesh.complete().await? else { panic!("ada can do it") };
+    /// assert_eq!((round.ok, round.failed), (1, 0));
+    ///
+    /// // No round is open any more: this is the last one that closed.
+    /// assert_eq!(mesh.complete().await?, RoundEnd::Empty(Some(round)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn complete(&self) -> Result<RoundEnd, MeshError> {
         if let Some(round) = self.look(|swarm| swarm.round().map(|round| round.number)).await? {
             match self.decide(Op::Seal { round }).await {
@@ -409,6 +695,23 @@ impl Mesh {
     /// [`MeshError::NodeNotPresent`] when no node of this name is present: it has left, was given up on, or never was.
     /// [`Refusal::HeardSince`] within [`MeshError::Refused`] when an entry of it came in the meantime: it is alive, and
     /// may be asked about again. Nothing was changed then.
+    ///
+    /// ```
+    /// use meshwork::mesh::MeshError;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// // "local" is this very node: when it reads of its loss, it joins anew.
+    /// mesh.give_up_on("local").await?;
+    ///
+    /// let error = mesh.give_up_on("nobody").await.expect_err("it never was");
+    /// assert!(matches!(error, MeshError::NodeNotPresent { node } if node == "nobody"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn give_up_on(&self, node: &str) -> Result<meshwork_core::Position, MeshError> {
         let name = node.to_owned();
         let look = self.look(move |swarm| {
@@ -423,6 +726,22 @@ impl Mesh {
     ///
     /// # Errors
     /// When the log cannot be read.
+    ///
+    /// ```
+    /// use meshwork_core::Payload;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let tasks = mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// mesh.complete().await?;
+    /// let returned = mesh.result(tasks[0]).await?.expect("it has returned");
+    /// assert_eq!(returned.result, Some(Payload::Json("42".to_owned())));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn result(&self, task: TaskNo) -> Result<Option<meshwork_core::Returned>, MeshError> {
         let at = self.look(move |swarm| swarm.task(task).map(|task| task.returned_at)).await?;
         match at {
@@ -440,27 +759,98 @@ impl Mesh {
     }
 
     /// Counts, brought up to date after each batch.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let mut status = mesh.status();
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// let done = *status.wait_for(|status| status.completed == 1).await?;
+    /// assert_eq!(done.open, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
 
     /// Where artifacts are kept.
+    ///
+    /// ```
+    /// use meshwork::artifacts::Artifacts as _;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// mesh.artifacts().store("notes/plan.md", "first things first".into()).await?;
+    /// assert_eq!(mesh.artifacts().retrieve("notes/plan.md").await?, "first things first");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn artifacts(&self) -> &Arc<dyn Artifacts> {
         &self.artifacts
     }
 
     /// Messages between this node's peers.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let me = mesh.broker().outside("someone");
+    /// assert!(me.is_alive());
+    /// assert_eq!(mesh.broker().in_flight(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn broker(&self) -> &Broker {
         &self.broker
     }
 
     /// The swarm's id.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// assert_eq!(mesh.swarm_id(), "swarm");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn swarm_id(&self) -> &str {
         &self.swarm_id
     }
 
     /// Asks the node to stop; may be asked again, more firmly. The join handle of [`Mesh::start`] tells
     /// when it has.
+    ///
+    /// ```
+    /// use meshwork::mesh::{MeshError, Stop};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// mesh.stop(Stop::Gently);
+    /// ended.await??;
+    /// let error = mesh.submit(vec![TaskSpec::new("late")]).await.expect_err("nobody takes it any more");
+    /// assert!(matches!(error, MeshError::Stopped));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stop(&self, how: Stop) {
         // A node that is gone has stopped.
         let _gone = self.events.send(Event::Stop(how));

@@ -27,6 +27,15 @@ const UNSURE_LOOKS: u32 = 5;
 ///
 /// # Errors
 /// What the system said; nothing has changed.
+///
+/// ```
+/// use meshwork::process::become_subreaper;
+///
+/// # fn main() -> std::io::Result<()> {
+/// become_subreaper()?; // early, before anything is started
+/// # Ok(())
+/// # }
+/// ```
 pub fn become_subreaper() -> io::Result<()> {
     Ok(set_child_subreaper(true)?)
 }

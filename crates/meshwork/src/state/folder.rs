@@ -14,6 +14,19 @@ use crate::failpoint::{self, Point};
 const NONCE_BYTES: usize = 16;
 
 /// The folder of one swarm: where things are. It exists once it was locked.
+///
+/// ```
+/// use meshwork::state::StateRoot;
+/// use std::time::SystemTime;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// assert!(!folder.exists(), "nothing is created by looking");
+/// let lock = folder.lock(SystemTime::now())?;
+/// assert!(folder.exists());
+/// drop(lock); // the folder stays, for the next run
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateFolder {
     pub(super) id: String,
@@ -26,42 +39,113 @@ impl StateFolder {
     }
 
     /// The swarm's id.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert_eq!(folder.id(), "nightly");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
     /// The folder.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert_eq!(folder.path(), dir.path().join("nightly"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The database of the log.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.database().ends_with("nightly/swarm.db"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.path.join("swarm.db")
     }
 
     /// The folder of the artifacts.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.artifacts().ends_with("nightly/artifacts"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn artifacts(&self) -> PathBuf {
         self.path.join("artifacts")
     }
 
     /// The run report, written by [`StateFolder::write_report`].
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.report().ends_with("nightly/report.json"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn report(&self) -> PathBuf {
         self.path.join("report.json")
     }
 
     /// Whether a swarm was ever started here.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(!folder.exists());
+    /// let _lock = folder.lock(SystemTime::now())?;
+    /// assert!(folder.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn exists(&self) -> bool {
         self.path.join(lock::NAME).is_file() || self.database().is_file()
     }
 
     /// Who holds the folder, or held it last.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert_eq!(folder.holder(), None);
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// drop(lock);
+    /// let holder = folder.holder().expect("it is still told who had it last");
+    /// assert_eq!(holder.pid, std::process::id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn holder(&self) -> Option<Holder> {
         lock::holder(&self.path)
@@ -71,6 +155,19 @@ impl StateFolder {
     ///
     /// # Errors
     /// What the operating system says.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// assert!(folder.is_locked()?);
+    /// drop(lock);
+    /// assert!(!folder.is_locked()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_locked(&self) -> Result<bool, StateError> {
         lock::is_held(&self.path)
     }
@@ -79,6 +176,19 @@ impl StateFolder {
     ///
     /// # Errors
     /// [`StateError::Locked`] names the process that has it; nothing was changed then.
+    ///
+    /// ```
+    /// use meshwork::state::StateError;
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let _lock = folder.lock(SystemTime::now())?;
+    /// let refused = folder.lock(SystemTime::now()).expect_err("one run at a time");
+    /// assert!(matches!(refused, StateError::Locked { pid: Some(pid), .. } if pid == std::process::id()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lock(&self, now: SystemTime) -> Result<FolderLock, StateError> {
         private_folder(&self.path)?;
         FolderLock::take(&self.path, now)
@@ -89,6 +199,18 @@ impl StateFolder {
     ///
     /// # Errors
     /// [`StateError::Locked`] if a run has the folder; nothing was moved then.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// drop(folder.lock(SystemTime::now())?);
+    /// let (_lock, aside) = folder.fresh(SystemTime::now())?;
+    /// assert!(aside.expect("there was a folder").ends_with("nightly.old-1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fresh(&self, now: SystemTime) -> Result<(FolderLock, Option<PathBuf>), StateError> {
         if !self.path.is_dir() {
             return Ok((self.lock(now)?, None));
@@ -123,6 +245,19 @@ impl StateFolder {
     ///
     /// # Errors
     /// What the operating system says, and ids that are none.
+    ///
+    /// ```
+    /// use std::io::Write as _;
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// writeln!(folder.open_peer_log("ada", &lock)?, "hello")?;
+    /// assert_eq!(std::fs::read_to_string(folder.peer_log("ada")?)?, "hello\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open_peer_log(&self, peer: &str, _held: &FolderLock) -> Result<File, StateError> {
         let path = self.peer_log(peer)?;
         if let Some(folder) = path.parent() {
@@ -138,6 +273,16 @@ impl StateFolder {
     ///
     /// # Errors
     /// Ids that are none.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.peer_log("ada")?.ends_with("nightly/logs/ada.log"));
+    /// assert!(folder.peer_log("").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn peer_log(&self, peer: &str) -> Result<PathBuf, StateError> {
         let mut path = self.path.join("logs").join(encode(peer)?).into_os_string();
         path.push(".log");
@@ -148,11 +293,32 @@ impl StateFolder {
     ///
     /// # Errors
     /// What the operating system says; the former report stays.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// folder.write_report(br#"{"completed": true}"#, &lock)?;
+    /// assert_eq!(std::fs::read(folder.report())?, br#"{"completed": true}"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write_report(&self, report: &[u8], _held: &FolderLock) -> Result<(), StateError> {
         write_atomically(&self.report(), report)
     }
 
     /// Where the node keeps how far it has applied its log; see [`crate::high_water`].
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.high_water().ends_with("nightly/high-water"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn high_water(&self) -> PathBuf {
         self.path.join("high-water")
@@ -167,6 +333,19 @@ impl StateFolder {
     ///
     /// # Errors
     /// [`StateError::Damaged`] for a file that holds something else.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// let nonce = folder.nonce(&lock)?;
+    /// assert_eq!(nonce.len(), 32);
+    /// assert_eq!(folder.nonce(&lock)?, nonce, "made once");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn nonce(&self, _held: &FolderLock) -> Result<String, StateError> {
         let path = self.path.join("nonce");
         match fs::read_to_string(&path) {
@@ -193,17 +372,53 @@ impl StateFolder {
     ///
     /// # Errors
     /// What the operating system says.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// let socket = folder.prepare_socket(&lock)?;
+    /// assert_eq!(folder.socket(), socket, "others find it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn prepare_socket(&self, _held: &FolderLock) -> Result<PathBuf, StateError> {
         socket::prepare(&self.path, &socket::short_folder())
     }
 
     /// Where the control socket of a live swarm is.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.socket().ends_with("control.sock"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         socket::find(&self.path)
     }
 
     /// Removes the control socket, and what was made for it, at the end of a run.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixListener;
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// let socket = folder.prepare_socket(&lock)?;
+    /// let _listener = UnixListener::bind(&socket)?;
+    /// folder.remove_socket(&lock);
+    /// assert!(!socket.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_socket(&self, _held: &FolderLock) {
         socket::remove(&self.path);
     }

@@ -46,6 +46,12 @@ const RECENT_BATCHES: usize = 8192;
 const IDLE_READERS: usize = 4;
 
 /// The version of the SQLite that is built in, such as `3.51.3`.
+///
+/// ```
+/// use meshwork::log::sqlite_version;
+///
+/// assert!(sqlite_version().starts_with("3."));
+/// ```
 #[must_use]
 pub fn sqlite_version() -> &'static str {
     rusqlite::version()
@@ -54,6 +60,19 @@ pub fn sqlite_version() -> &'static str {
 /// The log of one swarm in one SQLite database.
 ///
 /// Dropping it stores what was handed over and waits for the writer thread, as [`Log::close`] does.
+///
+/// ```
+/// use meshwork::log::{Log as _, SqliteLog};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+/// log.append("first".into()).await?;
+/// drop(log); // stores what was handed over
+/// assert_eq!(SqliteLog::open_read_only(folder.path().join("swarm.db"))?.last()?, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SqliteLog {
     shared: Arc<Shared>,
@@ -85,6 +104,20 @@ impl SqliteLog {
     ///
     /// # Errors
     /// A file that is damaged, newer or not ours is refused and left as it is.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// log.close().await?;
+    /// let again = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// assert_eq!(again.read(1).await?, "first");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         if schema::inspect(&path)?.is_none() {
@@ -97,6 +130,16 @@ impl SqliteLog {
     ///
     /// # Errors
     /// [`LogError::NotFound`] if there is no file, else as [`SqliteLog::open`].
+    ///
+    /// ```
+    /// use meshwork::log::{LogError, SqliteLog};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("swarm.db");
+    /// assert!(matches!(SqliteLog::open_existing(&path), Err(LogError::NotFound { .. })));
+    /// assert!(!path.exists());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn open_existing(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         match schema::inspect(&path)? {
@@ -109,6 +152,19 @@ impl SqliteLog {
     ///
     /// # Errors
     /// As [`LogReader::open`].
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// let reader = SqliteLog::open_read_only(log.path())?;
+    /// log.append("first".into()).await?;
+    /// assert_eq!(reader.last()?, 1, "always up to date");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<LogReader, LogError> {
         LogReader::open(path)
     }
@@ -128,12 +184,34 @@ impl SqliteLog {
     }
 
     /// The database file.
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// assert!(log.path().ends_with("swarm.db"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
 
     /// The durable mailboxes in the same database, written by the same thread in the same transactions.
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// let mail = log.mail();
+    /// assert!(mail.put("ada", "letter 1", "hello".into()).await?);
+    /// assert_eq!(mail.unread("ada", 10).await?[0].bytes, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn mail(&self) -> Mail {
         Mail::new(Arc::clone(&self.shared))
@@ -143,6 +221,19 @@ impl SqliteLog {
     ///
     /// # Errors
     /// As [`Log::append`].
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.set_meta("swarm", "nightly".into()).await?;
+    /// log.set_meta("swarm", "weekly".into()).await?;
+    /// assert_eq!(log.meta("swarm").await?, Some("weekly".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_meta(&self, key: &str, value: Bytes) -> BoxFuture<'static, Result<(), LogError>> {
         let key = key.to_owned();
         let done = self.shared.queue.push(Work::Meta { key, value });
@@ -153,6 +244,17 @@ impl SqliteLog {
     ///
     /// # Errors
     /// [`LogError::Closed`], or what the database says.
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// assert_eq!(log.meta("swarm").await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn meta(&self, key: &str) -> BoxFuture<'static, Result<Option<Bytes>, LogError>> {
         let key = key.to_owned();
         self.shared.with_reader(move |reader| reader.meta(&key))

@@ -13,6 +13,20 @@ use super::{Letter, mail, schema};
 ///
 /// It reads the write-ahead log of a killed writer too. Everything is synchronous; every batch that it returns was
 /// checked against its checksum.
+///
+/// ```
+/// use meshwork::log::{Log as _, LogReader, SqliteLog};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+/// log.append("first".into()).await?;
+/// let reader = LogReader::open(log.path())?;
+/// reader.check()?;
+/// assert_eq!(reader.read(1)?, "first");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct LogReader {
     connection: Connection,
@@ -25,6 +39,15 @@ impl LogReader {
     /// # Errors
     /// [`LogError::NotFound`], [`LogError::NewerSchema`], [`LogError::OlderSchema`], [`LogError::NotADatabase`],
     /// [`LogError::ForeignDatabase`], [`LogError::Damaged`], or what the operating system says.
+    ///
+    /// ```
+    /// use meshwork::log::{LogError, LogReader};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let none = LogReader::open(folder.path().join("swarm.db"));
+    /// assert!(matches!(none, Err(LogError::NotFound { .. })), "looking creates nothing");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         if schema::inspect(&path)?.is_none() {
@@ -40,6 +63,19 @@ impl LogReader {
     }
 
     /// The database file.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.path(), log.path());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -49,6 +85,19 @@ impl LogReader {
     ///
     /// # Errors
     /// What the database says.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.last()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn last(&self) -> Result<u64, LogError> {
         schema::last(&self.connection, &self.path)
     }
@@ -58,6 +107,22 @@ impl LogReader {
     ///
     /// # Errors
     /// [`LogError::Hole`], [`LogError::Checksum`], [`LogError::Damaged`].
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// log.append("second".into()).await?;
+    /// assert_eq!(reader.batches(1, 1 << 20)?.len(), 2);
+    /// assert_eq!(reader.batches(1, 1)?.len(), 1, "at least one");
+    /// assert!(reader.batches(3, 1 << 20)?.is_empty(), "the log ends before");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn batches(&self, from: u64, max_bytes: usize) -> Result<Vec<Stored>, LogError> {
         let from = from.max(1);
         let Ok(first) = i64::try_from(from) else {
@@ -91,6 +156,20 @@ impl LogReader {
     ///
     /// # Errors
     /// [`LogError::Missing`], [`LogError::Checksum`], [`LogError::Damaged`].
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogError, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.read(1)?, "first");
+    /// assert_eq!(reader.read(2), Err(LogError::Missing { seq: 2, last: 1 }));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read(&self, seq: u64) -> Result<Bytes, LogError> {
         let says = |error: rusqlite::Error| self.says(&error);
         let sql = "SELECT seq, checksum, bytes FROM batch WHERE seq = ?";
@@ -107,6 +186,21 @@ impl LogReader {
     ///
     /// # Errors
     /// What the database says.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.snapshot()?, None);
+    /// log.save_snapshot(1, "state".into()).await?;
+    /// assert_eq!(reader.snapshot()?, Some((1, "state".into())));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn snapshot(&self) -> Result<Option<(u64, Bytes)>, LogError> {
         let says = |error: rusqlite::Error| self.says(&error);
         let sql = "SELECT seq, checksum, bytes FROM snapshot
@@ -127,6 +221,20 @@ impl LogReader {
     ///
     /// # Errors
     /// What the database says.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// log.set_meta("swarm", "nightly".into()).await?;
+    /// assert_eq!(reader.meta("swarm")?, Some("nightly".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn meta(&self, key: &str) -> Result<Option<Bytes>, LogError> {
         let value = self
             .connection
@@ -140,6 +248,20 @@ impl LogReader {
     ///
     /// # Errors
     /// What the database says.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// log.mail().put("ada", "letter 1", "hello".into()).await?;
+    /// assert_eq!(reader.unread("ada", 10)?[0].id, "letter 1");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unread(&self, peer: &str, limit: usize) -> Result<Vec<Letter>, LogError> {
         mail::unread(&self.connection, &self.path, peer, limit)
     }
@@ -148,6 +270,20 @@ impl LogReader {
     ///
     /// # Errors
     /// What the database says.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// log.mail().put("ada", "letter 1", "hello".into()).await?;
+    /// assert_eq!(reader.count_unread()?, [("ada".to_owned(), 1)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn count_unread(&self) -> Result<Vec<(String, u64)>, LogError> {
         mail::counts(&self.connection, &self.path)
     }
@@ -156,6 +292,19 @@ impl LogReader {
     ///
     /// # Errors
     /// The first thing found.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.check(), Ok(()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn check(&self) -> Result<(), LogError> {
         schema::quick_check(&self.connection, &self.path)?;
         self.check_batches()
@@ -165,6 +314,19 @@ impl LogReader {
     ///
     /// # Errors
     /// The first thing found.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.check_batches(), Ok(()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn check_batches(&self) -> Result<(), LogError> {
         schema::no_holes(&self.connection, &self.path)?;
         let mut next = 1;
