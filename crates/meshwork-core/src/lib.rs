@@ -28,11 +28,12 @@
 //! // 1. The log is opened, and a node joins.
 //! let (log_id, swarm_id, config) = ("log-1".to_owned(), "demo".to_owned(), Config::default());
 //! let join = Op::Join { replaces: Position::START, version: VERSION, sessions: 1 };
-//! let _ = append(&mut swarm, Position::START, 1, vec![Op::Open { log_id, swarm_id, config, version: VERSION }, join])?;
+//! let open = Op::Open { log_id, swarm_id, config, version: VERSION };
+//! let _ = append(&mut swarm, Position::START, 1, vec![open, join])?;
 //! let me = Position::new(1, 1);
 //!
-//! // 2. A peer comes. 3. Two tasks come, of which the second waits for the first. What applying answers are the effects:
-//! // what nodes are asked to do, which nobody does here.
+//! // 2. A peer comes. 3. Two tasks come; the second waits for the first. Applying answers with effects, which are what
+//! // nodes are asked to do; nobody does it here.
 //! let _ = append(&mut swarm, me, 1, vec![Op::PeerUp(PeerSpec::new("ada"))])?;
 //! let test = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
 //! let tasks = vec![TaskSpec::new("build"), test];
@@ -42,8 +43,15 @@
 //!
 //! // 4., 5. Each attempt ends under the position that granted it; the round was sealed, so it closes with the last.
 //! let ended = |task, grant| Returned {
-//!     task, grant, outcome: AttemptOutcome::Ok, result: None, error: None, usage: Tokens::default(), started_ms: 0,
-//!     ran_ms: 80, messages_open: false,
+//!     task,
+//!     grant,
+//!     outcome: AttemptOutcome::Ok,
+//!     result: None,
+//!     error: None,
+//!     usage: Tokens::default(),
+//!     started_ms: 0,
+//!     ran_ms: 80,
+//!     messages_open: false,
 //! };
 //! let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
 //! let _ = append(&mut swarm, me, 3, vec![Op::Return(ended(build, grant)), Op::Seal { round: 1 }])?;
@@ -65,7 +73,7 @@
 //!
 //! - [`node`]: one node's own rules, between the log and whoever makes effects happen;
 //! - [`topology`]: who knows whom, how a task finds its worker, when a queen wants more of them;
-//! - [`consensus`], [`detector`], [`discovery`], [`balance`], [`savings`]: parts that also work without a log, each as a
+//! - [`consensus`], [`detector`], [`discovery`], [`balance`], [`savings`]: parts that also work without a log, each a
 //!   pure machine: a ballot, whether a set of peers is done, who is there, who has too much, what pausing saved.
 
 pub mod balance;

@@ -333,7 +333,7 @@ pub struct TaskSpec {
 }
 
 impl TaskSpec {
-    /// A task as a swarm file has it that says no more than an id: of type `task` and priority 5, without anything else.
+    /// A task of type `task` and priority 5, and nothing else: as in a swarm file that gives no more than its id.
     ///
     /// ```
     /// use meshwork_core::TaskSpec;

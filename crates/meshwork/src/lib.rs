@@ -2,9 +2,8 @@
 //!
 //! *Peers* do *tasks*. A task says what a peer must be able to do and which tasks come first; it is given to the least
 //! loaded peer that can do it, tried again when it fails, and believed when its evidence holds. Every decision is an
-//! entry of one ordered log, which a deterministic state machine ([`meshwork_core`]) turns into a state: who runs what, and
-//! when all is done, is a position in that log. Nothing is shown before it is on disk, so whoever is killed goes on where
-//! it was.
+//! entry of one ordered log, and a deterministic state machine over it ([`meshwork_core`]) says who runs what; that all
+//! is done is a position in that log. Nothing is shown before the log has it, so a killed run goes on where it was.
 //!
 //! # A coordinator with two agents
 //!
@@ -22,7 +21,9 @@
 //!     // Two agents in this process: each is an async function that answers with what came out.
 //!     let agent = |can: &str, answer: &'static str| AgentDefinition {
 //!         capabilities: vec![can.to_owned()],
-//!         agent: Arc::new(FnAgent::new(move |_attempt| async move { AttemptEnd::ok(Output::Json(answer.to_owned())) })),
+//!         agent: Arc::new(FnAgent::new(move |_attempt| async move {
+//!             AttemptEnd::ok(Output::Json(answer.to_owned()))
+//!         })),
 //!         kind: "function".to_owned(),
 //!         max_concurrent_tasks: None,
 //!         wake: None,
@@ -47,7 +48,8 @@
 //!
 //!     // Three tasks: the review comes when both parts are written.
 //!     let task = |id: &str, can: &str| MeshTask {
-//!         required_capabilities: vec![can.to_owned()], ..MeshTask::new(id)
+//!         required_capabilities: vec![can.to_owned()],
+//!         ..MeshTask::new(id)
 //!     };
 //!     mesh.submit_task(task("parser", "write")).await?;
 //!     mesh.submit_task(task("printer", "write")).await?;
@@ -67,7 +69,7 @@
 //!
 //! - **A program that runs agents**: [`coordinator`], as above. What it is given may be somebody else's: any broker
 //!   ([`messaging`]), any store ([`artifacts`]), any memory ([`memory`]), any [`controller`].
-//! - **A swarm file with processes**, as the command `meshwork` runs it: [`file`] reads it, [`local`] runs it.
+//! - **A swarm file with processes**, as the command `meshwork` runs it: [`mod@file`] reads it, [`local`] runs it.
 //! - **One node with agents of one's own**, without the rest: [`mesh`], on a [`log`].
 //! - **One part alone**: whether a set of peers is done ([`detector`]), who is there ([`discovery`]), who has too much
 //!   ([`balance`]), a vote ([`consensus`]), which topology suits ([`topology`]). Each works on any broker.
@@ -85,7 +87,7 @@
 //! | [`memory`], [`artifacts`] | what peers share: entries that are searched, and files |
 //! | [`process`], [`endpoint`] | attempts that are processes, and what these talk to |
 //! | [`state`], [`control`] | the locked folder of a swarm, and how commands reach its live run |
-//! | [`file`], [`view`] | the swarm file, and what a log says, for people and programs |
+//! | [`mod@file`], [`view`] | the swarm file, and what a log says, for people and programs |
 
 pub mod artifacts;
 pub mod balance;
