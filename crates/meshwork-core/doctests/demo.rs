@@ -4,7 +4,7 @@ mod demo {
     pub use meshwork_core::topology::{Choice, Requested, Topology};
     pub use meshwork_core::{
         Applied, AttemptOutcome, Author, Batch, Config, Grant, LogFault, Op, PeerNo, PeerSpec, Position, Returned,
-        Seen, Submission, Swarm, TaskNo, TaskSpec, Tokens, VERSION,
+        Submission, Swarm, TaskNo, TaskSpec, Tokens, VERSION,
     };
 
     /// The swarm `demo`, with the node `local` and its peer `ada`, who has one slot; two batches.

@@ -12,7 +12,8 @@ use crate::task::Outcome;
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let applied = write(&mut swarm, vec![Op::Seal { round: 1 }])?;
 /// let refused = &applied.effects[0];
 /// assert!(refused.list.is_empty() && matches!(refused.refusal, Some(Refusal::RoundNotOpen { .. })));
@@ -36,7 +37,8 @@ pub struct Effects {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let applied = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// let start = applied.effects[0].list.iter().find(|effect| matches!(effect, Effect::Start { .. }));
 /// let (task, grant, peer) = (TaskNo(0), Position::new(3, 0), PeerNo(0));

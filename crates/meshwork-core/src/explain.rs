@@ -14,7 +14,7 @@ use std::fmt;
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// let build = swarm.find_task("build").expect("it was submitted");
 /// let explanation = swarm.explain(build).expect("a task");
@@ -57,7 +57,8 @@ pub struct Explanation {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
 /// let _ = write(&mut swarm, vec![submit([task])])?;
 /// let explanation = swarm.explain(TaskNo(0)).expect("a task");
@@ -110,7 +111,8 @@ pub enum PeerVerdict {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let test = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build"), test])])?;
 /// let reason = swarm.explain(TaskNo(1)).expect("a task").reason;
@@ -253,7 +255,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// let build = swarm.find_task("build").expect("it was submitted");
     /// let reason = swarm.explain(build).expect("a task").reason;

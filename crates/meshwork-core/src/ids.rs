@@ -115,9 +115,9 @@ macro_rules! number {
             /// As an index into the array of records.
             ///
             /// ```
-            #[doc = concat!("use meshwork_core::", stringify!($name), ";")]
+            /// c = concat!("use meshwork_core::", stringify!($name), ";")]
             ///
-            #[doc = concat!("assert_eq!(", stringify!($name), "(3).index(), 3);")]
+            /// c = concat!("assert_eq!(", stringify!($name), "(3).index(), 3);")]
             /// ```
             pub fn index(self) -> usize {
                 self.0 as usize
@@ -181,7 +181,8 @@ number!(
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let bob = PeerSpec { capabilities: vec!["review".to_owned()], ..PeerSpec::new("bob") };
     /// let _ = write(&mut swarm, vec![Op::PeerUp(bob)])?;
     /// assert_eq!(swarm.capability(CapNo(0)), Some("review"));
@@ -197,7 +198,7 @@ number!(
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build"), TaskSpec::new("test")])])?;
     /// let class = |no| swarm.task(TaskNo(no)).map(|task| task.class);
     /// assert_eq!(class(0), class(1), "neither requires anything");
@@ -213,7 +214,7 @@ number!(
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// let build = swarm.find_task("build").expect("it was submitted");
     /// let kind = swarm.task(build).expect("a task").kind;

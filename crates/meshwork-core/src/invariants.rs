@@ -16,9 +16,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// swarm.check_invariants();
     /// # Ok(())
     /// # }

@@ -63,7 +63,7 @@ enum Body {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// let mut node = member()?;
+/// let node = member()?; // it has joined, and its peer ada is up
 /// assert!(node.is_member());
 /// assert_eq!(node.swarm().peers().len(), 1, "its peers are announced");
 /// # Ok(())
@@ -98,7 +98,7 @@ impl Node {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// let mut node = node();
+    /// let node = node(); // it has not read its log, which is empty
     /// assert!(!node.is_member(), "it has not even read the log");
     /// # Ok(())
     /// # }
@@ -128,7 +128,7 @@ impl Node {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// let mut node = member()?;
+    /// let node = member()?; // it has joined, and its peer ada is up
     /// assert_eq!(node.swarm().swarm_id(), "demo");
     /// # Ok(())
     /// # }
@@ -143,7 +143,7 @@ impl Node {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// let mut node = node();
+    /// let node = node(); // it has not read its log, which is empty
     /// assert!(!node.is_member());
     /// # Ok(())
     /// # }
@@ -158,7 +158,7 @@ impl Node {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// let mut node = member()?;
+    /// let mut node = member()?; // it has joined, and its peer ada is up
     /// let op = submit([TaskSpec::new("build")]);
     /// let asks = node.handle(Input::Wish { op, ticket: None }, 0)?;
     /// let asks = settle(&mut node, asks)?;
@@ -177,10 +177,10 @@ impl Node {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// let mut node = member()?;
+    /// let mut node = member()?; // it has joined, and its peer ada is up
     /// let op = submit([TaskSpec::new("build")]);
     /// assert!(!node.has_undecided());
-    /// let asks = node.handle(Input::Wish { op, ticket: None }, 0)?;
+    /// let _ = node.handle(Input::Wish { op, ticket: None }, 0)?;
     /// assert!(node.has_undecided(), "until it comes back from the log");
     /// # Ok(())
     /// # }
@@ -199,7 +199,7 @@ impl Node {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// let mut node = node();
+    /// let mut node = node(); // it has not read its log, which is empty
     /// let asks = node.handle(Input::CaughtUp, 1_700_000_000_000)?;
     /// let [Ask::Append(batch)] = &asks[..] else { panic!("it wants to join") };
     /// assert!(matches!(batch.entries[..], [Op::Open { .. }, Op::Join { .. }]));
@@ -220,7 +220,7 @@ impl Node {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// let mut node = member()?;
+    /// let mut node = member()?; // it has joined, and its peer ada is up
     /// for _twice in 0..2 {
     ///     assert!(node.take_in(Input::Wish { op: Op::Alive, ticket: None })?.is_empty());
     /// }
@@ -243,7 +243,7 @@ impl Node {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// let mut node = member()?;
+    /// let mut node = member()?; // it has joined, and its peer ada is up
     /// let asks = node.take_in(Input::Wish { op: Op::Alive, ticket: None })?;
     /// assert!(asks.is_empty() && node.has_undecided(), "nothing is appended yet");
     /// # Ok(())

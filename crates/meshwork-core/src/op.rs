@@ -66,9 +66,8 @@ pub struct Author {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-/// let build = swarm.find_task("build").expect("it was submitted");
 /// assert_eq!((swarm.last().seq, swarm.hash_at(3)), (3, Some(swarm.last().hash)));
 /// # Ok(())
 /// # }
@@ -87,7 +86,7 @@ pub struct Seen {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let applied = write(&mut swarm, vec![submit([TaskSpec::new("build")]), Op::Seal { round: 1 }, Op::Alive])?;
 /// assert!(applied.effects.iter().all(|effects| effects.refusal.is_none()));
 /// assert!(swarm.round().is_some_and(|round| round.sealed));
@@ -528,7 +527,8 @@ impl Tokens {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -566,7 +566,8 @@ pub enum AttemptOutcome {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// let build = swarm.find_task("build").expect("it was submitted");
 /// let down = Op::PeerDown { peer: "ada".to_owned(), why: DownReason::Left };
@@ -594,7 +595,8 @@ pub enum DownReason {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![Op::Pause { peer: "ada".to_owned(), reason: PauseReason::Idle }])?;
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");

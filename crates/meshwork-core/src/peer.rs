@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let (_, node) = swarm.present_nodes().next().expect("one has joined");
 /// assert_eq!((&*node.name, node.incarnation, node.sessions), ("local", Position::new(1, 1), 1));
 /// # Ok(())
@@ -49,9 +49,8 @@ pub struct Node {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-/// let build = swarm.find_task("build").expect("it was submitted");
 /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
 /// assert_eq!((ada.up, ada.slots, ada.busy), (true, 1, 1));
 /// # Ok(())
@@ -110,9 +109,8 @@ impl Peer {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
     /// assert_eq!(ada.load(), 1);
     /// # Ok(())
@@ -128,9 +126,8 @@ impl Peer {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
     /// assert!(ada.is_open(), "up and not paused; that it is busy is another question");
     /// # Ok(())
@@ -151,7 +148,7 @@ impl Peer {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// # let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -172,7 +169,7 @@ impl Peer {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// # let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -275,7 +272,7 @@ impl Placement {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// # let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -307,7 +304,7 @@ impl Kind {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// # let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -327,7 +324,7 @@ impl Kind {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// # let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let task = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
 /// let applied = write(&mut swarm, vec![submit([task])])?;
 /// let (task, dependency) = ("test".to_owned(), "build".to_owned());
@@ -246,7 +247,8 @@ fn why_not(found: Grant, present: Option<Grant>) -> String {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let task = TaskSpec { retries: 2_000, ..TaskSpec::new("build") };
 /// let applied = write(&mut swarm, vec![submit([task])])?;
 /// let Some(Refusal::Limit { limit, .. }) = &applied.effects[0].refusal else { panic!("it is over a limit") };
@@ -293,9 +295,9 @@ impl std::fmt::Display for LimitKind {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-/// let build = swarm.find_task("build").expect("it was submitted");
 /// let other = TaskSpec { run: Some("make".to_owned()), ..TaskSpec::new("build") };
 /// let applied = write(&mut swarm, vec![submit([other])])?;
 /// let Some(Refusal::IdTaken { difference, .. }) = &applied.effects[0].refusal else { panic!("it runs") };

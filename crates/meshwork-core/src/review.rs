@@ -28,7 +28,8 @@ const MARK: &str = "#review-";
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let review = Review { approvals: 1, of: 2, ..Review::default() };
 /// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
 /// let fix = swarm.find_task("fix").expect("it was submitted");
@@ -57,7 +58,8 @@ pub struct Terms {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let review = Review { approvals: 1, of: 2, ..Review::default() };
 /// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
 /// let fix = swarm.find_task("fix").expect("it was submitted");
@@ -84,7 +86,8 @@ pub struct ReviewOf {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let review = Review { approvals: 1, of: 2, ..Review::default() };
 /// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
 /// let fix = swarm.find_task("fix").expect("it was submitted");
@@ -291,7 +294,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let review = Review { approvals: 1, of: 2, ..Review::default() };
     /// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
     /// let fix = swarm.find_task("fix").expect("it was submitted");
@@ -314,7 +318,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let review = Review { approvals: 1, of: 2, ..Review::default() };
     /// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
     /// let fix = swarm.find_task("fix").expect("it was submitted");
@@ -340,7 +345,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let review = Review { approvals: 1, of: 2, ..Review::default() };
     /// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
     /// let fix = swarm.find_task("fix").expect("it was submitted");

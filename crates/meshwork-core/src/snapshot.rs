@@ -54,9 +54,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let bytes = swarm.snapshot().expect("memory suffices");
     /// assert_eq!(Swarm::restore(&bytes).expect("it was just written").state_hash(), swarm.state_hash());
     /// # Ok(())
@@ -85,9 +84,9 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let mut bytes = swarm.snapshot().expect("memory suffices");
     /// assert!(Swarm::restore(&bytes).is_ok_and(|restored| restored.last() == swarm.last()));
     /// *bytes.last_mut().expect("there are some") ^= 1;

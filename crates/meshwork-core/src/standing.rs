@@ -17,7 +17,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!((swarm.shape().topology(), swarm.shape().peers()), (Topology::Mesh, vec![PeerNo(0)]));
     /// # Ok(())
     /// # }
@@ -61,7 +62,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
     /// let _ = write(&mut swarm, vec![submit([task])])?;
     /// assert_eq!(swarm.unassigned(), 1);
@@ -78,7 +79,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let weld = |id: &str| TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new(id) };
     /// let _ = write(&mut swarm, vec![submit([weld("frame"), weld("door"), TaskSpec::new("build")])])?;
     /// assert_eq!(swarm.unserved().collect::<Vec<_>>(), [TaskNo(0)], "one for each kind of requirement");
@@ -98,7 +99,7 @@ impl Peer {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
     /// assert!(ada.has_nothing_to_do());
     /// # Ok(())

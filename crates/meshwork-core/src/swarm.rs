@@ -25,7 +25,7 @@ const SEEN_KEPT: usize = 1_024;
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// # let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -146,7 +146,7 @@ pub(crate) struct Touched {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec { retries: 1, ..TaskSpec::new("build") }])])?;
 /// let failed = returned(TaskNo(0), Position::new(3, 0), AttemptOutcome::Failed);
 /// let _ = write(&mut swarm, vec![failed])?;
@@ -169,9 +169,8 @@ pub struct Wait {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-/// let build = swarm.find_task("build").expect("it was submitted");
 /// let round = swarm.round().expect("a submission opens one");
 /// assert_eq!((round.number, round.open, round.sealed), (1, 1, false));
 /// # Ok(())
@@ -201,7 +200,7 @@ pub struct Round {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// # let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -229,7 +228,7 @@ pub struct ClosedRound {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// # let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -257,7 +256,7 @@ pub struct Rejected {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let applied = write(&mut swarm, vec![Op::Alive, submit([TaskSpec::new("build")])])?;
 /// assert!(!applied.duplicate);
 /// assert_eq!(applied.effects.len(), 2, "one for each entry");
@@ -531,7 +530,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert!(swarm.is_open() && !Swarm::new().is_open());
     /// # Ok(())
     /// # }
@@ -546,7 +545,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.log_id(), "log-1");
     /// # Ok(())
     /// # }
@@ -561,7 +560,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.swarm_id(), "demo");
     /// # Ok(())
     /// # }
@@ -576,7 +575,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.config(), &Config::default());
     /// # Ok(())
     /// # }
@@ -591,7 +590,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.last().seq, 2);
     /// assert_eq!(swarm.last().hash, swarm.state_hash());
     /// # Ok(())
@@ -607,9 +606,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// assert_ne!(swarm.hash_at(2), swarm.hash_at(3));
     /// assert_eq!(swarm.hash_at(4), None, "not applied yet");
     /// # Ok(())
@@ -627,9 +625,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// assert_eq!(swarm.round().map(|round| round.open), Some(1));
     /// # Ok(())
     /// # }
@@ -644,7 +641,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// # let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -664,7 +661,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// let build = swarm.find_task("build").expect("it was submitted");
     /// assert_eq!(swarm.task(build).map(|task| task.attempt), Some(1));
@@ -682,9 +679,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// assert_eq!((swarm.find_task("build"), swarm.find_task("test")), (Some(TaskNo(0)), None));
     /// # Ok(())
     /// # }
@@ -699,9 +695,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// assert_eq!(swarm.tasks().map(|(_, task)| &*task.id).collect::<Vec<_>>(), ["build"]);
     /// # Ok(())
     /// # }
@@ -717,7 +712,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -738,7 +734,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.peer(PeerNo(0)).map(|peer| &*peer.id), Some("ada"));
     /// # Ok(())
     /// # }
@@ -753,7 +750,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert!(swarm.find_peer("ada").is_some() && swarm.find_peer("bob").is_none());
     /// # Ok(())
     /// # }
@@ -768,7 +765,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.peers().filter(|(_, peer)| peer.up).count(), 1);
     /// # Ok(())
     /// # }
@@ -784,7 +781,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.node(NodeNo(0)).map(|node| &*node.name), Some("local"));
     /// # Ok(())
     /// # }
@@ -799,7 +797,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.last_incarnation("local"), Position::new(1, 1));
     /// assert_eq!(swarm.last_incarnation("other"), Position::START);
     /// # Ok(())
@@ -816,7 +814,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.node_no(Position::new(1, 1)), Some(NodeNo(0)));
     /// # Ok(())
     /// # }
@@ -832,7 +831,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![Op::PeerUp(PeerSpec::new("bob")), submit([TaskSpec::new("build")])])?;
     /// assert!(!swarm.is_balanced(1_500), "1 and 0: the largest is twice the mean");
     /// assert!(swarm.is_balanced(2_000));
@@ -856,7 +855,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
     /// assert_eq!(swarm.present_nodes().map(|(_, node)| &*node.name).collect::<Vec<_>>(), ["local"]);
     /// # Ok(())
     /// # }
@@ -872,7 +871,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// # let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -893,7 +892,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let bob = PeerSpec { capabilities: vec!["review".to_owned()], ..PeerSpec::new("bob") };
     /// let _ = write(&mut swarm, vec![Op::PeerUp(bob)])?;
     /// assert_eq!((swarm.capability(CapNo(0)), swarm.capability(CapNo(1))), (Some("review"), None));
@@ -910,7 +910,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
     /// let _ = write(&mut swarm, vec![submit([task])])?;
     /// assert_eq!(swarm.requirements(TaskNo(0)).collect::<Vec<_>>(), ["welding"]);
@@ -930,7 +930,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// let build = swarm.find_task("build").expect("it was submitted");
     /// assert_eq!(swarm.eligible(build).collect::<Vec<_>>(), [PeerNo(0)]);
@@ -951,7 +952,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// # let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -973,9 +974,9 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// assert!(swarm.open_wait(WaitNo(0)).is_none(), "no back-off");
     /// # Ok(())
     /// # }
@@ -990,7 +991,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec { retries: 1, ..TaskSpec::new("build") }])])?;
     /// let failed = returned(TaskNo(0), Position::new(3, 0), AttemptOutcome::Failed);
     /// let _ = write(&mut swarm, vec![failed])?;
@@ -1008,7 +1009,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
     /// # let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -1027,9 +1028,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// assert_eq!(swarm.granted(), 1);
     /// # Ok(())
     /// # }
@@ -1044,7 +1044,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit(["one", "two", "three"].map(TaskSpec::new))])?;
     /// assert_eq!((swarm.granted(), swarm.waiting()), (1, 2), "ada has one slot");
     /// # Ok(())
@@ -1061,9 +1061,8 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// let build = swarm.find_task("build").expect("it was submitted");
     /// assert!(!swarm.is_at_rest(), "ada works");
     /// # Ok(())
     /// # }
@@ -1080,7 +1079,7 @@ impl Swarm {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = swarm();
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
     /// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
     /// let _ = write(&mut swarm, vec![submit([task])])?;
     /// assert!(swarm.is_stalled(), "nobody here can weld");

@@ -13,7 +13,8 @@ use std::sync::Arc;
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// # let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
@@ -87,7 +88,8 @@ impl Outcome {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// let build = swarm.find_task("build").expect("it was submitted");
 /// let grant = Position::new(3, 0);
@@ -381,7 +383,7 @@ impl Rank {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = swarm();
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
 /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
 /// let build = swarm.find_task("build").expect("it was submitted");
 /// let task = swarm.task(build).expect("a task");

@@ -105,8 +105,9 @@ impl Drop for StopOnDrop {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let (file, root) = (hello(), folder.path().join("state"));
+/// # let file = hello();
 /// # let swarm = local(folder.path()).await?;
+///
 /// assert_eq!(swarm.submit(&file).await?, Submitted { new: 1, kept: 0 });
 /// assert_eq!(swarm.submit(&file).await?, Submitted { new: 0, kept: 1 }, "it is there already");
 /// # swarm.shutdown().await?;
@@ -132,6 +133,7 @@ pub struct Submitted {
 /// # let folder = tempfile::tempdir()?;
 /// # let (file, root) = (hello(), folder.path().join("state"));
 /// # let swarm = local(folder.path()).await?;
+///
 /// // One run at a time: the first one holds the folder.
 /// let second = LocalSwarm::start(&file, folder.path(), &root, LocalOptions::default()).await;
 /// let error = second.err().expect("it is refused");
@@ -299,8 +301,9 @@ impl LocalSwarm {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (file, root) = (hello(), folder.path().join("state"));
+    /// # let file = hello();
     /// # let swarm = local(folder.path()).await?;
+    ///
     /// assert_eq!(swarm.submit(&file).await?, Submitted { new: 1, kept: 0 });
     /// # swarm.shutdown().await?;
     /// # Ok(())
@@ -348,8 +351,9 @@ impl LocalSwarm {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (file, root) = (hello(), folder.path().join("state"));
+    /// # let file = hello();
     /// # let swarm = local(folder.path()).await?;
+    ///
     /// swarm.submit(&file).await?;
     /// assert!(matches!(swarm.complete().await?, RoundEnd::Closed(round) if round.failed == 0));
     /// # swarm.shutdown().await?;
@@ -368,7 +372,6 @@ impl LocalSwarm {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (file, root) = (hello(), folder.path().join("state"));
     /// # let swarm = local(folder.path()).await?;
     /// assert_eq!(swarm.mesh().swarm_id(), "demo");
     /// let peers = swarm.mesh().look(|swarm| swarm.peers().len()).await?;
@@ -389,7 +392,6 @@ impl LocalSwarm {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (file, root) = (hello(), folder.path().join("state"));
     /// # let swarm = local(folder.path()).await?;
     /// assert_eq!(swarm.folder().id(), "demo");
     /// assert!(swarm.folder().is_locked()?);
@@ -409,7 +411,6 @@ impl LocalSwarm {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (file, root) = (hello(), folder.path().join("state"));
     /// # let swarm = local(folder.path()).await?;
     /// swarm.folder().write_report(b"{}", swarm.lock())?;
     /// assert!(swarm.folder().report().exists());
@@ -430,8 +431,8 @@ impl LocalSwarm {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (file, root) = (hello(), folder.path().join("state"));
     /// # let swarm = local(folder.path()).await?;
+    ///
     /// assert!(swarm.log().last().await? > 0, "it was opened, and the node has joined");
     /// # swarm.shutdown().await?;
     /// # Ok(())
@@ -449,7 +450,6 @@ impl LocalSwarm {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (file, root) = (hello(), folder.path().join("state"));
     /// # let swarm = local(folder.path()).await?;
     /// assert!(swarm.leftovers().is_empty(), "no run was killed here before");
     /// # swarm.shutdown().await?;
@@ -491,8 +491,8 @@ impl LocalSwarm {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (file, root) = (hello(), folder.path().join("state"));
     /// # let swarm = local(folder.path()).await?;
+    ///
     /// swarm.stop(Stop::Gently); // and `shutdown` waits for it
     /// # swarm.shutdown().await?;
     /// # Ok(())
@@ -513,7 +513,6 @@ impl LocalSwarm {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (file, root) = (hello(), folder.path().join("state"));
     /// # let swarm = local(folder.path()).await?;
     /// let state = swarm.folder().clone();
     /// swarm.shutdown().await?;

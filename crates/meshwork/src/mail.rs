@@ -221,7 +221,7 @@ pub(crate) fn kept_again(letter: &Letter) -> Option<Vec<u8>> {
 /// let (broker, _settled) = Broker::new(BrokerConfig::default(), Arc::new(DurableMail::new(log.mail())));
 /// register_mailboxes(&broker, ["ada", "bob"]).await?;
 ///
-/// broker.outside("ada").send("bob", "note", "look at line 3".into()).await?;
+/// let _sent = broker.outside("ada").send("bob", "note", "look at line 3".into()).await?;
 /// let read = broker.read("bob", 10).await?;
 /// assert_eq!(read[0].payload, "look at line 3");
 /// # Ok(())

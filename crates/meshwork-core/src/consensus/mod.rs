@@ -220,7 +220,7 @@ impl Ballot {
     /// ```
     /// use meshwork_core::consensus::{Ballot, Terms};
     ///
-    /// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+    /// let (ballot, _asked) = Ballot::open(Terms::default(), 3)?;
     /// assert_eq!(ballot.needed(), 2, "more than half of 3");
     /// # Ok::<(), meshwork_core::consensus::TermsError>(())
     /// ```

@@ -68,7 +68,7 @@ pub struct DetectionNo(pub u64);
 /// let (ada, bob) = (Peer(0), Peer(1));
 /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
 /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
-/// let effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
 /// let late = Input::Answered { probe: ProbeNo(999), peer: ada, report: Report::default() };
 /// assert!(detector.handle(late).is_empty(), "nobody asked that");
 /// ```
@@ -231,7 +231,7 @@ pub enum Effect {
 /// let (ada, bob) = (Peer(0), Peer(1));
 /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
 /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
-/// let effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
 /// let stale = Timer::Timeout { detection: DetectionNo(1), token: 999 };
 /// assert!(detector.handle(Input::Fired(stale)).is_empty());
 /// ```

@@ -94,7 +94,7 @@ pub struct Detector {
 /// let (ada, bob) = (Peer(0), Peer(1));
 /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
 /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
-/// let effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
 /// assert_eq!(detector.reset(), Err(DetectionRuns { running: 1 }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -183,7 +183,7 @@ impl Detector {
     /// let (ada, bob) = (Peer(0), Peer(1));
     /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
     /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
-    /// let effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+    /// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
     /// assert!(detector.reset().is_err(), "somebody waits for an answer");
     /// let _ = detector.handle(Input::Forget(DetectionNo(1)));
     /// assert!(detector.reset().is_ok());
@@ -296,7 +296,7 @@ impl Detector {
     /// let (ada, bob) = (Peer(0), Peer(1));
     /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
     /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
-    /// let effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+    /// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
     /// assert_eq!(detector.running_detections(), 1);
     /// ```
     #[must_use]
@@ -346,7 +346,7 @@ impl Detector {
     /// let (ada, bob) = (Peer(0), Peer(1));
     /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
     /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
-    /// let effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+    /// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
     /// let counted = detector.statistics();
     /// assert_eq!((counted.attempts, counted.probes_sent), (1, 2));
     /// ```

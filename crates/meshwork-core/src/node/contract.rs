@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// let mut node = member()?;
+///
+/// let mut node = member()?; // it has joined, and its peer ada is up
 /// let op = submit([TaskSpec::new("build")]);
 /// let asks = node.handle(Input::Wish { op, ticket: Some(Ticket(1)) }, 0)?;
 /// let asks = settle(&mut node, asks)?;
@@ -31,7 +32,7 @@ pub struct Ticket(pub u64);
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// let mut node = member()?;
+/// let mut node = member()?; // it has joined, and its peer ada is up
 /// let op = submit([TaskSpec::new("build")]);
 /// let asks = node.handle(Input::Wish { op, ticket: None }, 0)?;
 /// assert!(matches!(&asks[..], [Ask::Append(batch)] if batch.entries.len() == 1));
@@ -101,7 +102,8 @@ pub enum Input {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// let mut node = member()?;
+///
+/// let mut node = member()?; // it has joined, and its peer ada is up
 /// let op = submit([TaskSpec::new("build")]);
 /// let asks = node.handle(Input::Wish { op, ticket: None }, 0)?;
 /// let asks = settle(&mut node, asks)?;
@@ -145,7 +147,7 @@ pub struct BodyEnd {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// let mut node = member()?;
+/// let mut node = member()?; // it has joined, and its peer ada is up
 /// let op = submit([TaskSpec::new("build")]);
 /// let asks = node.handle(Input::Wish { op, ticket: None }, 0)?;
 /// let asks = settle(&mut node, asks)?;
@@ -229,7 +231,8 @@ pub enum Ask {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// let mut node = member()?;
+///
+/// let mut node = member()?; // it has joined, and its peer ada is up
 /// let asks = node.handle(Input::Wish { op: Op::Seal { round: 7 }, ticket: Some(Ticket(1)) }, 0)?;
 /// let asks = settle(&mut node, asks)?;
 /// assert!(matches!(asks[..], [Ask::Answer { answer: Answer::Refused(_), .. }]), "there is no such round");
@@ -266,7 +269,8 @@ pub enum Answer {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// let mut node = member()?;
+///
+/// let mut node = member()?; // it has joined, and its peer ada is up
 /// let asks = node.handle(Input::Fired(Timer::Due(WaitNo(9))), 0)?;
 /// assert!(asks.is_empty(), "a stale one is recognised");
 /// # Ok(())

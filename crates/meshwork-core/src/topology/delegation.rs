@@ -21,8 +21,8 @@ use crate::swarm::Swarm;
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = hierarchy();
-/// // A queen, and below her ada and bob, who can review.
+///
+/// let swarm = hierarchy(); // a queen, and below her ada and bob, who can review
 /// let mut delegation = Delegation::of(&swarm).expect("there is a queen");
 /// let workers: Vec<_> = (0..2).map(|_task| delegation.hand_out(None, &[])).collect();
 /// assert_eq!(workers, [Some(PeerNo(1)), Some(PeerNo(2))], "each has one slot");
@@ -71,8 +71,8 @@ impl Delegation {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = hierarchy();
-    /// // A queen, and below her ada and bob, who can review.
+    ///
+    /// let swarm = hierarchy(); // a queen, and below her ada and bob, who can review
     /// let mut delegation = Delegation::of(&swarm).expect("there is a queen");
     /// assert_eq!(delegation.hand_out(None, &["review".to_owned()]), Some(PeerNo(2)));
     /// assert_eq!(delegation.hand_out(None, &["welding".to_owned()]), None);

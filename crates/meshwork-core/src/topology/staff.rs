@@ -15,8 +15,8 @@ use crate::swarm::Swarm;
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = hierarchy();
-/// // A queen, and below her ada and bob, who can review.
+///
+/// let swarm = hierarchy(); // a queen, and below her ada and bob, who can review
 /// assert_eq!(staff(&swarm), Some(Workers { workers: 2, slots: 2, busy: 0 }));
 /// assert_eq!(staff(&Swarm::new()), None, "a mesh has no queen");
 /// # Ok(())
@@ -42,8 +42,8 @@ pub fn staff(swarm: &Swarm) -> Option<Workers> {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = hierarchy();
-/// // A queen, and below her ada and bob, who can review.
+///
+/// let swarm = hierarchy(); // a queen, and below her ada and bob, who can review
 /// assert_eq!(dispensable(&swarm, 1), [PeerNo(2)], "who came last");
 /// # Ok(())
 /// # }
@@ -90,8 +90,8 @@ pub struct Staffing {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
-/// # let mut swarm = hierarchy();
-/// // A queen, and below her ada and bob, who can review.
+///
+/// let swarm = hierarchy(); // a queen, and below her ada and bob, who can review
 /// let scaling = Scaling { min_workers: 1, max_workers: 4, auto: true, threshold_permille: 800 };
 /// let reserve = ["ada", "bob", "eve"].map(PeerSpec::new).to_vec();
 /// let mut queen = Queen::new(scaling, reserve, 1_000);
@@ -134,8 +134,8 @@ impl Queen {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = hierarchy();
-    /// // A queen, and below her ada and bob, who can review.
+    ///
+    /// let swarm = hierarchy(); // a queen, and below her ada and bob, who can review
     /// let scaling = Scaling { min_workers: 3, max_workers: 4, auto: true, threshold_permille: 800 };
     /// let mut queen = Queen::new(scaling, vec![PeerSpec::new("eve"), PeerSpec::new("kim")], 1_000);
     /// queen.give_up_on("eve");
@@ -154,8 +154,8 @@ impl Queen {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = hierarchy();
-    /// // A queen, and below her ada and bob, who can review.
+    ///
+    /// let swarm = hierarchy(); // a queen, and below her ada and bob, who can review
     /// let scaling = Scaling { min_workers: 3, max_workers: 4, auto: true, threshold_permille: 800 };
     /// let mut queen = Queen::new(scaling, vec![PeerSpec::new("eve"), PeerSpec::new("kim")], 1_000);
     /// assert_eq!(queen.look(&swarm, 0).call, ["eve"], "two are there, three have to be");
@@ -199,8 +199,8 @@ impl Queen {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
-    /// # let mut swarm = hierarchy();
-    /// // A queen, and below her ada and bob, who can review.
+    ///
+    /// let mut swarm = hierarchy(); // a queen, and below her ada and bob, who can review
     /// let scaling = Scaling { min_workers: 1, max_workers: 4, auto: true, threshold_permille: 800 };
     /// let welder = PeerSpec { capabilities: vec!["welding".to_owned()], ..PeerSpec::new("eve") };
     /// let queen = Queen::new(scaling, vec![welder], 1_000);

@@ -130,7 +130,7 @@ impl Summary {
     /// use meshwork_core::CapNo;
     /// use meshwork_core::topology::{Capacity, Summary, Worker};
     ///
-    /// let (review, security) = (CapNo(0), CapNo(1));
+    /// let review = CapNo(0);
     /// let worker = Worker { capabilities: [review].into(), slots: 3, load: 1 };
     /// assert_eq!(Summary::of(&worker).capacity(&[].into()), Capacity { workers: 1, free: 2, waiting: 0 });
     /// ```
@@ -146,7 +146,7 @@ impl Summary {
     /// use meshwork_core::CapNo;
     /// use meshwork_core::topology::{Summary, Worker};
     ///
-    /// let (review, security) = (CapNo(0), CapNo(1));
+    /// let review = CapNo(0);
     /// let worker = Worker { capabilities: [review].into(), slots: 3, load: 1 };
     /// let mut summary = Summary::of(&worker);
     /// summary.add(&Summary::of(&worker));
@@ -175,7 +175,7 @@ impl Summary {
     /// use meshwork_core::CapNo;
     /// use meshwork_core::topology::{Capacity, Summary, Worker};
     ///
-    /// let (review, security) = (CapNo(0), CapNo(1));
+    /// let review = CapNo(0);
     /// let worker = Worker { capabilities: [review].into(), slots: 3, load: 1 };
     /// assert_eq!(Summary::of(&worker).capacity(&[review].into()).free, 2);
     /// assert_eq!(Summary::default().capacity(&[review].into()), Capacity::default());
@@ -216,7 +216,7 @@ impl Summary {
     /// use meshwork_core::CapNo;
     /// use meshwork_core::topology::{Summary, Worker};
     ///
-    /// let (review, security) = (CapNo(0), CapNo(1));
+    /// let review = CapNo(0);
     /// let worker = Worker { capabilities: [review].into(), slots: 3, load: 1 };
     /// let mut summary = Summary::of(&worker);
     /// summary.forget(&[review].into());

@@ -53,7 +53,8 @@ pub enum ControlError {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let (mesh, _ended) = start(folder.path()).await?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
 /// let path = folder.path().join("control.sock");
 /// let _control = Control::serve(&path, mesh)?;
 /// // It blocks, so it has a thread of its own, or a process: a command.
@@ -81,7 +82,8 @@ impl ControlClient {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, _ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let path = folder.path().join("control.sock");
     /// let _control = Control::serve(&path, mesh)?;
     /// assert!(ControlClient::connect(&path).is_ok());
@@ -112,7 +114,8 @@ impl ControlClient {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, _ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let path = folder.path().join("control.sock");
     /// let _control = Control::serve(&path, mesh)?;
     /// let cancel = Request::Cancel { id: "nobody's".to_owned() };
@@ -143,7 +146,8 @@ impl ControlClient {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, _ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let path = folder.path().join("control.sock");
     /// let _control = Control::serve(&path, mesh)?;
     /// let asked = tokio::task::spawn_blocking(move || ControlClient::connect(path)?.follow()?.next().transpose());
@@ -195,7 +199,8 @@ impl ControlClient {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let (mesh, _ended) = start(folder.path()).await?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
 /// let path = folder.path().join("control.sock");
 /// let _control = Control::serve(&path, mesh.clone())?;
 /// let (told, mut grown) = tokio::sync::mpsc::unbounded_channel();

@@ -32,7 +32,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let (mesh, _ended) = start(folder.path()).await?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
 /// let path = folder.path().join("control.sock");
 /// let control = Control::serve(&path, mesh)?;
 /// assert!(path.exists());
@@ -66,7 +67,8 @@ impl Control {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, _ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let path = folder.path().join("control.sock");
     /// let _control = Control::serve(&path, mesh.clone())?;
     /// let second = Control::serve(&path, mesh).expect_err("somebody listens there");
@@ -94,7 +96,8 @@ impl Control {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, _ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let control = Control::serve(folder.path().join("control.sock"), mesh)?;
     /// assert!(control.path().ends_with("control.sock"));
     /// # Ok(())

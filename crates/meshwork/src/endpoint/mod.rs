@@ -51,6 +51,7 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 /// use meshwork::endpoint::Endpoint;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let endpoint = Endpoint::start()?;
 /// assert!(endpoint.url().starts_with("http://127.0.0.1:"));
 /// endpoint.shutdown().await;
@@ -78,6 +79,7 @@ struct Door {
 /// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let endpoint = Endpoint::start()?;
 /// let agent = FnAgent::new(move |attempt: Attempt| {
 ///     let endpoint = endpoint.clone();
@@ -87,6 +89,7 @@ struct Door {
 ///         AttemptEnd::ok(Output::Json(lease.token().len().to_string()))
 ///     }
 /// });
+/// // With this agent the peer ada does the task `build`.
 /// assert!(run(agent).await?.result.is_some());
 /// # Ok(())
 /// # }
@@ -110,6 +113,7 @@ impl Endpoint {
     /// use meshwork::endpoint::Endpoint;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let (one, other) = (Endpoint::start()?, Endpoint::start()?);
     /// assert_ne!(one.url(), other.url(), "each has a port of its own");
     /// # Ok(())
@@ -140,6 +144,7 @@ impl Endpoint {
     /// use std::net::SocketAddr;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let endpoint = Endpoint::start()?;
     /// let address: SocketAddr = endpoint.url().trim_start_matches("http://").parse()?;
     /// assert!(address.ip().is_loopback());
@@ -158,6 +163,7 @@ impl Endpoint {
     /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let endpoint = Endpoint::start()?;
     /// let agent = FnAgent::new(move |attempt: Attempt| {
     ///     let endpoint = endpoint.clone();
@@ -167,6 +173,7 @@ impl Endpoint {
     ///         AttemptEnd::ok(Output::None)
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.error, None);
     /// # Ok(())
     /// # }
@@ -183,6 +190,7 @@ impl Endpoint {
     /// use meshwork::endpoint::Endpoint;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let endpoint = Endpoint::start()?;
     /// let address = endpoint.url().trim_start_matches("http://").to_owned();
     /// endpoint.shutdown().await;
@@ -222,6 +230,7 @@ impl Lease {
     /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let endpoint = Endpoint::start()?;
     /// let agent = FnAgent::new(move |attempt: Attempt| {
     ///     let lease = endpoint.lease(attempt.tools);
@@ -230,6 +239,7 @@ impl Lease {
     ///         AttemptEnd::ok(Output::None)
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.error, None);
     /// # Ok(())
     /// # }

@@ -562,6 +562,7 @@ impl SwarmFile {
     /// # use meshwork::file::{Format, parse};
     /// # let text = "peers = [{ id = \"ada\", count = 2 }]\ntasks = [{ id = \"build\", run = \"make\" }]\n";
     /// # let file = parse(text, Format::Toml, "swarm.toml")?;
+    ///
     /// let config = file.topology_config();
     /// assert_eq!((config.topology, config.max_agents), (TopologyType::Auto, 2));
     /// # Ok::<(), meshwork::file::FileError>(())

@@ -51,6 +51,7 @@ impl FaultPlan {
     /// use std::sync::Arc;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let log = Faulty::new(Arc::new(MemoryLog::new()), FaultPlan::none(7));
     /// log.append("first".into()).await?;
     /// assert_eq!(log.last().await?, 1);
@@ -99,6 +100,7 @@ impl FaultPlan {
 /// use std::sync::Arc;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// // Every append is stored twice: what a broker does after a lost acknowledgement.
 /// let plan = FaultPlan { duplicated: 1_000, ..FaultPlan::none(7) };
 /// let log = Faulty::new(Arc::new(MemoryLog::new()), plan);
@@ -131,6 +133,7 @@ impl Faulty {
     /// use std::sync::Arc;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let plan = FaultPlan { error_not_stored: 1_000, ..FaultPlan::none(7) };
     /// let log = Faulty::new(Arc::new(MemoryLog::new()), plan);
     /// assert_eq!(log.append("first".into()).await, Err(LogError::Unacknowledged));

@@ -17,6 +17,7 @@ use super::{BATCH_LIMIT, Log, LogError, Stored};
 /// use meshwork::log::{Log as _, MemoryLog};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let log = MemoryLog::new();
 /// let handle = log.clone();
 /// log.append("first".into()).await?;
@@ -55,6 +56,7 @@ impl MemoryLog {
     /// use meshwork::log::{Log as _, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// assert_eq!(MemoryLog::new().last().await?, 0);
     /// # Ok(())
     /// # }

@@ -43,6 +43,7 @@ pub const BATCH_LIMIT: usize = 256 * 1024 * 1024;
 /// use meshwork::log::{Log as _, MemoryLog, Stored};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let log = MemoryLog::new();
 /// log.append("first".into()).await?;
 /// let stored = log.tail(1).next().await.expect("a tail has no end")?;
@@ -68,6 +69,7 @@ pub struct Stored {
 /// use std::sync::Arc;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
 /// let mut tail = log.tail(1);
 /// log.append("first".into()).await?;
@@ -90,6 +92,7 @@ pub trait Log: Send + Sync + 'static {
     /// use meshwork::log::{BATCH_LIMIT, Log as _, LogError, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let log = MemoryLog::new();
     /// log.append("first".into()).await?;
     /// let refused = log.append(vec![0; BATCH_LIMIT + 1].into()).await;
@@ -108,6 +111,7 @@ pub trait Log: Send + Sync + 'static {
     /// use meshwork::log::{Log as _, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let log = MemoryLog::new();
     /// for batch in ["one", "two", "three"] {
     ///     log.append(batch.into()).await?;
@@ -132,6 +136,7 @@ pub trait Log: Send + Sync + 'static {
     /// use meshwork::log::{Log as _, LogError, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let log = MemoryLog::new();
     /// log.append("first".into()).await?;
     /// assert_eq!(log.read(1).await?, "first");
@@ -147,6 +152,7 @@ pub trait Log: Send + Sync + 'static {
     /// use meshwork::log::{Log as _, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let log = MemoryLog::new();
     /// assert_eq!(log.last().await?, 0);
     /// log.append("first".into()).await?;
@@ -165,6 +171,7 @@ pub trait Log: Send + Sync + 'static {
     /// use meshwork::log::{Log as _, LogError, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let log = MemoryLog::new();
     /// log.append("first".into()).await?;
     /// log.save_snapshot(1, "the state after batch 1".into()).await?;
@@ -181,6 +188,7 @@ pub trait Log: Send + Sync + 'static {
     /// use meshwork::log::{Log as _, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let log = MemoryLog::new();
     /// assert_eq!(log.load_snapshot().await?, None);
     /// log.append("first".into()).await?;
@@ -198,6 +206,7 @@ pub trait Log: Send + Sync + 'static {
     /// use meshwork::log::{Log as _, LogError, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let log = MemoryLog::new();
     /// log.close().await?;
     /// log.close().await?; // no error

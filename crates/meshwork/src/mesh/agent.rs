@@ -41,6 +41,7 @@ pub trait Agent: Send + Sync + 'static {
     /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// struct Patient;
     ///
     /// impl Agent for Patient {
@@ -56,6 +57,7 @@ pub trait Agent: Send + Sync + 'static {
     ///     }
     /// }
     ///
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(Patient).await?.outcome, meshwork_core::AttemptOutcome::Ok);
     /// # Ok(())
     /// # }
@@ -199,6 +201,7 @@ pub trait Agent: Send + Sync + 'static {
 ///     let Attempt { peer_id, number, .. } = &attempt;
 ///     AttemptEnd::ok(Output::Json(format!("\"{} on {peer_id}, attempt {number}\"", attempt.spec().id)))
 /// });
+/// // With this agent the peer ada does the task `build`.
 /// let returned = run(agent).await?;
 /// assert_eq!(returned.result, Some(meshwork_core::Payload::Json("\"build on ada, attempt 1\"".to_owned())));
 /// # Ok(())
@@ -237,6 +240,7 @@ impl Attempt {
     ///         other => AttemptEnd::failed(format!("what is {other}?")),
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.error, None);
     /// # Ok(())
     /// # }
@@ -257,6 +261,7 @@ impl Attempt {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let agent = FnAgent::new(|attempt: Attempt| async move {
     ///     match attempt.input().await {
     ///         Ok(Some(json)) => AttemptEnd::ok(Output::Json(json)),
@@ -297,6 +302,7 @@ impl Attempt {
 /// # let folder = tempfile::tempdir()?;
 /// # let (started, is_started) = tokio::sync::oneshot::channel::<()>();
 /// # let started = std::sync::Mutex::new(Some(started));
+///
 /// struct Slow<F>(F);
 ///
 /// impl<F: Fn() + Send + Sync + 'static> Agent for Slow<F> {
@@ -336,6 +342,7 @@ impl Control {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let agent = FnAgent::new(|attempt: Attempt| async move {
     ///     attempt.control.stopped().await;
     ///     AttemptEnd::stopped()
@@ -363,6 +370,7 @@ impl Control {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let agent = FnAgent::new(|attempt: Attempt| async move {
     ///     attempt.control.killed().await;
     ///     AttemptEnd::stopped()
@@ -394,6 +402,7 @@ impl Control {
     ///     }
     ///     AttemptEnd::ok(Output::None)
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.outcome, meshwork_core::AttemptOutcome::Ok);
     /// # Ok(())
     /// # }
@@ -417,6 +426,7 @@ impl Control {
     ///         Err(_) => AttemptEnd::stopped(),
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.outcome, meshwork_core::AttemptOutcome::Ok);
     /// # Ok(())
     /// # }
@@ -510,7 +520,9 @@ impl AttemptEnd {
 /// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let agent = FnAgent::new(|_| async { AttemptEnd::ok(Output::Bytes("no JSON".into())) });
+/// // With this agent the peer ada does the task `build`.
 /// assert_eq!(run(agent).await?.result, Some(Payload::Json("\"no JSON\"".to_owned())));
 /// # Ok(())
 /// # }
@@ -536,7 +548,9 @@ pub enum Output {
 /// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let agent = FnAgent::new(|attempt| async move { AttemptEnd::ok(Output::Json(format!("{:?}", attempt.spec().id))) });
+/// // With this agent the peer ada does the task `build`.
 /// let returned = run(agent).await?;
 /// assert_eq!(returned.result, Some(Payload::Json("\"build\"".to_owned())));
 /// # Ok(())
@@ -559,6 +573,7 @@ where
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// // It never ends, so its task's timeout ends it.
     /// let agent = FnAgent::new(|_| std::future::pending());
     /// # let (mesh, _ended) = with_agent(folder.path(), agent).await?;

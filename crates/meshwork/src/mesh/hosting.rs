@@ -22,7 +22,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let agent = Arc::new(FnAgent::new(|_: Attempt| async { AttemptEnd::ok(Output::None) }));
     /// mesh.add_peer(PeerSetup { spec: PeerSpec::new("bob"), agent: agent.clone() }).await?;
     ///
@@ -54,7 +55,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// mesh.remove_peer("ada", DownReason::Left).await?;
     /// let up = mesh.look(|swarm| swarm.peers().filter(|(_, peer)| peer.up).count()).await?;
     /// assert_eq!(up, 0);
@@ -78,7 +80,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// mesh.pause_peer("ada", PauseReason::User).await?;
     /// let why = mesh.look(|swarm| swarm.peers().next().and_then(|(_, peer)| peer.paused)).await?;
     /// assert_eq!(why, Some(PauseReason::User));
@@ -105,7 +108,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// mesh.pause_peer("ada", PauseReason::User).await?;
     /// mesh.submit(vec![TaskSpec::new("build")]).await?;
     /// mesh.resume_peer("ada").await?;

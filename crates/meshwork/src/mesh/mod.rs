@@ -185,7 +185,8 @@ impl MeshOptions {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let (mesh, ended) = start(folder.path()).await?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
 /// use meshwork_core::Refusal;
 ///
 /// // Two tasks of one submission that wait for each other: the later one does not exist yet.
@@ -285,7 +286,7 @@ impl From<ArtifactError> for MeshError {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let (mesh, ended) = start(folder.path()).await?;
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
 /// mesh.submit(vec![TaskSpec::new("build"), TaskSpec::new("test")]).await?;
 /// mesh.complete().await?;
 ///
@@ -321,7 +322,8 @@ pub struct Status {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let (mesh, ended) = start(folder.path()).await?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
 /// // Nobody here can do what it asks for, so the round cannot close.
 /// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
 /// mesh.submit(vec![task]).await?;
@@ -349,7 +351,8 @@ pub enum RoundEnd {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let (mesh, ended) = start(folder.path()).await?;
+///
+/// let (mesh, ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
 /// mesh.stop(Stop::Gently);
 /// mesh.stop(Stop::Now); // more firmly
 /// ended.await??;
@@ -373,7 +376,8 @@ pub enum Stop {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let (mesh, ended) = start(folder.path()).await?;
+///
+/// let (mesh, ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
 /// let built = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
 /// mesh.submit(vec![TaskSpec::new("build"), built]).await?;
 /// let RoundEnd::Closed(round) = mesh.complete().await? else { panic!("nothing else was asked for") };
@@ -420,8 +424,9 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let mut options = options(folder.path());
+    /// # let options = options(folder.path());
     /// # let log = options.log.clone();
+    ///
     /// let (mesh, ended) = Mesh::start(options).await?;
     /// assert_eq!(mesh.swarm_id(), "swarm");
     ///
@@ -457,7 +462,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let mut options = options(folder.path());
+    /// # let options = options(folder.path());
+    ///
     /// let state = StateRoot::new(folder.path().join("state")).folder("demo")?;
     /// let lock = Arc::new(state.lock(std::time::SystemTime::now())?);
     /// let memory = HighWaterFile::open(&state, &lock)?;
@@ -502,7 +508,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// mesh.submit(vec![TaskSpec::new("build")]).await?;
     /// let sealed = mesh.decide(Op::Seal { round: 1 }).await?;
     /// assert!(sealed.seq() > 0, "a position in the log");
@@ -533,7 +540,7 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let test = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
     /// let tasks = mesh.submit(vec![TaskSpec::new("build"), test]).await?;
     /// assert_eq!(tasks.len(), 2);
@@ -626,7 +633,7 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// mesh.submit(vec![TaskSpec::new("build")]).await?;
     /// let ids = mesh.look(|swarm| swarm.tasks().map(|(_, task)| task.id.to_string()).collect::<Vec<_>>()).await?;
     /// assert_eq!(ids, ["build"]);
@@ -657,7 +664,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// mesh.submit(vec![TaskSpec::new("build")]).await?;
     /// let RoundEnd::Closed(round) = mesh.complete().await? else { panic!("ada can do it") };
     /// assert_eq!((round.ok, round.failed), (1, 0));
@@ -703,7 +711,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// // "local" is this very node: when it reads of its loss, it joins anew.
     /// mesh.give_up_on("local").await?;
     ///
@@ -734,7 +743,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let tasks = mesh.submit(vec![TaskSpec::new("build")]).await?;
     /// mesh.complete().await?;
     /// let returned = mesh.result(tasks[0]).await?.expect("it has returned");
@@ -766,7 +776,7 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let mut status = mesh.status();
     /// mesh.submit(vec![TaskSpec::new("build")]).await?;
     /// let done = *status.wait_for(|status| status.completed == 1).await?;
@@ -781,13 +791,13 @@ impl Mesh {
     /// Where artifacts are kept.
     ///
     /// ```
-    /// use meshwork::artifacts::Artifacts as _;
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// mesh.artifacts().store("notes/plan.md", "first things first".into()).await?;
     /// assert_eq!(mesh.artifacts().retrieve("notes/plan.md").await?, "first things first");
     /// # Ok(())
@@ -805,7 +815,7 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// let me = mesh.broker().outside("someone");
     /// assert!(me.is_alive());
     /// assert_eq!(mesh.broker().in_flight(), 0);
@@ -824,7 +834,7 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// assert_eq!(mesh.swarm_id(), "swarm");
     /// # Ok(())
     /// # }
@@ -843,7 +853,8 @@ impl Mesh {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let (mesh, ended) = start(folder.path()).await?;
+    ///
+    /// let (mesh, ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
     /// mesh.stop(Stop::Gently);
     /// ended.await??;
     /// let error = mesh.submit(vec![TaskSpec::new("late")]).await.expect_err("nobody takes it any more");

@@ -85,10 +85,11 @@ pub struct ProcessHost {
 /// # std::fs::create_dir(&spill_dir)?;
 /// # let nonce = "6f1c2a".to_owned();
 /// # let grace = meshwork::process::DEFAULT_GRACE;
+///
 /// let host = Arc::new(ProcessHost { nonce, spill_dir, endpoint: None, program: None, grace, result_bytes: 1 << 20 });
 /// let agent = Arc::new(ProcessAgent::new(host, Program::Shell, folder.path().to_owned(), vec![], None));
 /// options.peers.push(PeerSetup { spec: PeerSpec::new("shell"), agent });
-/// let (mesh, ended) = Mesh::start(options).await?;
+/// let (mesh, _ended) = Mesh::start(options).await?;
 ///
 /// let task = TaskSpec { run: Some("echo '{\"ok\": true}'".to_owned()), ..TaskSpec::new("check") };
 /// let tasks = mesh.submit(vec![task]).await?;

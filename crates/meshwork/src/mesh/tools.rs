@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 ///     }
 ///     AttemptEnd::ok(Output::None)
 /// });
+/// // With this agent the peer ada does the task `build`.
 /// run(agent).await?; // complete when the child is closed too
 /// # Ok(())
 /// # }
@@ -47,6 +48,7 @@ pub struct Tools {
 /// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let agent = FnAgent::new(|attempt: Attempt| async move {
 ///     if attempt.spec().id != "build" {
 ///         return AttemptEnd::ok(Output::Json("3".to_owned()));
@@ -63,6 +65,7 @@ pub struct Tools {
 ///         others => AttemptEnd::failed(format!("{others:?}")),
 ///     }
 /// });
+/// // With this agent the peer ada does the task `build`.
 /// assert_eq!(run(agent).await?.error, None);
 /// # Ok(())
 /// # }
@@ -87,12 +90,14 @@ pub struct ChildEnd {
 /// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let agent = FnAgent::new(|attempt: Attempt| async move {
 ///     match attempt.tools.wait(&["somebody else's".to_owned()]).await {
 ///         Err(ToolsError::NotAChild { id }) => AttemptEnd::failed(format!("I have no child {id:?}")),
 ///         _ => AttemptEnd::ok(Output::None),
 ///     }
 /// });
+/// // With this agent the peer ada does the task `build`.
 /// assert_eq!(run(agent).await?.error.as_deref(), Some("I have no child \"somebody else's\""));
 /// # Ok(())
 /// # }
@@ -125,6 +130,7 @@ impl Tools {
     ///     assert_eq!(attempt.tools.task(), attempt.task);
     ///     AttemptEnd::ok(Output::None)
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.error, None);
     /// # Ok(())
     /// # }
@@ -145,6 +151,7 @@ impl Tools {
     ///     assert_eq!(attempt.tools.grant(), attempt.grant);
     ///     AttemptEnd::ok(Output::None)
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.error, None);
     /// # Ok(())
     /// # }
@@ -163,6 +170,7 @@ impl Tools {
     /// let agent = FnAgent::new(|attempt: Attempt| async move {
     ///     AttemptEnd::ok(Output::Bytes(attempt.tools.peer().to_owned().into()))
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.result, Some(meshwork_core::Payload::Json("\"ada\"".to_owned())));
     /// # Ok(())
     /// # }
@@ -192,6 +200,7 @@ impl Tools {
     ///         Err(error) => AttemptEnd::failed(error.to_string()),
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.result, Some(meshwork_core::Payload::Json("2".to_owned())));
     /// # Ok(())
     /// # }
@@ -226,6 +235,7 @@ impl Tools {
     ///         Err(error) => AttemptEnd::failed(error.to_string()),
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.result, Some(meshwork_core::Payload::Json("\"two\"".to_owned())));
     /// # Ok(())
     /// # }
@@ -303,6 +313,7 @@ impl Tools {
     ///         Err(error) => AttemptEnd::failed(error.to_string()), // another attempt has the task now
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.error, None);
     /// # Ok(())
     /// # }
@@ -324,6 +335,7 @@ impl Tools {
     /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let agent = FnAgent::new(|attempt: Attempt| async move {
     ///     // In total, each time: the second one does not add up with the first.
     ///     for input in [400, 900] {
@@ -333,6 +345,7 @@ impl Tools {
     ///     }
     ///     AttemptEnd { usage: Tokens { input: 900, output: 100 }, ..AttemptEnd::ok(Output::None) }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.usage.total(), 1_000);
     /// # Ok(())
     /// # }
@@ -351,6 +364,7 @@ impl Tools {
     /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let agent = FnAgent::new(|attempt: Attempt| async move {
     ///     let messages = attempt.tools.messages();
     ///     assert_eq!(&**messages.sender(), "ada");
@@ -359,6 +373,7 @@ impl Tools {
     ///         Err(error) => AttemptEnd::failed(error.to_string()),
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert!(run(agent).await?.error.is_some(), "there is no such peer");
     /// # Ok(())
     /// # }
@@ -376,6 +391,7 @@ impl Tools {
     /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let agent = FnAgent::new(|attempt: Attempt| async move {
     ///     // As a message handler of this attempt would have them: it may do all but wait.
     ///     let tools = attempt.tools.in_handler(attempt.tools.messages());
@@ -384,6 +400,7 @@ impl Tools {
     ///         other => AttemptEnd::failed(format!("{other:?}")),
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.error, None);
     /// # Ok(())
     /// # }
@@ -396,17 +413,18 @@ impl Tools {
     /// The swarm's artifacts.
     ///
     /// ```
-    /// use meshwork::artifacts::Artifacts as _;
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let agent = FnAgent::new(|attempt: Attempt| async move {
     ///     match attempt.tools.artifacts().store("build/report.txt", "all is well".into()).await {
     ///         Ok(_) => AttemptEnd::ok(Output::None),
     ///         Err(error) => AttemptEnd::failed(error.to_string()),
     ///     }
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.error, None);
     /// # Ok(())
     /// # }
@@ -425,6 +443,7 @@ impl Tools {
     /// let agent = FnAgent::new(|attempt: Attempt| async move {
     ///     AttemptEnd::ok(Output::Bytes(attempt.tools.mesh().swarm_id().to_owned().into()))
     /// });
+    /// // With this agent the peer ada does the task `build`.
     /// assert_eq!(run(agent).await?.result, Some(meshwork_core::Payload::Json("\"swarm\"".to_owned())));
     /// # Ok(())
     /// # }

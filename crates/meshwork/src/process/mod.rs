@@ -74,6 +74,7 @@ pub use usage::{USAGE_LINE_BYTES, Usage, split_usage, split_usage_file};
 /// #     spill_dir: folder.path().to_owned(),
 /// #     on_output: None,
 /// # };
+///
 /// let heard = Arc::new(Mutex::new(Vec::new()));
 /// let hearing = heard.clone();
 /// let on_output = Arc::new(move |channel: Channel, chunk: &[u8]| {
@@ -103,6 +104,7 @@ pub type OnOutput = Arc<dyn Fn(Channel, &[u8]) + Send + Sync>;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
+///
 /// let spec = ProcessSpec {
 ///     program: "cat".into(),
 ///     args: vec![],
@@ -172,6 +174,7 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// #     spill_dir: folder.path().to_owned(),
 /// #     on_output: None,
 /// # };
+///
 /// let limits = OutputLimits { inline_bytes: 4, ..OutputLimits::default() };
 /// let (_handle, ended) = process::start(ProcessSpec { limits, ..spec("echo more than four") });
 /// let Stdout::File { path, len } = ended.await.stdout else { panic!("it is too long for memory") };
@@ -216,6 +219,7 @@ impl Default for OutputLimits {
 /// #     spill_dir: folder.path().to_owned(),
 /// #     on_output: None,
 /// # };
+///
 /// let (_handle, ended) = process::start(spec("echo result; echo why >&2; exit 3"));
 /// let report = ended.await;
 /// assert!(matches!(report.ended, Ended::Exited { code: 3 }));
@@ -257,6 +261,7 @@ pub struct ProcessReport {
 /// #     spill_dir: folder.path().to_owned(),
 /// #     on_output: None,
 /// # };
+///
 /// let timeout = Some(Duration::from_millis(1));
 /// let (_handle, ended) = process::start(ProcessSpec { timeout, ..spec("exec cat /dev/zero > /dev/null") });
 /// assert!(matches!(ended.await.ended, Ended::TimedOut));
@@ -317,6 +322,7 @@ pub enum Ended {
 /// #     spill_dir: folder.path().to_owned(),
 /// #     on_output: None,
 /// # };
+///
 /// let (_handle, ended) = process::start(ProcessSpec { program: "no-such-program".into(), ..spec("") });
 /// let Ended::NotStarted { error: StartError::ProgramNotFound { program, .. } } = ended.await.ended else {
 ///     panic!("there is no such program");

@@ -73,6 +73,7 @@ struct Wish {
 /// #     spill_dir: folder.path().to_owned(),
 /// #     on_output: None,
 /// # };
+///
 /// let (handle, ended) = process::start(spec("exec cat /dev/zero > /dev/null"));
 /// assert!(handle.pid().is_some());
 /// handle.stop();
@@ -107,6 +108,7 @@ impl ProcessHandle {
     /// #     spill_dir: folder.path().to_owned(),
     /// #     on_output: None,
     /// # };
+    ///
     /// let (handle, ended) = process::start(spec("exec cat /dev/zero > /dev/null"));
     /// handle.stop();
     /// assert!(matches!(ended.await.ended, Ended::Stopped));
@@ -137,6 +139,7 @@ impl ProcessHandle {
     /// #     spill_dir: folder.path().to_owned(),
     /// #     on_output: None,
     /// # };
+    ///
     /// // It does not hear SIGTERM.
     /// let (handle, ended) = process::start(spec("trap '' TERM; cat /dev/zero > /dev/null"));
     /// handle.kill();
@@ -168,6 +171,7 @@ impl ProcessHandle {
     /// #     spill_dir: folder.path().to_owned(),
     /// #     on_output: None,
     /// # };
+    ///
     /// let (handle, ended) = process::start(spec("echo done"));
     /// handle.pause();
     /// handle.resume();
@@ -199,6 +203,7 @@ impl ProcessHandle {
     /// #     spill_dir: folder.path().to_owned(),
     /// #     on_output: None,
     /// # };
+    ///
     /// let (handle, ended) = process::start(spec("echo done"));
     /// handle.resume(); // of one that runs, nothing happens
     /// assert_eq!(ended.await.stdout, Stdout::Inline(b"done\n".to_vec()));
@@ -229,6 +234,7 @@ impl ProcessHandle {
     /// #     spill_dir: folder.path().to_owned(),
     /// #     on_output: None,
     /// # };
+    ///
     /// let (handle, ended) = process::start(spec("echo $$"));
     /// let pid = handle.pid().expect("it has started");
     /// assert_eq!(ended.await.stdout, Stdout::Inline(format!("{pid}\n").into_bytes()));
@@ -269,6 +275,7 @@ impl ProcessHandle {
 /// #     spill_dir: folder.path().to_owned(),
 /// #     on_output: None,
 /// # };
+///
 /// let (_handle, ended) = process::start(spec("echo hello"));
 /// let report = ended.await; // nothing of it is running any more
 /// assert_eq!(report.stdout, Stdout::Inline(b"hello\n".to_vec()));

@@ -15,6 +15,7 @@ const LISTED: usize = 20;
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let document = view.explain(TaskNo(0), false, &NoEntries).expect("there is a task 0");
 /// let json = serde_json::to_value(&document)?;
@@ -81,6 +82,7 @@ impl View {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     /// let document = view.explain(TaskNo(0), true, &NoEntries).expect("there is a task 0");
     /// assert!(document.task().closed);
@@ -106,6 +108,7 @@ impl ExplainDocument {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     /// let document = view.explain(TaskNo(0), true, &NoEntries).expect("there is a task 0");
     /// assert_eq!(document.task().attempts[0].peer_id, "ada");
@@ -135,6 +138,7 @@ impl ExplainDocument {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     /// let document = view.explain(TaskNo(0), true, &NoEntries).expect("there is a task 0");
     /// assert!(document.human().starts_with("task \"build\""));

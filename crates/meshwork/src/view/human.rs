@@ -18,6 +18,7 @@ impl RunReport {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     /// let text = view.report(&RuntimeFacts::default()).human();
     /// assert!(text.starts_with("demo: completed, 1 of 1 tasks ok in 3.0 s\n"));

@@ -24,6 +24,7 @@ impl View {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     /// let report = view.report(&RuntimeFacts::default());
     /// assert!(report.completed && report.succeeded);
@@ -42,6 +43,7 @@ impl View {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     /// let facts = RuntimeFacts { messages_sent: Some(2), ..RuntimeFacts::default() };
     /// let report = view.report_from(&facts, &NoEntries);
@@ -260,6 +262,7 @@ impl View {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     /// let metrics = view.metrics(&RuntimeFacts::default());
     /// assert_eq!((metrics.completed_tasks, metrics.total_tokens_used), (1, 1_500));
@@ -314,6 +317,7 @@ impl View {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     /// let task = view.task(TaskNo(0), &NoEntries).expect("there is a task 0");
     /// assert_eq!((task.state.word(), task.result), ("completed", Some(42.into())));

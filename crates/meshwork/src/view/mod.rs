@@ -139,6 +139,7 @@ pub trait EntrySource {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// assert!(view.task(TaskNo(0), &NoEntries).is_some(), "what is small is kept");
 /// assert_eq!(view.spec(TaskNo(0), &NoEntries), None, "the whole text of a task lies in the log");
@@ -300,6 +301,7 @@ impl View {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     ///
     /// # struct Entries(Vec<Batch>);

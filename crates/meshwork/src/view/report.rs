@@ -46,6 +46,7 @@ pub struct RuntimeFacts {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!((&*report.swarm_id, report.round, report.succeeded), ("demo", 1, true));
@@ -121,6 +122,7 @@ impl RunReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// let build = &report.tasks[0];
@@ -205,6 +207,7 @@ pub struct TaskReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// let attempt = &report.tasks[0].attempts[0];
@@ -243,6 +246,7 @@ pub struct AttemptReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert!(report.tasks[0].rejected.is_empty(), "no result of a former grant came in");
@@ -283,6 +287,7 @@ pub struct RejectedReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// let ada = &report.peers[0];
@@ -332,6 +337,7 @@ pub struct PeerReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!(report.peers[0].role, None, "a mesh has no queen");
@@ -373,6 +379,7 @@ impl PeerRole {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// let metrics = &report.peers[0].metrics;
@@ -400,6 +407,7 @@ pub struct PeerMetrics {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!((report.metrics.total_peers, report.metrics.uptime_ms), (1, 4_000));
@@ -464,6 +472,7 @@ pub struct MetricsReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!((report.discovery.peer_announcements_received, report.discovery.stale_peers), (1, 0));
@@ -499,6 +508,7 @@ pub struct DiscoveryReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!(report.completion.last_return_position.as_deref(), Some("3.0"));
@@ -545,6 +555,7 @@ pub struct CompletionReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!((report.load_balancer.total_rebalances, report.load_balancer.current_imbalance_ratio), (0, 1.0));
@@ -578,6 +589,7 @@ pub struct LoadBalancerReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!((report.token_savings.total, report.token_savings.saved), (1_500, 0));
@@ -606,6 +618,7 @@ pub struct TokenSavingsReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!((report.worth.elapsed_ms, report.worth.busy_ms), (3_000, 2_800));
@@ -639,6 +652,7 @@ pub struct WorthReport {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!(report.tasks[0].state, meshwork::view::TaskState::Completed);
@@ -686,6 +700,7 @@ impl TaskState {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(3); // of the three batches of a finished swarm
 /// let report = view.report(&RuntimeFacts::default());
 /// assert_eq!(report.peers[0].state, meshwork::view::PeerState::Idle);

@@ -157,6 +157,7 @@ pub struct TaskCounts {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
 /// # use demo::*;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
 /// let view = view(2); // the third batch has not come
 /// assert_eq!(view.status().state, SwarmState::Open, "nobody has sealed the round");
 /// # Ok(())
@@ -286,6 +287,7 @@ impl View {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
     /// let view = view(3); // of the three batches of a finished swarm
     /// assert_eq!(view.tasks_from(&NoEntries), view.tasks());
     /// # Ok(())

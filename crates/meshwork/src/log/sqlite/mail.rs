@@ -26,6 +26,7 @@ pub(super) const READ_KEPT: i64 = 100_000;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
+///
 /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
 /// let mail = log.mail();
 /// mail.put("ada", "letter 1", "hello".into()).await?;
@@ -51,6 +52,7 @@ pub struct Letter {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
+///
 /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
 /// let mail = log.mail();
 /// mail.put("ada", "letter 1", "hello".into()).await?;
@@ -80,6 +82,7 @@ impl Mail {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// let mail = log.mail();
     /// assert!(mail.put("ada", "letter 1", "hello".into()).await?);
@@ -106,6 +109,7 @@ impl Mail {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// let mail = log.mail();
     /// for id in ["one", "two", "three"] {
@@ -131,6 +135,7 @@ impl Mail {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// let mail = log.mail();
     /// for id in ["one", "two"] {
@@ -156,6 +161,7 @@ impl Mail {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// let mail = log.mail();
     /// mail.put("ada", "letter 1", "hello".into()).await?;

@@ -66,6 +66,7 @@ pub fn sqlite_version() -> &'static str {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
+///
 /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
 /// log.append("first".into()).await?;
 /// drop(log); // stores what was handed over
@@ -110,6 +111,7 @@ impl SqliteLog {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// log.close().await?;
@@ -158,6 +160,7 @@ impl SqliteLog {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// let reader = SqliteLog::open_read_only(log.path())?;
     /// log.append("first".into()).await?;
@@ -205,6 +208,7 @@ impl SqliteLog {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// let mail = log.mail();
     /// assert!(mail.put("ada", "letter 1", "hello".into()).await?);
@@ -227,6 +231,7 @@ impl SqliteLog {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.set_meta("swarm", "nightly".into()).await?;
     /// log.set_meta("swarm", "weekly".into()).await?;
@@ -250,6 +255,7 @@ impl SqliteLog {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// assert_eq!(log.meta("swarm").await?, None);
     /// # Ok(())

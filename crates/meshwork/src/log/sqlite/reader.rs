@@ -19,6 +19,7 @@ use super::{Letter, mail, schema};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
+///
 /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
 /// log.append("first".into()).await?;
 /// let reader = LogReader::open(log.path())?;
@@ -69,6 +70,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
@@ -91,6 +93,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
@@ -113,6 +116,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
@@ -162,6 +166,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
@@ -192,6 +197,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
@@ -227,6 +233,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
@@ -254,6 +261,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
@@ -276,6 +284,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
@@ -298,6 +307,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
@@ -320,6 +330,7 @@ impl LogReader {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
+    ///
     /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
     /// log.append("first".into()).await?;
     /// let reader = LogReader::open(log.path())?;
