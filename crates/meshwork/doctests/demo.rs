@@ -6,6 +6,7 @@ mod demo {
     pub use meshwork::local::{LocalError, LocalOptions, LocalSwarm};
     use meshwork::log::MemoryLog;
     pub use meshwork::mesh::{Agent, Attempt, AttemptEnd, FnAgent, Mesh, MeshError, MeshOptions, Output, PeerSetup};
+    pub use meshwork::process::{self, Nonce, OutputLimits, ProcessSpec};
     pub use meshwork::view::View;
     pub use meshwork_core::{
         AttemptOutcome, Author, Batch, Config, Op, Payload, PeerSpec, Position, Returned, Seen, Submission, TaskNo,
@@ -54,6 +55,23 @@ mod demo {
 
     pub async fn local(folder: &Path) -> Result<LocalSwarm, LocalError> {
         LocalSwarm::start(&hello(), folder, &folder.join("state"), LocalOptions::default()).await
+    }
+
+    /// A line for the shell. Examples run beside each other, so each names its attempt by its own process.
+    pub fn shell(folder: &Path, line: &str) -> ProcessSpec {
+        ProcessSpec {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), line.into()],
+            cwd: folder.to_owned(),
+            env: process::environment(&[]),
+            stdin: Default::default(),
+            timeout: None,
+            grace: process::DEFAULT_GRACE,
+            limits: OutputLimits::default(),
+            nonce: Nonce::new("6f1c2a", std::process::id().to_string()).expect("letters and digits"),
+            spill_dir: folder.to_owned(),
+            on_output: None,
+        }
     }
 
     /// The log of the swarm `demo`: the node `local` joins, its peer `ada` comes and does the one task, `build`.

@@ -57,23 +57,13 @@ pub use usage::{USAGE_LINE_BYTES, Usage, split_usage, split_usage_file};
 /// ```
 /// use meshwork::process::Channel;
 /// use std::sync::{Arc, Mutex};
-/// use meshwork::process::{self, DEFAULT_GRACE, Nonce, OutputLimits, ProcessSpec};
+/// use meshwork::process::{self, ProcessSpec};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let spec = |line: &str| ProcessSpec {
-/// #     program: "/bin/sh".into(),
-/// #     args: vec!["-c".into(), line.into()],
-/// #     cwd: folder.path().to_owned(),
-/// #     env: process::environment(&[]),
-/// #     stdin: Default::default(),
-/// #     timeout: None,
-/// #     grace: DEFAULT_GRACE,
-/// #     limits: OutputLimits::default(),
-/// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-/// #     spill_dir: folder.path().to_owned(),
-/// #     on_output: None,
-/// # };
+/// # let spec = |line: &str| shell(folder.path(), line);
 ///
 /// let heard = Arc::new(Mutex::new(Vec::new()));
 /// let hearing = heard.clone();
@@ -157,23 +147,13 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// Bounds on the output of one process, in bytes.
 ///
 /// ```
-/// use meshwork::process::{self, DEFAULT_GRACE, Nonce, OutputLimits, ProcessSpec, Stdout};
+/// use meshwork::process::{self, OutputLimits, ProcessSpec, Stdout};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let spec = |line: &str| ProcessSpec {
-/// #     program: "/bin/sh".into(),
-/// #     args: vec!["-c".into(), line.into()],
-/// #     cwd: folder.path().to_owned(),
-/// #     env: process::environment(&[]),
-/// #     stdin: Default::default(),
-/// #     timeout: None,
-/// #     grace: DEFAULT_GRACE,
-/// #     limits: OutputLimits::default(),
-/// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-/// #     spill_dir: folder.path().to_owned(),
-/// #     on_output: None,
-/// # };
+/// # let spec = |line: &str| shell(folder.path(), line);
 ///
 /// let limits = OutputLimits { inline_bytes: 4, ..OutputLimits::default() };
 /// let (_handle, ended) = process::start(ProcessSpec { limits, ..spec("echo more than four") });
@@ -202,23 +182,13 @@ impl Default for OutputLimits {
 /// How an attempt's process ended and what it said. When it exists, nothing of the attempt is running.
 ///
 /// ```
-/// use meshwork::process::{self, DEFAULT_GRACE, Ended, Nonce, OutputLimits, ProcessSpec};
+/// use meshwork::process::{self, Ended};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let spec = |line: &str| ProcessSpec {
-/// #     program: "/bin/sh".into(),
-/// #     args: vec!["-c".into(), line.into()],
-/// #     cwd: folder.path().to_owned(),
-/// #     env: process::environment(&[]),
-/// #     stdin: Default::default(),
-/// #     timeout: None,
-/// #     grace: DEFAULT_GRACE,
-/// #     limits: OutputLimits::default(),
-/// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-/// #     spill_dir: folder.path().to_owned(),
-/// #     on_output: None,
-/// # };
+/// # let spec = |line: &str| shell(folder.path(), line);
 ///
 /// let (_handle, ended) = process::start(spec("echo result; echo why >&2; exit 3"));
 /// let report = ended.await;
@@ -244,23 +214,13 @@ pub struct ProcessReport {
 ///
 /// ```
 /// use std::time::Duration;
-/// use meshwork::process::{self, DEFAULT_GRACE, Ended, Nonce, OutputLimits, ProcessSpec};
+/// use meshwork::process::{self, Ended, ProcessSpec};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let spec = |line: &str| ProcessSpec {
-/// #     program: "/bin/sh".into(),
-/// #     args: vec!["-c".into(), line.into()],
-/// #     cwd: folder.path().to_owned(),
-/// #     env: process::environment(&[]),
-/// #     stdin: Default::default(),
-/// #     timeout: None,
-/// #     grace: DEFAULT_GRACE,
-/// #     limits: OutputLimits::default(),
-/// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-/// #     spill_dir: folder.path().to_owned(),
-/// #     on_output: None,
-/// # };
+/// # let spec = |line: &str| shell(folder.path(), line);
 ///
 /// let timeout = Some(Duration::from_millis(1));
 /// let (_handle, ended) = process::start(ProcessSpec { timeout, ..spec("exec cat /dev/zero > /dev/null") });
@@ -305,23 +265,13 @@ pub enum Ended {
 ///
 /// ```
 /// use meshwork::process::StartError;
-/// use meshwork::process::{self, DEFAULT_GRACE, Ended, Nonce, OutputLimits, ProcessSpec};
+/// use meshwork::process::{self, Ended, ProcessSpec};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let spec = |line: &str| ProcessSpec {
-/// #     program: "/bin/sh".into(),
-/// #     args: vec!["-c".into(), line.into()],
-/// #     cwd: folder.path().to_owned(),
-/// #     env: process::environment(&[]),
-/// #     stdin: Default::default(),
-/// #     timeout: None,
-/// #     grace: DEFAULT_GRACE,
-/// #     limits: OutputLimits::default(),
-/// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-/// #     spill_dir: folder.path().to_owned(),
-/// #     on_output: None,
-/// # };
+/// # let spec = |line: &str| shell(folder.path(), line);
 ///
 /// let (_handle, ended) = process::start(ProcessSpec { program: "no-such-program".into(), ..spec("") });
 /// let Ended::NotStarted { error: StartError::ProgramNotFound { program, .. } } = ended.await.ended else {

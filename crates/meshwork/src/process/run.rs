@@ -56,23 +56,13 @@ struct Wish {
 /// once the process has ended.
 ///
 /// ```
-/// use meshwork::process::{self, DEFAULT_GRACE, Ended, Nonce, OutputLimits, ProcessSpec};
+/// use meshwork::process::{self, Ended};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let spec = |line: &str| ProcessSpec {
-/// #     program: "/bin/sh".into(),
-/// #     args: vec!["-c".into(), line.into()],
-/// #     cwd: folder.path().to_owned(),
-/// #     env: process::environment(&[]),
-/// #     stdin: Default::default(),
-/// #     timeout: None,
-/// #     grace: DEFAULT_GRACE,
-/// #     limits: OutputLimits::default(),
-/// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-/// #     spill_dir: folder.path().to_owned(),
-/// #     on_output: None,
-/// # };
+/// # let spec = |line: &str| shell(folder.path(), line);
 ///
 /// let (handle, ended) = process::start(spec("exec cat /dev/zero > /dev/null"));
 /// assert!(handle.pid().is_some());
@@ -91,23 +81,13 @@ impl ProcessHandle {
     /// SIGTERM to the group, SIGKILL after the grace.
     ///
     /// ```
-    /// use meshwork::process::{self, DEFAULT_GRACE, Ended, Nonce, OutputLimits, ProcessSpec};
+    /// use meshwork::process::{self, Ended};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let spec = |line: &str| ProcessSpec {
-    /// #     program: "/bin/sh".into(),
-    /// #     args: vec!["-c".into(), line.into()],
-    /// #     cwd: folder.path().to_owned(),
-    /// #     env: process::environment(&[]),
-    /// #     stdin: Default::default(),
-    /// #     timeout: None,
-    /// #     grace: DEFAULT_GRACE,
-    /// #     limits: OutputLimits::default(),
-    /// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-    /// #     spill_dir: folder.path().to_owned(),
-    /// #     on_output: None,
-    /// # };
+    /// # let spec = |line: &str| shell(folder.path(), line);
     ///
     /// let (handle, ended) = process::start(spec("exec cat /dev/zero > /dev/null"));
     /// handle.stop();
@@ -122,23 +102,13 @@ impl ProcessHandle {
     /// SIGKILL to the group, now.
     ///
     /// ```
-    /// use meshwork::process::{self, DEFAULT_GRACE, Ended, Nonce, OutputLimits, ProcessSpec};
+    /// use meshwork::process::{self, Ended};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let spec = |line: &str| ProcessSpec {
-    /// #     program: "/bin/sh".into(),
-    /// #     args: vec!["-c".into(), line.into()],
-    /// #     cwd: folder.path().to_owned(),
-    /// #     env: process::environment(&[]),
-    /// #     stdin: Default::default(),
-    /// #     timeout: None,
-    /// #     grace: DEFAULT_GRACE,
-    /// #     limits: OutputLimits::default(),
-    /// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-    /// #     spill_dir: folder.path().to_owned(),
-    /// #     on_output: None,
-    /// # };
+    /// # let spec = |line: &str| shell(folder.path(), line);
     ///
     /// // It does not hear SIGTERM.
     /// let (handle, ended) = process::start(spec("trap '' TERM; cat /dev/zero > /dev/null"));
@@ -154,23 +124,13 @@ impl ProcessHandle {
     /// SIGSTOP to the whole group; the time-out stands still. Descendants that left the group go on.
     ///
     /// ```
-    /// use meshwork::process::{self, DEFAULT_GRACE, Ended, Nonce, OutputLimits, ProcessSpec};
+    /// use meshwork::process::{self, Ended};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let spec = |line: &str| ProcessSpec {
-    /// #     program: "/bin/sh".into(),
-    /// #     args: vec!["-c".into(), line.into()],
-    /// #     cwd: folder.path().to_owned(),
-    /// #     env: process::environment(&[]),
-    /// #     stdin: Default::default(),
-    /// #     timeout: None,
-    /// #     grace: DEFAULT_GRACE,
-    /// #     limits: OutputLimits::default(),
-    /// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-    /// #     spill_dir: folder.path().to_owned(),
-    /// #     on_output: None,
-    /// # };
+    /// # let spec = |line: &str| shell(folder.path(), line);
     ///
     /// let (handle, ended) = process::start(spec("echo done"));
     /// handle.pause();
@@ -186,23 +146,13 @@ impl ProcessHandle {
     /// SIGCONT to the whole group.
     ///
     /// ```
-    /// use meshwork::process::{self, DEFAULT_GRACE, Nonce, OutputLimits, ProcessSpec, Stdout};
+    /// use meshwork::process::{self, Stdout};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let spec = |line: &str| ProcessSpec {
-    /// #     program: "/bin/sh".into(),
-    /// #     args: vec!["-c".into(), line.into()],
-    /// #     cwd: folder.path().to_owned(),
-    /// #     env: process::environment(&[]),
-    /// #     stdin: Default::default(),
-    /// #     timeout: None,
-    /// #     grace: DEFAULT_GRACE,
-    /// #     limits: OutputLimits::default(),
-    /// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-    /// #     spill_dir: folder.path().to_owned(),
-    /// #     on_output: None,
-    /// # };
+    /// # let spec = |line: &str| shell(folder.path(), line);
     ///
     /// let (handle, ended) = process::start(spec("echo done"));
     /// handle.resume(); // of one that runs, nothing happens
@@ -217,23 +167,13 @@ impl ProcessHandle {
     /// The leader's process id, which is also its group's; `None` if it did not start.
     ///
     /// ```
-    /// use meshwork::process::{self, DEFAULT_GRACE, Nonce, OutputLimits, ProcessSpec, Stdout};
+    /// use meshwork::process::{self, Stdout};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
-    /// # let spec = |line: &str| ProcessSpec {
-    /// #     program: "/bin/sh".into(),
-    /// #     args: vec!["-c".into(), line.into()],
-    /// #     cwd: folder.path().to_owned(),
-    /// #     env: process::environment(&[]),
-    /// #     stdin: Default::default(),
-    /// #     timeout: None,
-    /// #     grace: DEFAULT_GRACE,
-    /// #     limits: OutputLimits::default(),
-    /// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-    /// #     spill_dir: folder.path().to_owned(),
-    /// #     on_output: None,
-    /// # };
+    /// # let spec = |line: &str| shell(folder.path(), line);
     ///
     /// let (handle, ended) = process::start(spec("echo $$"));
     /// let pid = handle.pid().expect("it has started");
@@ -258,23 +198,13 @@ impl ProcessHandle {
 /// Outside of a tokio runtime with I/O and time enabled.
 ///
 /// ```
-/// use meshwork::process::{self, DEFAULT_GRACE, Nonce, OutputLimits, ProcessSpec, Stdout};
+/// use meshwork::process::{self, Stdout};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// # let spec = |line: &str| ProcessSpec {
-/// #     program: "/bin/sh".into(),
-/// #     args: vec!["-c".into(), line.into()],
-/// #     cwd: folder.path().to_owned(),
-/// #     env: process::environment(&[]),
-/// #     stdin: Default::default(),
-/// #     timeout: None,
-/// #     grace: DEFAULT_GRACE,
-/// #     limits: OutputLimits::default(),
-/// #     nonce: Nonce::new("6f1c2a", "t0-1").expect("letters and digits"),
-/// #     spill_dir: folder.path().to_owned(),
-/// #     on_output: None,
-/// # };
+/// # let spec = |line: &str| shell(folder.path(), line);
 ///
 /// let (_handle, ended) = process::start(spec("echo hello"));
 /// let report = ended.await; // nothing of it is running any more
