@@ -115,9 +115,9 @@ macro_rules! number {
             /// As an index into the array of records.
             ///
             /// ```
-            /// c = concat!("use meshwork_core::", stringify!($name), ";")]
+            #[doc = concat!("use meshwork_core::", stringify!($name), ";")]
             ///
-            /// c = concat!("assert_eq!(", stringify!($name), "(3).index(), 3);")]
+            #[doc = concat!("assert_eq!(", stringify!($name), "(3).index(), 3);")]
             /// ```
             pub fn index(self) -> usize {
                 self.0 as usize
