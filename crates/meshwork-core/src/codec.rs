@@ -69,9 +69,6 @@ pub enum CodecError {
 
 /// Bytes of a batch for the log.
 ///
-/// # Errors
-/// [`CodecError::TooLarge`] over twice [`BATCH_BYTES_MAX`]: the node's rules never write such a batch.
-///
 /// ```
 /// use meshwork_core::{Author, Batch, Op, Position, Seen, decode_batch, encode_batch};
 ///
@@ -80,6 +77,9 @@ pub enum CodecError {
 /// assert_eq!(decode_batch(&encode_batch(&batch)?)?, batch);
 /// # Ok::<(), meshwork_core::CodecError>(())
 /// ```
+///
+/// # Errors
+/// [`CodecError::TooLarge`] over twice [`BATCH_BYTES_MAX`]: the node's rules never write such a batch.
 pub fn encode_batch(batch: &Batch) -> Result<Vec<u8>, CodecError> {
     let head = vec![0; HEADER];
     let mut bytes = postcard::to_extend(batch, head).map_err(|e| CodecError::Malformed { what: e.to_string() })?;
@@ -95,9 +95,6 @@ pub fn encode_batch(batch: &Batch) -> Result<Vec<u8>, CodecError> {
 
 /// The batch that these bytes hold.
 ///
-/// # Errors
-/// See [`CodecError`]; never panics, whatever the bytes are.
-///
 /// ```
 /// use meshwork_core::{Author, Batch, Op, Position, Seen, decode_batch, encode_batch};
 ///
@@ -108,6 +105,9 @@ pub fn encode_batch(batch: &Batch) -> Result<Vec<u8>, CodecError> {
 /// assert!(decode_batch(&bytes[..bytes.len() - 1]).is_err(), "cut short");
 /// # Ok::<(), meshwork_core::CodecError>(())
 /// ```
+///
+/// # Errors
+/// See [`CodecError`]; never panics, whatever the bytes are.
 pub fn decode_batch(bytes: &[u8]) -> Result<Batch, CodecError> {
     if bytes.len() < HEADER || bytes[0] != MAGIC {
         return Err(CodecError::NotABatch { found: bytes.len() });

@@ -9,9 +9,6 @@ impl Swarm {
     /// Asserts every invariant and re-derives every cached fact. Costs time in the size of the swarm:
     /// for tests, the simulator, and `meshwork doctor`.
     ///
-    /// # Panics
-    /// When an invariant does not hold: a bug of this crate.
-    ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
@@ -22,6 +19,9 @@ impl Swarm {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    /// When an invariant does not hold: a bug of this crate.
     pub fn check_invariants(&self) {
         self.check_indexes();
         for (no, task) in self.tasks() {

@@ -192,9 +192,6 @@ impl Node {
     /// The one door: what happened goes in, what is to be done comes out. `now_ms` (since the epoch) is
     /// written into batches for display.
     ///
-    /// # Errors
-    /// [`LogFault`] when the log is not what it was: the node must stop, nothing further may be applied.
-    ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
@@ -207,6 +204,9 @@ impl Node {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogFault`] when the log is not what it was: the node must stop, nothing further may be applied.
     pub fn handle(&mut self, input: Input, now_ms: u64) -> Result<Vec<Ask>, LogFault> {
         let mut asks = self.take_in(input)?;
         asks.extend(self.decide(now_ms));
@@ -236,9 +236,6 @@ impl Node {
 
     /// The first half of [`Node::handle`]: what happened is taken in, and nothing is appended yet.
     ///
-    /// # Errors
-    /// As [`Node::handle`].
-    ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
@@ -249,6 +246,9 @@ impl Node {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// As [`Node::handle`].
     pub fn take_in(&mut self, input: Input) -> Result<Vec<Ask>, LogFault> {
         match input {
             Input::Stored { seq, batch } => self.on_stored(seq, &batch)?,

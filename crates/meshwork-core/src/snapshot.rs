@@ -47,9 +47,6 @@ pub enum SnapshotError {
 impl Swarm {
     /// The state after the last batch, as bytes.
     ///
-    /// # Errors
-    /// Only when memory does not suffice for the encoder.
-    ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
@@ -61,6 +58,9 @@ impl Swarm {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// Only when memory does not suffice for the encoder.
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let head = vec![0; HEADER];
         // The classes' requirements are records that their index owns.
@@ -75,9 +75,6 @@ impl Swarm {
     }
 
     /// The swarm that a snapshot holds.
-    ///
-    /// # Errors
-    /// See [`SnapshotError`]; never panics, whatever the bytes are.
     ///
     /// ```
     /// use meshwork_core::SnapshotError;
@@ -94,6 +91,9 @@ impl Swarm {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// See [`SnapshotError`]; never panics, whatever the bytes are.
     pub fn restore(bytes: &[u8]) -> Result<Self, SnapshotError> {
         if bytes.len() < HEADER || bytes[0] != MAGIC || bytes[1] != FORMAT {
             return Err(SnapshotError::NotASnapshot);

@@ -287,9 +287,6 @@ impl Swarm {
 
     /// Applies the batch that the log holds at `seq`.
     ///
-    /// # Errors
-    /// [`LogFault`] when the log is not what it was; then nothing was applied, and the caller must stop.
-    ///
     /// ```
     /// use meshwork_core::{Author, Batch, Config, Op, Position, Seen, Swarm, VERSION};
     ///
@@ -305,6 +302,9 @@ impl Swarm {
     /// assert!(swarm.apply_batch(3, &batch).is_err(), "the log has a hole: nothing was applied");
     /// # Ok::<(), meshwork_core::LogFault>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`LogFault`] when the log is not what it was; then nothing was applied, and the caller must stop.
     pub fn apply_batch(&mut self, seq: u64, batch: &Batch) -> Result<Applied, LogFault> {
         self.inspect(seq, batch)?;
         self.switch.read_clock(batch.time_ms);

@@ -121,9 +121,6 @@ impl HighWater {
     /// The mark in a swarm's folder; `None` where none was written. Read it before the log: then the log, which may grow
     /// meanwhile, has come at least so far.
     ///
-    /// # Errors
-    /// [`LedgerError::HighWaterDamaged`], and what the operating system says.
-    ///
     /// ```
     /// use meshwork::high_water::HighWater;
     /// use meshwork::state::StateRoot;
@@ -133,6 +130,9 @@ impl HighWater {
     /// assert_eq!(HighWater::read(&folder)?, None, "no run has kept any");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`LedgerError::HighWaterDamaged`], and what the operating system says.
     pub fn read(folder: &StateFolder) -> Result<Option<Self>, LedgerError> {
         let path = folder.high_water();
         let mut bytes = Vec::new();
@@ -195,9 +195,6 @@ impl HighWater {
 
     /// Refuses a log that ends at `last` (0: is not there) when that is before the mark.
     ///
-    /// # Errors
-    /// [`LedgerError::LedgerRegressed`].
-    ///
     /// ```
     /// use meshwork::high_water::{HighWater, HighWaterFile};
     /// use meshwork_core::Seen;
@@ -214,14 +211,14 @@ impl HighWater {
     /// assert!(mark.reached_by(6).is_err(), "an older copy of the log");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`LedgerError::LedgerRegressed`].
     pub fn reached_by(&self, last: u64) -> Result<(), LedgerError> {
         if last < self.seen.seq { Err(self.regressed(last, None)) } else { Ok(()) }
     }
 
     /// Holds a swarm that has applied the log up to anywhere against the mark; what it does not remember is not judged.
-    ///
-    /// # Errors
-    /// [`LedgerError::LedgerRegressed`] when it gives another state hash there.
     ///
     /// ```
     /// use meshwork_core::Swarm;
@@ -239,6 +236,9 @@ impl HighWater {
     /// assert!(mark.agrees_with(&Swarm::new()).is_ok(), "it has not come so far: nothing is judged");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`LedgerError::LedgerRegressed`] when it gives another state hash there.
     pub fn agrees_with(&self, swarm: &Swarm) -> Result<(), LedgerError> {
         match swarm.hash_at(self.seen.seq) {
             Some(hash) if hash != self.seen.hash => Err(self.regressed(swarm.last().seq, Some(hash))),
@@ -304,9 +304,6 @@ impl HighWaterFile {
     /// The file of a folder whose log is about to be opened. A log that is gone or shorter than the mark is refused here,
     /// before anything is touched; what it says at that place is known only when it has been replayed.
     ///
-    /// # Errors
-    /// As [`HighWater::read`]; [`LedgerError::LedgerRegressed`]. A log that cannot be opened is not judged.
-    ///
     /// ```
     /// use meshwork::high_water::LedgerError;
     /// use meshwork::high_water::HighWaterFile;
@@ -324,6 +321,9 @@ impl HighWaterFile {
     /// assert!(matches!(refused, Err(LedgerError::LedgerRegressed { last: 0, .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// As [`HighWater::read`]; [`LedgerError::LedgerRegressed`]. A log that cannot be opened is not judged.
     pub fn open(folder: &StateFolder, lock: &Arc<FolderLock>) -> Result<Self, LedgerError> {
         let found = HighWater::read(folder)?;
         if let Some(mark) = &found {
@@ -361,9 +361,6 @@ impl HighWaterFile {
 
     /// Keeps what was applied and read back, durably, unless a later mark is kept already. Waits for the disk.
     ///
-    /// # Errors
-    /// What the operating system says; the former mark stays.
-    ///
     /// ```
     /// use meshwork::high_water::{HighWater, HighWaterFile};
     /// use meshwork_core::Seen;
@@ -379,6 +376,9 @@ impl HighWaterFile {
     /// assert_eq!(HighWater::read(&folder)?.expect("it was kept").seen().hash, 0xbeef);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// What the operating system says; the former mark stays.
     pub fn keep(&self, seen: Seen) -> Result<(), LedgerError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.seq > *kept {

@@ -202,9 +202,6 @@ impl LocalSwarm {
     /// Takes the state folder, ends what a killed run left behind, replays the log and joins.
     /// `file_folder` is what relative paths of the file are relative to; `root` holds the swarms.
     ///
-    /// # Errors
-    /// See [`LocalError`]. A folder that is locked or damaged is left as it was.
-    ///
     /// ```
     /// use meshwork::file::{Format, parse};
     /// use meshwork::local::{LocalOptions, LocalSwarm};
@@ -221,6 +218,9 @@ impl LocalSwarm {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// See [`LocalError`]. A folder that is locked or damaged is left as it was.
     pub async fn start(
         file: &SwarmFile,
         file_folder: &Path,
@@ -291,9 +291,6 @@ impl LocalSwarm {
 
     /// Submits what the file holds. Tasks that are there already and have not changed are kept.
     ///
-    /// # Errors
-    /// [`LocalError::ChangedTask`] before anything is submitted.
-    ///
     /// ```
     /// use meshwork::local::Submitted;
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -309,6 +306,9 @@ impl LocalSwarm {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LocalError::ChangedTask`] before anything is submitted.
     pub async fn submit(&self, file: &SwarmFile) -> Result<Submitted, LocalError> {
         let mut specs: Vec<TaskSpec> = in_order(file).into_iter().map(spec_of).collect();
         self.mesh.0.prepare(&mut specs).await?;
@@ -341,9 +341,6 @@ impl LocalSwarm {
 
     /// Seals the open round and waits for its end.
     ///
-    /// # Errors
-    /// When the log becomes unusable.
-    ///
     /// ```
     /// use meshwork::mesh::RoundEnd;
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -360,6 +357,9 @@ impl LocalSwarm {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the log becomes unusable.
     pub async fn complete(&self) -> Result<RoundEnd, LocalError> {
         Ok(self.mesh.0.complete().await?)
     }
@@ -504,9 +504,6 @@ impl LocalSwarm {
 
     /// Stops gently, waits until nothing runs, and closes the log. The lock is held until the end.
     ///
-    /// # Errors
-    /// When the log could not be closed in order; what was acknowledged is in it all the same.
-    ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
@@ -520,6 +517,9 @@ impl LocalSwarm {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the log could not be closed in order; what was acknowledged is in it all the same.
     pub async fn shutdown(self) -> Result<(), LocalError> {
         drop(self.control);
         self.folder.remove_socket(&self.lock);

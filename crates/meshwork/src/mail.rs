@@ -39,9 +39,6 @@ pub struct DurableMail {
 impl DurableMail {
     /// The store of one run.
     ///
-    /// # Panics
-    /// When the operating system has no random source.
-    ///
     /// ```
     /// use meshwork::broker::MailStore as _;
     /// use meshwork::log::SqliteLog;
@@ -56,6 +53,9 @@ impl DurableMail {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    /// When the operating system has no random source.
     #[must_use]
     pub fn new(mail: Mail) -> Self {
         Self { mail, run: crate::random::hex::<8>() }
@@ -205,9 +205,6 @@ pub(crate) fn kept_again(letter: &Letter) -> Option<Vec<u8>> {
 
 /// Makes each of these peers one that reads its mail when it likes, as processes do. What was unread is still there.
 ///
-/// # Errors
-/// The first that could not be registered; those before it are.
-///
 /// ```
 /// use meshwork::broker::{Broker, BrokerConfig};
 /// use meshwork::log::SqliteLog;
@@ -227,6 +224,9 @@ pub(crate) fn kept_again(letter: &Letter) -> Option<Vec<u8>> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Errors
+/// The first that could not be registered; those before it are.
 pub async fn register_mailboxes<P: Into<PeerId>>(
     broker: &Broker,
     peers: impl IntoIterator<Item = P>,

@@ -54,9 +54,6 @@ pub struct Ballot {
 impl Ballot {
     /// Opens a ballot and asks.
     ///
-    /// # Errors
-    /// The terms do not suit the voters.
-    ///
     /// ```
     /// use meshwork_core::consensus::{Ballot, Effect, Terms, TermsError, Timer, Voter};
     ///
@@ -66,6 +63,9 @@ impl Ballot {
     /// assert_eq!(Ballot::open(Terms::default(), 0), Err(TermsError::NoVoters));
     /// # Ok::<(), meshwork_core::consensus::TermsError>(())
     /// ```
+    ///
+    /// # Errors
+    /// The terms do not suit the voters.
     pub fn open(terms: Terms, voters: u32) -> Result<(Self, Vec<Effect>), TermsError> {
         let quorum = terms.quorum.unwrap_or(voters / 2 + 1);
         if voters == 0 {

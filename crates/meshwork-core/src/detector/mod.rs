@@ -173,9 +173,6 @@ impl Detector {
 
     /// Forgets probes, waves and what was counted; not what is on its way.
     ///
-    /// # Errors
-    /// A call is not answered yet.
-    ///
     /// ```
     /// use meshwork_core::detector::DetectionNo;
     /// use meshwork_core::detector::{Config, Detector, Input, Peer};
@@ -189,6 +186,9 @@ impl Detector {
     /// assert!(detector.reset().is_ok());
     /// assert_eq!(detector.statistics().attempts, 0);
     /// ```
+    ///
+    /// # Errors
+    /// A call is not answered yet.
     pub fn reset(&mut self) -> Result<(), DetectionRuns> {
         let running = self.detections.len();
         if running > 0 {
@@ -649,9 +649,6 @@ impl Detector {
 
     /// Derives every cached fact again.
     ///
-    /// # Panics
-    /// When one of them is wrong.
-    ///
     /// ```
     /// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
     ///
@@ -661,6 +658,9 @@ impl Detector {
     /// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
     /// detector.check_invariants();
     /// ```
+    ///
+    /// # Panics
+    /// When one of them is wrong.
     pub fn check_invariants(&self) {
         let by_root = self.books.values().filter(|book| book.engager() == Some(peer::Engager::Root)).count();
         assert_eq!(self.root_deficit, by_root, "the root counts other peers than it engaged");

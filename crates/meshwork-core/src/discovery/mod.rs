@@ -527,9 +527,6 @@ impl<R: Clone + PartialEq> Discovery<R> {
 
     /// Derives every cached fact again.
     ///
-    /// # Panics
-    /// When one of them is wrong.
-    ///
     /// ```
     /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
     ///
@@ -542,6 +539,9 @@ impl<R: Clone + PartialEq> Discovery<R> {
     /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
     /// discovery.check_invariants();
     /// ```
+    ///
+    /// # Panics
+    /// When one of them is wrong.
     pub fn check_invariants(&self) {
         let others = self.peers.values().filter(|record| !record.local).count();
         assert!(others <= self.config.peers_max || !self.has_room(), "more peers of other sides than are taken in");

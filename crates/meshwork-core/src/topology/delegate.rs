@@ -97,9 +97,6 @@ pub fn next_step(own: Capacity, below: &[(PeerNo, Capacity)], above: Option<Peer
 /// The way of a task from the peer where it came about to its worker, both included, if all summaries are as in
 /// [`summaries`](super::summaries).
 ///
-/// # Errors
-/// Nobody can do it, or nobody is near enough.
-///
 /// ```
 /// use meshwork_core::topology::{Nobody, delegate};
 /// use meshwork_core::topology::{Shape, Topology, Worker, summaries};
@@ -120,6 +117,9 @@ pub fn next_step(own: Capacity, below: &[(PeerNo, Capacity)], above: Option<Peer
 /// assert_eq!(delegate(&shape, &workers, &known, PeerNo(0), &[CapNo(9)].into()), Err(Nobody::Capable));
 /// # Ok::<(), meshwork_core::topology::ShapeError>(())
 /// ```
+///
+/// # Errors
+/// Nobody can do it, or nobody is near enough.
 pub fn delegate(
     shape: &Shape,
     workers: &BTreeMap<PeerNo, Worker>,

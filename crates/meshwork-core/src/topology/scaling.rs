@@ -90,8 +90,7 @@ pub enum ScalingDecision {
 }
 
 impl Scaling {
-    /// # Errors
-    /// A minimum of 0 or above the maximum, or a threshold that is no share.
+    /// Whether a queen can scale like this.
     ///
     /// ```
     /// use meshwork_core::topology::{Scaling, ScalingError};
@@ -99,6 +98,9 @@ impl Scaling {
     /// let scaling = Scaling { min_workers: 1, max_workers: 8, auto: true, threshold_permille: 0 };
     /// assert_eq!(scaling.validate(), Err(ScalingError::Threshold { found: 0 }));
     /// ```
+    ///
+    /// # Errors
+    /// A minimum of 0 or above the maximum, or a threshold that is no share.
     pub fn validate(&self) -> Result<(), ScalingError> {
         if self.min_workers == 0 || self.min_workers > self.max_workers {
             return Err(ScalingError::Limits { min: self.min_workers, max: self.max_workers });

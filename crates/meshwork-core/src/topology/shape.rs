@@ -94,9 +94,6 @@ impl Shape {
     /// A shape without peers. `branching`: the most children of a peer in a hierarchy, and of a cell in a hybrid; a mesh
     /// has none.
     ///
-    /// # Errors
-    /// A branching of 0.
-    ///
     /// ```
     /// use meshwork_core::topology::{Shape, ShapeError, Topology};
     ///
@@ -104,6 +101,9 @@ impl Shape {
     /// assert_eq!(Shape::new(Topology::Hierarchical, 0), Err(ShapeError::Branching { found: 0 }));
     /// # Ok::<(), meshwork_core::topology::ShapeError>(())
     /// ```
+    ///
+    /// # Errors
+    /// A branching of 0.
     pub fn new(topology: Topology, branching: usize) -> Result<Self, ShapeError> {
         if branching == 0 {
             return Err(ShapeError::Branching { found: branching });
@@ -234,9 +234,6 @@ impl Shape {
 
     /// A peer joins: in a hierarchy at the next place of the tree, in a hybrid in the smallest cell that has room.
     ///
-    /// # Errors
-    /// It is there already.
-    ///
     /// ```
     /// use meshwork_core::topology::Rewired;
     /// use meshwork_core::PeerNo;
@@ -251,6 +248,9 @@ impl Shape {
     /// assert!(tree.join(PeerNo(4)).is_err(), "it is there already");
     /// # Ok::<(), meshwork_core::topology::ShapeError>(())
     /// ```
+    ///
+    /// # Errors
+    /// It is there already.
     pub fn join(&mut self, peer: PeerNo) -> Result<Rewired, ShapeError> {
         if self.contains(peer) {
             return Err(ShapeError::There { peer });
@@ -268,9 +268,6 @@ impl Shape {
     /// A peer leaves or is lost. In a hierarchy the peer at the last place takes its place, queen or not; a lead of a
     /// hybrid is followed by whoever has been in its cell longest.
     ///
-    /// # Errors
-    /// It is not there.
-    ///
     /// ```
     /// use meshwork_core::PeerNo;
     /// use meshwork_core::topology::{Shape, Topology};
@@ -283,6 +280,9 @@ impl Shape {
     /// assert_eq!(tree.queen(), Some(PeerNo(3)), "who was at the last place");
     /// # Ok::<(), meshwork_core::topology::ShapeError>(())
     /// ```
+    ///
+    /// # Errors
+    /// It is not there.
     pub fn leave(&mut self, peer: PeerNo) -> Result<Rewired, ShapeError> {
         if !self.contains(peer) {
             return Err(ShapeError::NotThere { peer });
@@ -529,9 +529,6 @@ impl Shape {
 
     /// Derives from scratch what is kept for speed.
     ///
-    /// # Panics
-    /// When something does not agree: then this module is wrong.
-    ///
     /// ```
     /// use meshwork_core::PeerNo;
     /// use meshwork_core::topology::{Shape, Topology};
@@ -543,6 +540,9 @@ impl Shape {
     /// tree.check_invariants();
     /// # Ok::<(), meshwork_core::topology::ShapeError>(())
     /// ```
+    ///
+    /// # Panics
+    /// When something does not agree: then this module is wrong.
     pub fn check_invariants(&self) {
         match &self.0 {
             Form::Mesh(_) => {}

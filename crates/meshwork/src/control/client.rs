@@ -72,9 +72,6 @@ pub struct ControlClient {
 impl ControlClient {
     /// Connects to the control socket at `path`.
     ///
-    /// # Errors
-    /// [`ControlError::NotRunning`] when nobody listens there.
-    ///
     /// ```
     /// use meshwork::control::{Control, ControlClient};
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -91,6 +88,9 @@ impl ControlClient {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`ControlError::NotRunning`] when nobody listens there.
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, ControlError> {
         let path = path.as_ref().to_owned();
         match UnixStream::connect(&path) {
@@ -103,9 +103,6 @@ impl ControlClient {
     }
 
     /// Asks, and waits for the answer, which is none of [`Answer::Error`].
-    ///
-    /// # Errors
-    /// [`ControlError::Refused`] says why and whether something changed.
     ///
     /// ```
     /// use meshwork::control::{Control, ControlClient, ControlError, Request};
@@ -124,6 +121,9 @@ impl ControlClient {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] says why and whether something changed.
     pub fn ask(&mut self, request: &Request) -> Result<Answer, ControlError> {
         self.send(request)?;
         match self.receive()? {
@@ -135,9 +135,6 @@ impl ControlClient {
 
     /// The sequence number of the log's last batch now and each time that it has grown, until the node stops. Several
     /// batches may be told of as one.
-    ///
-    /// # Errors
-    /// When the node cannot be asked.
     ///
     /// ```
     /// use meshwork::control::{Control, ControlClient};
@@ -155,6 +152,9 @@ impl ControlClient {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the node cannot be asked.
     pub fn follow(mut self) -> Result<Follow, ControlError> {
         self.send(&Request::Follow)?;
         Ok(Follow(self))

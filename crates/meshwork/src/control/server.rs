@@ -53,13 +53,6 @@ pub struct Control {
 impl Control {
     /// Listens at `path`, for this user alone. A socket that a killed run left there is removed.
     ///
-    /// # Errors
-    /// [`ErrorKind::AddrInUse`] when somebody listens there, [`ErrorKind::AlreadyExists`] when something else than a
-    /// socket is there, or what the operating system says; nothing was changed then.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    ///
     /// ```
     /// use meshwork::control::Control;
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -76,6 +69,13 @@ impl Control {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::AddrInUse`] when somebody listens there, [`ErrorKind::AlreadyExists`] when something else than a
+    /// socket is there, or what the operating system says; nothing was changed then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn serve(path: impl Into<PathBuf>, mesh: Mesh) -> io::Result<Self> {
         let path = path.into();
         clear_stale(&path)?;

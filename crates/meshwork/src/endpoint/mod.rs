@@ -103,12 +103,6 @@ pub struct Lease {
 impl Endpoint {
     /// Listens on a free port of 127.0.0.1; nobody has a token yet.
     ///
-    /// # Errors
-    /// What the operating system says.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    ///
     /// ```
     /// use meshwork::endpoint::Endpoint;
     /// # #[tokio::main(flavor = "current_thread")]
@@ -119,6 +113,12 @@ impl Endpoint {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// What the operating system says.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn start() -> io::Result<Arc<Self>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;

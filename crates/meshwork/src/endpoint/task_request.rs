@@ -130,9 +130,6 @@ pub(crate) fn into_specs(tasks: Vec<TaskRequest>, ids: Vec<String>) -> Result<Ve
 
 /// The tasks that a JSON text holds: one object, a list of them, or `{"tasks": [ … ]}`.
 ///
-/// # Errors
-/// What is wrong with it; over the limits of a request it is refused, too.
-///
 /// ```
 /// use meshwork::endpoint::parse_tasks;
 ///
@@ -140,6 +137,9 @@ pub(crate) fn into_specs(tasks: Vec<TaskRequest>, ids: Vec<String>) -> Result<Ve
 /// assert_eq!(tasks[0].run.as_deref(), Some("make"));
 /// assert!(parse_tasks(br#"{"tasks": [{"priorty": 3}]}"#).is_err(), "an unknown field");
 /// ```
+///
+/// # Errors
+/// What is wrong with it; over the limits of a request it is refused, too.
 pub fn parse_tasks(json: &[u8]) -> Result<Vec<TaskRequest>, ErrorBody> {
     parse(json).map_err(|failure| failure.body)
 }

@@ -28,15 +28,15 @@ pub enum IdError {
 
 /// Checks a name: 1 to 256 bytes of printable UTF-8 without a leading `-`.
 ///
-/// # Errors
-/// Which part of the rule it breaks.
-///
 /// ```
 /// use meshwork::file::check_id;
 ///
 /// assert!(check_id("src/größe 3").is_ok());
 /// assert!(check_id("-rf").is_err(), "it would look like an option");
 /// ```
+///
+/// # Errors
+/// Which part of the rule it breaks.
 pub fn check_id(id: &str) -> Result<(), IdError> {
     if id.is_empty() {
         return Err(IdError::Empty);

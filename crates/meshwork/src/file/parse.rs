@@ -57,9 +57,6 @@ impl Format {
 
 /// Reads, decodes and validates the swarm file at `path`. Nothing is changed by it.
 ///
-/// # Errors
-/// Everything that is wrong with the file (see [`Code`]), in its order, with lines.
-///
 /// ```
 /// use meshwork::file::load;
 ///
@@ -70,6 +67,9 @@ impl Format {
 /// assert!(!file.peers.is_empty() && !file.tasks.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Errors
+/// Everything that is wrong with the file (see [`Code`]), in its order, with lines.
 pub fn load(path: &Path) -> Result<SwarmFile, FileError> {
     let name = path.display().to_string();
     let bytes = read_bounded(path)?;
@@ -92,9 +92,6 @@ pub fn load(path: &Path) -> Result<SwarmFile, FileError> {
 /// Decodes and validates a swarm file's text. `name` is what errors call the file; its stem is the
 /// default of the swarm's id.
 ///
-/// # Errors
-/// Everything that is wrong with the text (see [`Code`]), in its order, with lines.
-///
 /// ```
 /// use meshwork::file::{Code, Format, parse};
 ///
@@ -102,6 +99,9 @@ pub fn load(path: &Path) -> Result<SwarmFile, FileError> {
 /// let error = parse(text, Format::Toml, "swarm.toml").expect_err("priorities go from 1 to 10");
 /// assert_eq!((error.code(), error.line()), (Code::PriorityOutOfRange, Some(6)));
 /// ```
+///
+/// # Errors
+/// Everything that is wrong with the text (see [`Code`]), in its order, with lines.
 pub fn parse(text: &str, format: Format, name: &str) -> Result<SwarmFile, FileError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() as u64 > MAX_FILE_BYTES {

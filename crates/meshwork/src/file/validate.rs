@@ -36,9 +36,6 @@ const MAX_SUGGESTIONS: usize = 5;
 /// Checks a swarm that was built in memory as `load` checks one that was read; `name` is what
 /// errors call it, and there are no lines.
 ///
-/// # Errors
-/// Everything that is wrong with it.
-///
 /// ```
 /// use meshwork::file::{Code, Format, Task, parse, validate};
 ///
@@ -51,6 +48,9 @@ const MAX_SUGGESTIONS: usize = 5;
 /// assert_eq!(validate(&file, "swarm.toml").map_err(|error| error.code()), Err(Code::DuplicateId));
 /// # Ok::<(), meshwork::file::FileError>(())
 /// ```
+///
+/// # Errors
+/// Everything that is wrong with it.
 pub fn validate(file: &SwarmFile, name: &str) -> Result<(), FileError> {
     let mut findings = Findings::default();
     all(file, &Places::default(), &mut findings);

@@ -161,9 +161,6 @@ struct Executed {
 
 /// Turns an instance into the text of a swarm file.
 ///
-/// # Errors
-/// See [`ImportError`]; the input is refused as a whole.
-///
 /// ```
 /// use meshwork::file::{Format, parse};
 /// use meshwork::file::wfformat::{ImportError, ImportOptions, import};
@@ -177,6 +174,9 @@ struct Executed {
 /// assert_eq!(file.tasks[1].dependencies, ["split"]);
 /// # Ok::<(), ImportError>(())
 /// ```
+///
+/// # Errors
+/// See [`ImportError`]; the input is refused as a whole.
 pub fn import(json: &[u8], options: &ImportOptions) -> Result<String, ImportError> {
     let scale = options.time_scale;
     if !(scale.is_finite() && scale >= 0.0) {

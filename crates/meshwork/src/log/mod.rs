@@ -84,10 +84,6 @@ pub trait Log: Send + Sync + 'static {
     /// Batches handed over by one thread, one call after another, keep that order while the log has room for them;
     /// the batch is on its way when the call returns, whether the future is polled or not.
     ///
-    /// # Errors
-    /// [`LogError::TooLarge`], [`LogError::Full`] and [`LogError::Closed`] stored nothing; after any other error the
-    /// batch may or may not be in the log.
-    ///
     /// ```
     /// use meshwork::log::{BATCH_LIMIT, Log as _, LogError, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -101,6 +97,10 @@ pub trait Log: Send + Sync + 'static {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::TooLarge`], [`LogError::Full`] and [`LogError::Closed`] stored nothing; after any other error the
+    /// batch may or may not be in the log.
     fn append(&self, batch: Bytes) -> BoxFuture<'static, Result<(), LogError>>;
 
     /// Every batch with `seq >= from` (0 means 1), in order, those of later appends included. It does not end by
@@ -129,9 +129,6 @@ pub trait Log: Send + Sync + 'static {
 
     /// One batch.
     ///
-    /// # Errors
-    /// [`LogError::Missing`] where no batch has that position yet.
-    ///
     /// ```
     /// use meshwork::log::{Log as _, LogError, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -144,6 +141,9 @@ pub trait Log: Send + Sync + 'static {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::Missing`] where no batch has that position yet.
     fn read(&self, seq: u64) -> BoxFuture<'static, Result<Bytes, LogError>>;
 
     /// The position of the last batch, 0 when the log is empty.
@@ -164,9 +164,6 @@ pub trait Log: Send + Sync + 'static {
 
     /// Keeps `bytes` as what applying the log up to and including `seq` gives. The newest two are kept.
     ///
-    /// # Errors
-    /// [`LogError::SnapshotAhead`] if the log is shorter than `seq`; nothing was changed.
-    ///
     /// ```
     /// use meshwork::log::{Log as _, LogError, MemoryLog};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -180,6 +177,9 @@ pub trait Log: Send + Sync + 'static {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::SnapshotAhead`] if the log is shorter than `seq`; nothing was changed.
     fn save_snapshot(&self, seq: u64, bytes: Bytes) -> BoxFuture<'static, Result<(), LogError>>;
 
     /// The newest intact snapshot that is not newer than the log, with its position.

@@ -251,9 +251,6 @@ impl Attempt {
 
     /// The task's input as JSON text, read from its artifact where it is too large for the log.
     ///
-    /// # Errors
-    /// When the artifact cannot be read.
-    ///
     /// ```
     /// use meshwork_core::Payload;
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -277,6 +274,9 @@ impl Attempt {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the artifact cannot be read.
     pub async fn input(&self) -> Result<Option<String>, crate::artifacts::ArtifactError> {
         match &self.spec().input {
             None => Ok(None),

@@ -10,10 +10,6 @@ use tokio::sync::oneshot;
 impl Mesh {
     /// One more peer on this node. Resolves when it may be given work.
     ///
-    /// # Errors
-    /// [`Refusal::PeerElsewhere`] within [`MeshError::Refused`] when a peer of that id is up, here or elsewhere;
-    /// other refusals say what is wrong with what it announces. Nothing was changed.
-    ///
     /// ```
     /// use meshwork::mesh::MeshError;
     /// use meshwork_core::Refusal;
@@ -32,6 +28,10 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`Refusal::PeerElsewhere`] within [`MeshError::Refused`] when a peer of that id is up, here or elsewhere;
+    /// other refusals say what is wrong with what it announces. Nothing was changed.
     pub async fn add_peer(&self, setup: PeerSetup) -> Result<Position, MeshError> {
         let (answer, decided) = oneshot::channel();
         self.commands.send(Command::Host { setup, answer }).await.map_err(|_| self.stopped())?;
@@ -44,9 +44,6 @@ impl Mesh {
     }
 
     /// A peer of this node leaves: what it ran is interrupted at no cost and goes to others.
-    ///
-    /// # Errors
-    /// [`Refusal::NoSuchPeer`] or [`Refusal::PeerElsewhere`] within [`MeshError::Refused`]; nothing was changed.
     ///
     /// ```
     /// use meshwork_core::DownReason;
@@ -63,14 +60,14 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchPeer`] or [`Refusal::PeerElsewhere`] within [`MeshError::Refused`]; nothing was changed.
     pub async fn remove_peer(&self, peer: &str, why: DownReason) -> Result<Position, MeshError> {
         self.ask(Op::PeerDown { peer: peer.to_owned(), why }).await.map(|(position, _)| position)
     }
 
     /// A peer gets no new work; see [`PauseReason`]. To pause a paused one is no error.
-    ///
-    /// # Errors
-    /// [`Refusal::NoSuchPeer`], and [`Refusal::NotIdle`] for an idle pause, within [`MeshError::Refused`].
     ///
     /// ```
     /// use meshwork::mesh::MeshError;
@@ -91,14 +88,14 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchPeer`], and [`Refusal::NotIdle`] for an idle pause, within [`MeshError::Refused`].
     pub async fn pause_peer(&self, peer: &str, reason: PauseReason) -> Result<Position, MeshError> {
         self.ask(Op::Pause { peer: peer.to_owned(), reason }).await.map(|(position, _)| position)
     }
 
     /// A paused peer gets work again. To resume one that works is no error.
-    ///
-    /// # Errors
-    /// [`Refusal::NoSuchPeer`] within [`MeshError::Refused`].
     ///
     /// ```
     /// use meshwork::mesh::RoundEnd;
@@ -117,6 +114,9 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchPeer`] within [`MeshError::Refused`].
     pub async fn resume_peer(&self, peer: &str) -> Result<Position, MeshError> {
         self.ask(Op::Resume { peer: peer.to_owned() }).await.map(|(position, _)| position)
     }

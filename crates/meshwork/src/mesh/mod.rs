@@ -414,9 +414,6 @@ impl Mesh {
     /// Starts a node: replays the log, joins, announces its peers. Resolves when it is a member; the
     /// second value resolves when it has stopped.
     ///
-    /// # Errors
-    /// When the log cannot be read or applied, or belongs to another swarm; then nothing was written.
-    ///
     /// ```
     /// use meshwork::mesh::{MeshError, Stop};
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -441,6 +438,9 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the log cannot be read or applied, or belongs to another swarm; then nothing was written.
     pub async fn start(
         options: MeshOptions,
     ) -> Result<(Self, tokio::task::JoinHandle<Result<(), MeshError>>), MeshError> {
@@ -449,9 +449,6 @@ impl Mesh {
 
     /// The same for a node that remembers, outside of its log, how far it has applied it: a log that does not hold that
     /// is refused, and no completion is told before it is remembered.
-    ///
-    /// # Errors
-    /// As [`Mesh::start`], and [`LedgerError::LedgerRegressed`].
     ///
     /// ```
     /// use meshwork::high_water::{HighWater, HighWaterFile};
@@ -475,6 +472,9 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// As [`Mesh::start`], and [`LedgerError::LedgerRegressed`].
     pub async fn start_remembering(
         options: MeshOptions,
         memory: HighWaterFile,
@@ -495,11 +495,6 @@ impl Mesh {
 
     /// Has something decided; resolves when it is durable and applied.
     ///
-    /// # Errors
-    /// [`MeshError::Refused`] when it was judged and refused. Who is a member is the node's own affair:
-    /// [`Op::Open`] and [`Op::Join`] are refused here, and so is [`Op::PeerUp`]: a peer comes with its agent, by
-    /// [`Mesh::add_peer`].
-    ///
     /// ```
     /// use meshwork::mesh::MeshError;
     /// use meshwork_core::{Op, Refusal};
@@ -519,6 +514,11 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`MeshError::Refused`] when it was judged and refused. Who is a member is the node's own affair:
+    /// [`Op::Open`] and [`Op::Join`] are refused here, and so is [`Op::PeerUp`]: a peer comes with its agent, by
+    /// [`Mesh::add_peer`].
     pub async fn decide(&self, op: Op) -> Result<meshwork_core::Position, MeshError> {
         match op {
             Op::Open { .. } | Op::Join { .. } => return Err(Refusal::AlreadyOpen.into()),
@@ -530,9 +530,6 @@ impl Mesh {
 
     /// Submits tasks; each lists only dependencies that exist or stand earlier. A large submission is
     /// written in parts, none of which starts before the last.
-    ///
-    /// # Errors
-    /// [`MeshError::Refused`] names what is wrong; earlier parts stay submitted, and the submission ends.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -550,6 +547,9 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`MeshError::Refused`] names what is wrong; earlier parts stay submitted, and the submission ends.
     pub async fn submit(&self, mut tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, MeshError> {
         self.prepare(&mut tasks).await?;
         self.hand_out(&mut tasks, None).await?;
@@ -624,9 +624,6 @@ impl Mesh {
 
     /// Looks at the swarm as this node has read it. `look` runs between two batches and should be quick.
     ///
-    /// # Errors
-    /// [`MeshError::Stopped`], or why the node stopped.
-    ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
@@ -640,6 +637,9 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`MeshError::Stopped`], or why the node stopped.
     pub async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Swarm) -> T + Send + 'static,
@@ -653,9 +653,6 @@ impl Mesh {
     }
 
     /// Seals the open round and waits until it closes, or until nothing can close it.
-    ///
-    /// # Errors
-    /// When the node stops before.
     ///
     /// ```
     /// use meshwork::mesh::RoundEnd;
@@ -675,6 +672,9 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the node stops before.
     pub async fn complete(&self) -> Result<RoundEnd, MeshError> {
         if let Some(round) = self.look(|swarm| swarm.round().map(|round| round.number)).await? {
             match self.decide(Op::Seal { round }).await {
@@ -699,11 +699,6 @@ impl Mesh {
     /// Being wrong costs time, never truth: whatever the node says under its old incarnation is refused from there on,
     /// and its results are kept as rejected attempts. When it reads of its loss it ends its bodies and joins anew.
     ///
-    /// # Errors
-    /// [`MeshError::NodeNotPresent`] when no node of this name is present: it has left, was given up on, or never was.
-    /// [`Refusal::HeardSince`] within [`MeshError::Refused`] when an entry of it came in the meantime: it is alive, and
-    /// may be asked about again. Nothing was changed then.
-    ///
     /// ```
     /// use meshwork::mesh::MeshError;
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -721,6 +716,11 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`MeshError::NodeNotPresent`] when no node of this name is present: it has left, was given up on, or never was.
+    /// [`Refusal::HeardSince`] within [`MeshError::Refused`] when an entry of it came in the meantime: it is alive, and
+    /// may be asked about again. Nothing was changed then.
     pub async fn give_up_on(&self, node: &str) -> Result<meshwork_core::Position, MeshError> {
         let name = node.to_owned();
         let look = self.look(move |swarm| {
@@ -732,9 +732,6 @@ impl Mesh {
     }
 
     /// What a task returned with its last attempt.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
     ///
     /// ```
     /// use meshwork_core::Payload;
@@ -752,6 +749,9 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the log cannot be read.
     pub async fn result(&self, task: TaskNo) -> Result<Option<meshwork_core::Returned>, MeshError> {
         let at = self.look(move |swarm| swarm.task(task).map(|task| task.returned_at)).await?;
         match at {

@@ -182,9 +182,6 @@ impl Tools {
     /// Submits children of this task; the task is not complete before they are. In a tree they are handed out from this
     /// peer on: what has room below it stays there.
     ///
-    /// # Errors
-    /// When the mesh refuses them, as a whole.
-    ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
@@ -205,6 +202,9 @@ impl Tools {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the mesh refuses them, as a whole.
     pub async fn submit(&self, mut tasks: Vec<TaskSpec>) -> Result<Vec<TaskNo>, ToolsError> {
         self.mesh.hand_out(&mut tasks, Some(&self.peer)).await?;
         Ok(self.mesh.submit_as(tasks, Some((self.task, self.grant))).await?)
@@ -212,9 +212,6 @@ impl Tools {
 
     /// Waits until these children are closed, all children when none is named. The slot is given up for
     /// the time, so that children cannot starve behind their parent.
-    ///
-    /// # Errors
-    /// [`ToolsError::NotAChild`]; [`ToolsError::WouldDeadlock`] in a message handler.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -240,6 +237,9 @@ impl Tools {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`ToolsError::NotAChild`]; [`ToolsError::WouldDeadlock`] in a message handler.
     pub async fn wait(&self, ids: &[String]) -> Result<Vec<ChildEnd>, ToolsError> {
         if self.handler.is_some() {
             return Err(ToolsError::WouldDeadlock);
@@ -299,9 +299,6 @@ impl Tools {
 
     /// Says how far the attempt is, for people.
     ///
-    /// # Errors
-    /// When the grant is stale.
-    ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
     /// # use demo::*;
@@ -318,6 +315,9 @@ impl Tools {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the grant is stale.
     pub async fn progress(&self, text: impl Into<String>) -> Result<(), ToolsError> {
         let (task, grant, text) = (self.task, self.grant, text.into());
         self.mesh.decide(Op::Progress { task, grant, text }).await?;
@@ -325,9 +325,6 @@ impl Tools {
     }
 
     /// Says how many tokens the attempt has spent so far, in total.
-    ///
-    /// # Errors
-    /// When the grant is stale.
     ///
     /// ```
     /// use meshwork_core::Tokens;
@@ -350,6 +347,9 @@ impl Tools {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// When the grant is stale.
     pub async fn usage(&self, tokens: Tokens) -> Result<(), ToolsError> {
         let (task, grant) = (self.task, self.grant);
         self.mesh.decide(Op::Usage { task, grant, tokens }).await?;

@@ -48,15 +48,15 @@ pub struct NonceError {
 impl Nonce {
     /// From a swarm's part, which all its attempts share over restarts, and an attempt's part, which is never used again.
     ///
-    /// # Errors
-    /// When a part holds anything but 1 to 64 ASCII letters, digits, `-` or `_`.
-    ///
     /// ```
     /// use meshwork::process::Nonce;
     ///
     /// assert!(Nonce::new("6f1c2a", "t0-1").is_ok());
     /// assert!(Nonce::new("", "t0-1").is_err());
     /// ```
+    ///
+    /// # Errors
+    /// When a part holds anything but 1 to 64 ASCII letters, digits, `-` or `_`.
     pub fn new(swarm: impl Into<String>, attempt: impl Into<String>) -> Result<Self, NonceError> {
         let (swarm, attempt) = (swarm.into(), attempt.into());
         for part in [&swarm, &attempt] {

@@ -31,9 +31,6 @@ pub enum Stdout {
 impl Stdout {
     /// Takes the usage line off the end, if there is one ([`split_usage`]).
     ///
-    /// # Errors
-    /// When the file cannot be read or shortened; it is unchanged then.
-    ///
     /// ```
     /// use meshwork::process::Stdout;
     ///
@@ -43,6 +40,9 @@ impl Stdout {
     /// assert_eq!(stdout, Stdout::Inline(b"done\n".to_vec()));
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// When the file cannot be read or shortened; it is unchanged then.
     pub fn take_usage(&mut self) -> io::Result<Option<Usage>> {
         match self {
             Self::Inline(bytes) => {

@@ -25,9 +25,6 @@ const UNSURE_LOOKS: u32 = 5;
 /// From then on a child of this program that ended, is in a process group other than ours, and was not started by this
 /// module is taken for such an orphan and reaped: start other children in the program's own group (the default).
 ///
-/// # Errors
-/// What the system said; nothing has changed.
-///
 /// ```
 /// use meshwork::process::become_subreaper;
 ///
@@ -36,6 +33,9 @@ const UNSURE_LOOKS: u32 = 5;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Errors
+/// What the system said; nothing has changed.
 pub fn become_subreaper() -> io::Result<()> {
     Ok(set_child_subreaper(true)?)
 }

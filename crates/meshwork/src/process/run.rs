@@ -194,9 +194,6 @@ impl ProcessHandle {
 /// The calling thread is held until the program is loaded, half a millisecond or so. Output beyond the limit for memory is
 /// written to its file on the polling thread: one write of at most 64 KiB at a time, into the page cache.
 ///
-/// # Panics
-/// Outside of a tokio runtime with I/O and time enabled.
-///
 /// ```
 /// use meshwork::process::{self, Stdout};
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -212,6 +209,9 @@ impl ProcessHandle {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Panics
+/// Outside of a tokio runtime with I/O and time enabled.
 pub fn start(spec: ProcessSpec) -> (ProcessHandle, impl Future<Output = ProcessReport> + Send + 'static) {
     let (wishes, heard) = watch::channel(Wish::default());
     let launched = launch(&spec).map(|launched| Run::new(launched, spec, heard));

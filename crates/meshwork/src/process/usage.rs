@@ -70,9 +70,6 @@ fn only<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
 /// The same for output that went to a file: looks at its end only, and shortens the file by the usage line.
 /// Answers with the file's length afterwards.
 ///
-/// # Errors
-/// When the file cannot be opened, read or shortened; it is unchanged then.
-///
 /// ```
 /// use meshwork::process::split_usage_file;
 ///
@@ -84,6 +81,9 @@ fn only<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
 /// assert_eq!(std::fs::read(&path)?, b"42\n");
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// # Errors
+/// When the file cannot be opened, read or shortened; it is unchanged then.
 pub fn split_usage_file(path: &Path) -> io::Result<(u64, Option<Usage>)> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let len = file.metadata()?.len();

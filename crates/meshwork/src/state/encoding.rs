@@ -49,9 +49,6 @@ pub enum IdError {
 
 /// The relative path for `id`: one folder level, or more for a very long one.
 ///
-/// # Errors
-/// What is not an id has no path.
-///
 /// ```
 /// use meshwork::state::{IdError, decode, encode};
 ///
@@ -61,6 +58,9 @@ pub enum IdError {
 /// assert_eq!(decode(&path).as_deref(), Some("../team/nightly"));
 /// # Ok::<(), IdError>(())
 /// ```
+///
+/// # Errors
+/// What is not an id has no path.
 pub fn encode(id: &str) -> Result<PathBuf, IdError> {
     check(id)?;
     let mut levels = PathBuf::new();

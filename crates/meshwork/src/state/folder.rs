@@ -153,9 +153,6 @@ impl StateFolder {
 
     /// Whether a run holds the folder at this moment.
     ///
-    /// # Errors
-    /// What the operating system says.
-    ///
     /// ```
     /// use meshwork::state::StateRoot;
     /// use std::time::SystemTime;
@@ -168,14 +165,14 @@ impl StateFolder {
     /// assert!(!folder.is_locked()?);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// What the operating system says.
     pub fn is_locked(&self) -> Result<bool, StateError> {
         lock::is_held(&self.path)
     }
 
     /// Takes the folder for this process, and creates it (0700) if there is none. `now` is what others are told.
-    ///
-    /// # Errors
-    /// [`StateError::Locked`] names the process that has it; nothing was changed then.
     ///
     /// ```
     /// use meshwork::state::StateError;
@@ -189,6 +186,9 @@ impl StateFolder {
     /// assert!(matches!(refused, StateError::Locked { pid: Some(pid), .. } if pid == std::process::id()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] names the process that has it; nothing was changed then.
     pub fn lock(&self, now: SystemTime) -> Result<FolderLock, StateError> {
         private_folder(&self.path)?;
         FolderLock::take(&self.path, now)
@@ -196,9 +196,6 @@ impl StateFolder {
 
     /// Like [`StateFolder::lock`], for starting over: what was there is moved beside it first and its new place
     /// returned.
-    ///
-    /// # Errors
-    /// [`StateError::Locked`] if a run has the folder; nothing was moved then.
     ///
     /// ```
     /// use meshwork::state::StateRoot;
@@ -211,6 +208,9 @@ impl StateFolder {
     /// assert!(aside.expect("there was a folder").ends_with("nightly.old-1"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] if a run has the folder; nothing was moved then.
     pub fn fresh(&self, now: SystemTime) -> Result<(FolderLock, Option<PathBuf>), StateError> {
         if !self.path.is_dir() {
             return Ok((self.lock(now)?, None));
@@ -243,9 +243,6 @@ impl StateFolder {
 
     /// Opens the log file of a peer for appending, and creates it (0600).
     ///
-    /// # Errors
-    /// What the operating system says, and ids that are none.
-    ///
     /// ```
     /// use std::io::Write as _;
     /// use meshwork::state::StateRoot;
@@ -258,6 +255,9 @@ impl StateFolder {
     /// assert_eq!(std::fs::read_to_string(folder.peer_log("ada")?)?, "hello\n");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// What the operating system says, and ids that are none.
     pub fn open_peer_log(&self, peer: &str, _held: &FolderLock) -> Result<File, StateError> {
         let path = self.peer_log(peer)?;
         if let Some(folder) = path.parent() {
@@ -271,9 +271,6 @@ impl StateFolder {
 
     /// Where the log of a peer is.
     ///
-    /// # Errors
-    /// Ids that are none.
-    ///
     /// ```
     /// use meshwork::state::StateRoot;
     ///
@@ -283,6 +280,9 @@ impl StateFolder {
     /// assert!(folder.peer_log("").is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// Ids that are none.
     pub fn peer_log(&self, peer: &str) -> Result<PathBuf, StateError> {
         let mut path = self.path.join("logs").join(encode(peer)?).into_os_string();
         path.push(".log");
@@ -290,9 +290,6 @@ impl StateFolder {
     }
 
     /// Writes the run report: readers see the former one or this one, never a part.
-    ///
-    /// # Errors
-    /// What the operating system says; the former report stays.
     ///
     /// ```
     /// use meshwork::state::StateRoot;
@@ -305,6 +302,9 @@ impl StateFolder {
     /// assert_eq!(std::fs::read(folder.report())?, br#"{"completed": true}"#);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// What the operating system says; the former report stays.
     pub fn write_report(&self, report: &[u8], _held: &FolderLock) -> Result<(), StateError> {
         write_atomically(&self.report(), report)
     }
@@ -331,9 +331,6 @@ impl StateFolder {
 
     /// The swarm's nonce: 32 hexadecimal digits, random, made once. It marks processes as this swarm's.
     ///
-    /// # Errors
-    /// [`StateError::Damaged`] for a file that holds something else.
-    ///
     /// ```
     /// use meshwork::state::StateRoot;
     /// use std::time::SystemTime;
@@ -346,6 +343,9 @@ impl StateFolder {
     /// assert_eq!(folder.nonce(&lock)?, nonce, "made once");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`] for a file that holds something else.
     pub fn nonce(&self, _held: &FolderLock) -> Result<String, StateError> {
         let path = self.path.join("nonce");
         match fs::read_to_string(&path) {
@@ -370,9 +370,6 @@ impl StateFolder {
     /// long for a socket, a private folder under `$XDG_RUNTIME_DIR` or the temporary folder, which the file
     /// `control.path` names. A socket that a killed run left there is removed.
     ///
-    /// # Errors
-    /// What the operating system says.
-    ///
     /// ```
     /// use meshwork::state::StateRoot;
     /// use std::time::SystemTime;
@@ -384,6 +381,9 @@ impl StateFolder {
     /// assert_eq!(folder.socket(), socket, "others find it");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// What the operating system says.
     pub fn prepare_socket(&self, _held: &FolderLock) -> Result<PathBuf, StateError> {
         socket::prepare(&self.path, &socket::short_folder())
     }

@@ -91,9 +91,6 @@ impl StateRoot {
 
     /// Where the swarm `id` is or would be.
     ///
-    /// # Errors
-    /// For what is not an id.
-    ///
     /// ```
     /// use meshwork::state::{IdError, StateRoot};
     ///
@@ -102,15 +99,15 @@ impl StateRoot {
     /// assert!(root.folder("-rf").is_err(), "it would look like an option");
     /// # Ok::<(), IdError>(())
     /// ```
+    ///
+    /// # Errors
+    /// For what is not an id.
     pub fn folder(&self, id: &str) -> Result<StateFolder, IdError> {
         StateFolder::new(&self.dir, id)
     }
 
     /// All swarms, the one started last first; what else lies in the folder is passed over. None if there is no
     /// folder.
-    ///
-    /// # Errors
-    /// [`StateError::NotAFolder`], [`StateError::Denied`], or what the operating system says.
     ///
     /// ```
     /// use meshwork::state::StateRoot;
@@ -123,6 +120,9 @@ impl StateRoot {
     /// assert_eq!(StateRoot::new(dir.path()).swarms()?.len(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`StateError::NotAFolder`], [`StateError::Denied`], or what the operating system says.
     pub fn swarms(&self) -> Result<Vec<SwarmEntry>, StateError> {
         let mut found = Vec::new();
         self.collect(Path::new(""), &mut found)?;
@@ -163,9 +163,6 @@ impl StateRoot {
     /// The swarm that a command is about: the one named, else the only one, else the one started last (and a note
     /// that says so).
     ///
-    /// # Errors
-    /// [`StateError::UnknownSwarm`], [`StateError::NoSwarm`], and those of [`StateRoot::swarms`].
-    ///
     /// ```
     /// use meshwork::state::StateError;
     /// use meshwork::state::StateRoot;
@@ -181,6 +178,9 @@ impl StateRoot {
     /// assert!(matches!(unknown, StateError::UnknownSwarm { known, .. } if known == ["nightly"]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`StateError::UnknownSwarm`], [`StateError::NoSwarm`], and those of [`StateRoot::swarms`].
     pub fn choose(&self, swarm: Option<&str>) -> Result<Chosen, StateError> {
         if let Some(id) = swarm {
             let folder = self.folder(id)?;

@@ -168,9 +168,6 @@ impl View {
 
     /// Applies the batch that the log holds at `seq`, and tells what it brought about.
     ///
-    /// # Errors
-    /// [`LogFault`] when the log is not what it was; then nothing was applied, and the caller must stop.
-    ///
     /// ```
     /// use meshwork::view::{EventKind, View};
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
@@ -186,14 +183,14 @@ impl View {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogFault`] when the log is not what it was; then nothing was applied, and the caller must stop.
     pub fn apply(&mut self, seq: u64, batch: &Batch) -> Result<Vec<EventRow>, LogFault> {
         self.step(seq, batch, true).map(|step| step.rows)
     }
 
     /// The same for a driver that performs the effects; `rows`: whether anybody wants to read them.
-    ///
-    /// # Errors
-    /// As for [`View::apply`].
     ///
     /// ```
     /// use meshwork::view::View;
@@ -209,6 +206,9 @@ impl View {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// As for [`View::apply`].
     pub fn step(&mut self, seq: u64, batch: &Batch, rows: bool) -> Result<Step, LogFault> {
         let applied = self.swarm.apply_batch(seq, batch)?;
         let rows = fold::fold(&self.swarm, &mut self.ledger, seq, batch, &applied, rows);
@@ -216,9 +216,6 @@ impl View {
     }
 
     /// The view of a whole log, from its first batch on.
-    ///
-    /// # Errors
-    /// [`ReplayError`] at the first batch that cannot be read or does not follow.
     ///
     /// ```
     /// use meshwork::view::View;
@@ -237,6 +234,9 @@ impl View {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`ReplayError`] at the first batch that cannot be read or does not follow.
     pub fn replay(batches: impl Iterator<Item = (u64, Bytes)>) -> Result<Self, ReplayError> {
         let mut view = Self::new();
         for (seq, bytes) in batches {

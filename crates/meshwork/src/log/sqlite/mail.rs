@@ -74,9 +74,6 @@ impl Mail {
 
     /// Stores a letter, once for each `id`: `false` says that `peer` was sent it before, whether it was read or not.
     ///
-    /// # Errors
-    /// [`LogError::MailboxFull`], [`LogError::TooLarge`], [`LogError::Full`], [`LogError::Closed`]: not stored.
-    ///
     /// ```
     /// use meshwork::log::SqliteLog;
     /// # #[tokio::main(flavor = "current_thread")]
@@ -90,6 +87,9 @@ impl Mail {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::MailboxFull`], [`LogError::TooLarge`], [`LogError::Full`], [`LogError::Closed`]: not stored.
     pub fn put(&self, peer: &str, id: &str, bytes: Bytes) -> BoxFuture<'static, Result<bool, LogError>> {
         if let Err(error) = check_size(&bytes) {
             return future::ready(Err(error)).boxed();
@@ -100,9 +100,6 @@ impl Mail {
     }
 
     /// The first `limit` unread letters of `peer`, oldest first.
-    ///
-    /// # Errors
-    /// [`LogError::Closed`], or what the database says.
     ///
     /// ```
     /// use meshwork::log::SqliteLog;
@@ -120,15 +117,15 @@ impl Mail {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::Closed`], or what the database says.
     pub fn unread(&self, peer: &str, limit: usize) -> BoxFuture<'static, Result<Vec<Letter>, LogError>> {
         let peer = peer.to_owned();
         self.shared.with_reader(move |reader| reader.unread(&peer, limit))
     }
 
     /// Marks the letters of `peer` up to and including number `up_to` as read; answers how many it were.
-    ///
-    /// # Errors
-    /// [`LogError::Full`], [`LogError::Closed`], or what the database says.
     ///
     /// ```
     /// use meshwork::log::SqliteLog;
@@ -146,15 +143,15 @@ impl Mail {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::Full`], [`LogError::Closed`], or what the database says.
     pub fn mark_read(&self, peer: &str, up_to: u64) -> BoxFuture<'static, Result<u64, LogError>> {
         let peer = peer.to_owned();
         self.shared.queue.push(Work::MarkRead { peer, up_to })
     }
 
     /// How many unread letters each peer has that has any, by peer.
-    ///
-    /// # Errors
-    /// [`LogError::Closed`], or what the database says.
     ///
     /// ```
     /// use meshwork::log::SqliteLog;
@@ -169,6 +166,9 @@ impl Mail {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::Closed`], or what the database says.
     pub fn count_unread(&self) -> BoxFuture<'static, Result<Vec<(String, u64)>, LogError>> {
         self.shared.with_reader(super::LogReader::count_unread)
     }

@@ -103,9 +103,6 @@ impl SqliteLog {
     ///
     /// The caller holds the state folder's lock: two writers of one log are noticed, not coordinated.
     ///
-    /// # Errors
-    /// A file that is damaged, newer or not ours is refused and left as it is.
-    ///
     /// ```
     /// use meshwork::log::{Log as _, SqliteLog};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -120,6 +117,9 @@ impl SqliteLog {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// A file that is damaged, newer or not ours is refused and left as it is.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         if schema::inspect(&path)?.is_none() {
@@ -130,9 +130,6 @@ impl SqliteLog {
 
     /// Like [`SqliteLog::open`], but creates nothing.
     ///
-    /// # Errors
-    /// [`LogError::NotFound`] if there is no file, else as [`SqliteLog::open`].
-    ///
     /// ```
     /// use meshwork::log::{LogError, SqliteLog};
     ///
@@ -142,6 +139,9 @@ impl SqliteLog {
     /// assert!(!path.exists());
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::NotFound`] if there is no file, else as [`SqliteLog::open`].
     pub fn open_existing(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         match schema::inspect(&path)? {
@@ -151,9 +151,6 @@ impl SqliteLog {
     }
 
     /// Opens the log of a live, finished or killed swarm for looking at it, from any process.
-    ///
-    /// # Errors
-    /// As [`LogReader::open`].
     ///
     /// ```
     /// use meshwork::log::{Log as _, SqliteLog};
@@ -168,6 +165,9 @@ impl SqliteLog {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// As [`LogReader::open`].
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<LogReader, LogError> {
         LogReader::open(path)
     }
@@ -223,9 +223,6 @@ impl SqliteLog {
 
     /// Keeps a value beside the log, such as the swarm's id. Replaces what `key` had.
     ///
-    /// # Errors
-    /// As [`Log::append`].
-    ///
     /// ```
     /// use meshwork::log::SqliteLog;
     /// # #[tokio::main(flavor = "current_thread")]
@@ -239,6 +236,9 @@ impl SqliteLog {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// As [`Log::append`].
     pub fn set_meta(&self, key: &str, value: Bytes) -> BoxFuture<'static, Result<(), LogError>> {
         let key = key.to_owned();
         let done = self.shared.queue.push(Work::Meta { key, value });
@@ -246,9 +246,6 @@ impl SqliteLog {
     }
 
     /// A value kept by [`SqliteLog::set_meta`].
-    ///
-    /// # Errors
-    /// [`LogError::Closed`], or what the database says.
     ///
     /// ```
     /// use meshwork::log::SqliteLog;
@@ -261,6 +258,9 @@ impl SqliteLog {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::Closed`], or what the database says.
     pub fn meta(&self, key: &str) -> BoxFuture<'static, Result<Option<Bytes>, LogError>> {
         let key = key.to_owned();
         self.shared.with_reader(move |reader| reader.meta(&key))

@@ -37,10 +37,6 @@ pub struct LogReader {
 impl LogReader {
     /// Opens the log at `path` without ever writing to it.
     ///
-    /// # Errors
-    /// [`LogError::NotFound`], [`LogError::NewerSchema`], [`LogError::OlderSchema`], [`LogError::NotADatabase`],
-    /// [`LogError::ForeignDatabase`], [`LogError::Damaged`], or what the operating system says.
-    ///
     /// ```
     /// use meshwork::log::{LogError, LogReader};
     ///
@@ -49,6 +45,10 @@ impl LogReader {
     /// assert!(matches!(none, Err(LogError::NotFound { .. })), "looking creates nothing");
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::NotFound`], [`LogError::NewerSchema`], [`LogError::OlderSchema`], [`LogError::NotADatabase`],
+    /// [`LogError::ForeignDatabase`], [`LogError::Damaged`], or what the operating system says.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         if schema::inspect(&path)?.is_none() {
@@ -85,9 +85,6 @@ impl LogReader {
 
     /// The position of the last batch, 0 when the log is empty.
     ///
-    /// # Errors
-    /// What the database says.
-    ///
     /// ```
     /// use meshwork::log::{Log as _, LogReader, SqliteLog};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -101,15 +98,15 @@ impl LogReader {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// What the database says.
     pub fn last(&self) -> Result<u64, LogError> {
         schema::last(&self.connection, &self.path)
     }
 
     /// Batches from `from` (0 means 1) on, in order: as many as fit into `max_bytes`, but at least one if there is
     /// one. Empty means that the log ends before `from`.
-    ///
-    /// # Errors
-    /// [`LogError::Hole`], [`LogError::Checksum`], [`LogError::Damaged`].
     ///
     /// ```
     /// use meshwork::log::{Log as _, LogReader, SqliteLog};
@@ -127,6 +124,9 @@ impl LogReader {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::Hole`], [`LogError::Checksum`], [`LogError::Damaged`].
     pub fn batches(&self, from: u64, max_bytes: usize) -> Result<Vec<Stored>, LogError> {
         let from = from.max(1);
         let Ok(first) = i64::try_from(from) else {
@@ -158,9 +158,6 @@ impl LogReader {
 
     /// One batch.
     ///
-    /// # Errors
-    /// [`LogError::Missing`], [`LogError::Checksum`], [`LogError::Damaged`].
-    ///
     /// ```
     /// use meshwork::log::{Log as _, LogError, LogReader, SqliteLog};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -175,6 +172,9 @@ impl LogReader {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`LogError::Missing`], [`LogError::Checksum`], [`LogError::Damaged`].
     pub fn read(&self, seq: u64) -> Result<Bytes, LogError> {
         let says = |error: rusqlite::Error| self.says(&error);
         let sql = "SELECT seq, checksum, bytes FROM batch WHERE seq = ?";
@@ -188,9 +188,6 @@ impl LogReader {
 
     /// The newest intact snapshot that is not newer than the log. A damaged one is passed over with a warning: the
     /// log itself is the truth and can be applied from an earlier point.
-    ///
-    /// # Errors
-    /// What the database says.
     ///
     /// ```
     /// use meshwork::log::{Log as _, LogReader, SqliteLog};
@@ -207,6 +204,9 @@ impl LogReader {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// What the database says.
     pub fn snapshot(&self) -> Result<Option<(u64, Bytes)>, LogError> {
         let says = |error: rusqlite::Error| self.says(&error);
         let sql = "SELECT seq, checksum, bytes FROM snapshot
@@ -225,9 +225,6 @@ impl LogReader {
 
     /// A value kept by [`super::SqliteLog::set_meta`].
     ///
-    /// # Errors
-    /// What the database says.
-    ///
     /// ```
     /// use meshwork::log::{Log as _, LogReader, SqliteLog};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -242,6 +239,9 @@ impl LogReader {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// What the database says.
     pub fn meta(&self, key: &str) -> Result<Option<Bytes>, LogError> {
         let value = self
             .connection
@@ -252,9 +252,6 @@ impl LogReader {
     }
 
     /// The first `limit` unread letters of a peer, oldest first.
-    ///
-    /// # Errors
-    /// What the database says.
     ///
     /// ```
     /// use meshwork::log::{Log as _, LogReader, SqliteLog};
@@ -270,14 +267,14 @@ impl LogReader {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// What the database says.
     pub fn unread(&self, peer: &str, limit: usize) -> Result<Vec<Letter>, LogError> {
         mail::unread(&self.connection, &self.path, peer, limit)
     }
 
     /// How many unread letters each peer has that has any, by peer.
-    ///
-    /// # Errors
-    /// What the database says.
     ///
     /// ```
     /// use meshwork::log::{Log as _, LogReader, SqliteLog};
@@ -293,14 +290,14 @@ impl LogReader {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// What the database says.
     pub fn count_unread(&self) -> Result<Vec<(String, u64)>, LogError> {
         mail::counts(&self.connection, &self.path)
     }
 
     /// Looks at everything: the structure of the file, the positions, and the checksum of every batch.
-    ///
-    /// # Errors
-    /// The first thing found.
     ///
     /// ```
     /// use meshwork::log::{Log as _, LogReader, SqliteLog};
@@ -315,15 +312,15 @@ impl LogReader {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// The first thing found.
     pub fn check(&self) -> Result<(), LogError> {
         schema::quick_check(&self.connection, &self.path)?;
         self.check_batches()
     }
 
     /// Looks at the positions and the checksum of every batch.
-    ///
-    /// # Errors
-    /// The first thing found.
     ///
     /// ```
     /// use meshwork::log::{Log as _, LogReader, SqliteLog};
@@ -338,6 +335,9 @@ impl LogReader {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// The first thing found.
     pub fn check_batches(&self) -> Result<(), LogError> {
         schema::no_holes(&self.connection, &self.path)?;
         let mut next = 1;
