@@ -149,8 +149,8 @@ impl Peer {
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
     /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-    /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// # let build = swarm.find_task("build").expect("it was submitted");
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
     /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
     /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
@@ -170,8 +170,8 @@ impl Peer {
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
     /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-    /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// # let build = swarm.find_task("build").expect("it was submitted");
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
     /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
     /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
@@ -273,8 +273,8 @@ impl Placement {
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
 /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-/// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-/// # let build = swarm.find_task("build").expect("it was submitted");
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
 /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
 /// let kind = swarm.task(build).and_then(|task| swarm.kind(task.kind)).expect("its type");
@@ -305,8 +305,8 @@ impl Kind {
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
     /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-    /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// # let build = swarm.find_task("build").expect("it was submitted");
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
     /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
     /// let kind = swarm.task(build).and_then(|task| swarm.kind(task.kind)).expect("its type");
@@ -325,8 +325,8 @@ impl Kind {
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
     /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-    /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// # let build = swarm.find_task("build").expect("it was submitted");
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
     /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
     /// let kind = swarm.task(build).and_then(|task| swarm.kind(task.kind)).expect("its type");

@@ -26,8 +26,8 @@ const SEEN_KEPT: usize = 1_024;
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
 /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-/// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-/// # let build = swarm.find_task("build").expect("it was submitted");
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
 /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
 /// let round = swarm.last_round().expect("it was sealed, and its one task is closed");
@@ -201,8 +201,8 @@ pub struct Round {
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
 /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-/// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-/// # let build = swarm.find_task("build").expect("it was submitted");
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
 /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
 /// let round = swarm.last_round().expect("it is closed");
@@ -229,8 +229,8 @@ pub struct ClosedRound {
 /// # use demo::*;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
 /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-/// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-/// # let build = swarm.find_task("build").expect("it was submitted");
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
 /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
 /// // A zombie returns once more, under the grant that has ended.
@@ -642,8 +642,8 @@ impl Swarm {
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
     /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-    /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// # let build = swarm.find_task("build").expect("it was submitted");
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
     /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
     /// assert_eq!(swarm.round(), None);
@@ -872,8 +872,8 @@ impl Swarm {
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
     /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-    /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// # let build = swarm.find_task("build").expect("it was submitted");
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
     /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
     /// let kind = swarm.task(build).and_then(|task| swarm.kind(task.kind)).expect("its type");
@@ -953,8 +953,8 @@ impl Swarm {
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
     /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-    /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// # let build = swarm.find_task("build").expect("it was submitted");
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
     /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
     /// // A zombie returns once more, under the grant that has ended.
@@ -1010,8 +1010,8 @@ impl Swarm {
     /// # use demo::*;
     /// # fn main() -> Result<(), meshwork_core::LogFault> {
     /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-    /// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-    /// # let build = swarm.find_task("build").expect("it was submitted");
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
     /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
     /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
     /// assert_eq!(swarm.tokens().total(), 1_500);

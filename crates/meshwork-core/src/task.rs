@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// # fn main() -> Result<(), meshwork_core::LogFault> {
 ///
 /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
-/// # let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
-/// # let build = swarm.find_task("build").expect("it was submitted");
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
 /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
 /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
 /// assert_eq!(swarm.task(build).map(|task| task.phase), Some(Phase::Closed { outcome: Outcome::Ok }));
