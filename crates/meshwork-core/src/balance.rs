@@ -12,6 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether Σ L²/c falls when one task goes from a peer with that load and those slots to another. A peer without load
 /// has nothing to give, one without slots takes nothing.
+///
+/// ```
+/// use meshwork_core::balance::is_better;
+///
+/// assert!(is_better(3, 1, 1, 1), "3 and 1 become 2 and 2");
+/// assert!(!is_better(2, 1, 1, 1), "it would only go back and forth");
+/// assert!(is_better(2, 1, 2, 4), "four slots carry more than one");
+/// ```
 #[must_use]
 pub fn is_better(load_from: u64, slots_from: u64, load_to: u64, slots_to: u64) -> bool {
     let [from, to] = [load_from, load_to].map(u128::from);
@@ -19,6 +27,13 @@ pub fn is_better(load_from: u64, slots_from: u64, load_to: u64, slots_to: u64) -
 }
 
 /// A peer, as a plan sees it. `T` names tasks.
+///
+/// ```
+/// use meshwork_core::balance::Peer;
+///
+/// let busy = Peer { slots: 1, load: 3, class: 0, open: true, movable: vec!["lint", "test"] };
+/// assert_eq!(busy.movable.last(), Some(&"test"), "the first to go");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer<T> {
     /// Tasks that it can run beside each other. At least 1 where it takes any.
@@ -34,6 +49,16 @@ pub struct Peer<T> {
 }
 
 /// One task goes from one peer to another.
+///
+/// ```
+/// use meshwork_core::balance::{Move, Peer, plan};
+///
+/// let peers = [
+///     Peer { slots: 1, load: 2, class: 0, open: true, movable: vec!["test"] },
+///     Peer { slots: 1, load: 0, class: 0, open: true, movable: vec![] },
+/// ];
+/// assert_eq!(plan(&peers, 10, |from, to| from == to), [Move { task: "test", from: 0, to: 1 }]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move<T> {
     /// The task.
@@ -75,6 +100,16 @@ impl PartialOrd for Cost {
 /// on, each to the peer to which it costs least. `takes(from, to)` says whether peers of one class can do all that
 /// those of another have. A task moves once at most; a plan that was cut short, or that shifted what can move,
 /// is gone on with by planning again, and plans again until there is no move left come to an end.
+///
+/// ```
+/// use meshwork_core::balance::{Peer, plan};
+///
+/// let peer = |load, movable: &[u32]| Peer { slots: 1, load, class: 0, open: true, movable: movable.to_vec() };
+/// let peers = [peer(5, &[1, 2, 3, 4]), peer(0, &[]), peer(1, &[])];
+/// let moves = plan(&peers, 10, |_, _| true);
+/// assert_eq!(moves.iter().map(|one| (one.task, one.to)).collect::<Vec<_>>(), [(4, 1), (3, 1), (2, 2)]);
+/// assert_eq!(plan(&peers, 1, |_, _| true).len(), 1, "no more than were asked for");
+/// ```
 #[must_use]
 pub fn plan<T: Clone>(peers: &[Peer<T>], limit: usize, takes: impl Fn(u32, u32) -> bool) -> Vec<Move<T>> {
     let mut loads: Vec<u64> = peers.iter().map(|peer| peer.load).collect();

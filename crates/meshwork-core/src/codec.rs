@@ -10,6 +10,19 @@ const FORMAT: u8 = 3;
 const HEADER: usize = 10;
 
 /// Bytes that are not a batch. Nothing was applied.
+///
+/// ```
+/// use meshwork_core::CodecError;
+/// use meshwork_core::{Author, Batch, Op, Position, Seen, decode_batch, encode_batch};
+///
+/// let author = Author { node: "local".to_owned(), incarnation: Position::new(1, 1) };
+/// let batch = Batch { author, seq: 1, seen: Seen::default(), time_ms: 0, entries: vec![Op::Alive] };
+/// let mut bytes = encode_batch(&batch)?;
+/// *bytes.last_mut().expect("there are some") ^= 1;
+/// assert!(matches!(decode_batch(&bytes), Err(CodecError::Checksum { .. })));
+/// assert_eq!(decode_batch(b"hello"), Err(CodecError::NotABatch { found: 5 }));
+/// # Ok::<(), CodecError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
     /// Too short, or something else altogether.
@@ -56,6 +69,15 @@ pub enum CodecError {
 
 /// Bytes of a batch for the log.
 ///
+/// ```
+/// use meshwork_core::{Author, Batch, Op, Position, Seen, decode_batch, encode_batch};
+///
+/// let author = Author { node: "local".to_owned(), incarnation: Position::new(1, 1) };
+/// let batch = Batch { author, seq: 1, seen: Seen::default(), time_ms: 0, entries: vec![Op::Alive] };
+/// assert_eq!(decode_batch(&encode_batch(&batch)?)?, batch);
+/// # Ok::<(), meshwork_core::CodecError>(())
+/// ```
+///
 /// # Errors
 /// [`CodecError::TooLarge`] over twice [`BATCH_BYTES_MAX`]: the node's rules never write such a batch.
 pub fn encode_batch(batch: &Batch) -> Result<Vec<u8>, CodecError> {
@@ -72,6 +94,17 @@ pub fn encode_batch(batch: &Batch) -> Result<Vec<u8>, CodecError> {
 }
 
 /// The batch that these bytes hold.
+///
+/// ```
+/// use meshwork_core::{Author, Batch, Op, Position, Seen, decode_batch, encode_batch};
+///
+/// let author = Author { node: "local".to_owned(), incarnation: Position::new(1, 1) };
+/// let batch = Batch { author, seq: 1, seen: Seen::default(), time_ms: 0, entries: vec![Op::Alive] };
+/// let bytes = encode_batch(&batch)?;
+/// assert_eq!(decode_batch(&bytes)?.entries, [Op::Alive]);
+/// assert!(decode_batch(&bytes[..bytes.len() - 1]).is_err(), "cut short");
+/// # Ok::<(), meshwork_core::CodecError>(())
+/// ```
 ///
 /// # Errors
 /// See [`CodecError`]; never panics, whatever the bytes are.
@@ -97,6 +130,12 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, CodecError> {
 }
 
 /// Bytes that one entry takes in a batch.
+///
+/// ```
+/// use meshwork_core::{Op, encoded_len};
+///
+/// assert_eq!(encoded_len(&Op::Alive), 1);
+/// ```
 pub fn encoded_len(op: &Op) -> usize {
     postcard::experimental::serialized_size(op).expect("plain data always has a size")
 }

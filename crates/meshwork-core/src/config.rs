@@ -4,6 +4,13 @@ use crate::topology::{Choice, Strategy};
 use serde::{Deserialize, Serialize};
 
 /// Settings that `apply` reads. They are part of the log (`Op::Open`), so every node has the same.
+///
+/// ```
+/// use meshwork_core::Config;
+///
+/// let config = Config { token_budget: Some(1_000_000), retry_backoff_ms: 500, ..Config::default() };
+/// assert!(config.load_balancing && config.limits.crashes == 3);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Limits on what a swarm may hold.
@@ -49,6 +56,13 @@ impl Default for Config {
 }
 
 /// Limits (contracts, section 8). Over a limit an entry is refused with a typed refusal.
+///
+/// ```
+/// use meshwork_core::{Config, Limits};
+///
+/// let limits = Limits { tasks: 100, ..Limits::default() };
+/// assert_eq!(Config { limits, ..Config::default() }.limits.depth, 32);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Tasks a swarm, all generations together: 1,000,000 keeps the state below 1 GiB.

@@ -6,6 +6,20 @@ use crate::refusal::{LimitKind, Refusal};
 use crate::task::Outcome;
 
 /// What one entry brought about, in order.
+///
+/// ```
+/// use meshwork_core::{Op, Refusal};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let applied = write(&mut swarm, vec![Op::Seal { round: 1 }])?;
+/// let refused = &applied.effects[0];
+/// assert!(refused.list.is_empty() && matches!(refused.refusal, Some(Refusal::RoundNotOpen { .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "effects are to be performed, or to be dropped on purpose"]
 pub struct Effects {
@@ -17,6 +31,21 @@ pub struct Effects {
 
 /// One effect. The first six are asks: a node performs those of its own peers; `Await` is for all nodes.
 /// The rest are facts: nothing is to be done for them.
+///
+/// ```
+/// use meshwork_core::{Effect, PeerNo};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let applied = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let start = applied.effects[0].list.iter().find(|effect| matches!(effect, Effect::Start { .. }));
+/// let (task, grant, peer) = (TaskNo(0), Position::new(3, 0), PeerNo(0));
+/// assert_eq!(start, Some(&Effect::Start { task, grant, peer, attempt: 1 }), "what ada's node is asked to do");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Start the body of a task.

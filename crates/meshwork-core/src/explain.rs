@@ -9,6 +9,19 @@ use crate::task::{Outcome, Phase};
 use std::fmt;
 
 /// The answer for one task.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let explanation = swarm.explain(build).expect("a task");
+/// assert_eq!((explanation.state, explanation.attempt, explanation.closed), ("running", 1, false));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// Its id.
@@ -38,6 +51,22 @@ pub struct Explanation {
 }
 
 /// Why a peer does not run a waiting task.
+///
+/// ```
+/// use meshwork_core::PeerVerdict;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
+/// let _ = write(&mut swarm, vec![submit([task])])?;
+/// let explanation = swarm.explain(TaskNo(0)).expect("a task");
+/// let (peer, missing) = ("ada".to_owned(), vec!["welding".to_owned()]);
+/// assert_eq!(explanation.peers, [PeerVerdict::Lacks { peer, missing }]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerVerdict {
     /// It lacks capabilities.
@@ -76,6 +105,21 @@ pub enum PeerVerdict {
 }
 
 /// Why a task is where it is.
+///
+/// ```
+/// use meshwork_core::Reason;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let test = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build"), test])])?;
+/// let reason = swarm.explain(TaskNo(1)).expect("a task").reason;
+/// assert_eq!(reason, Reason::Dependencies { open: vec!["build".to_owned()] });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Its submission has not ended.
@@ -206,6 +250,20 @@ pub enum Reason {
 
 impl Swarm {
     /// Why a task is where it is; `None` for an unknown number.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let reason = swarm.explain(build).expect("a task").reason;
+    /// assert_eq!(reason.to_string(), "runs at \"ada\" under grant 3.0");
+    /// assert_eq!(swarm.explain(TaskNo(9)), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn explain(&self, no: TaskNo) -> Option<Explanation> {
         let task = self.task(no)?;
         let outcome = match task.phase {
@@ -475,6 +533,12 @@ impl fmt::Display for Reason {
 
 impl PauseReason {
     /// The word of the contracts.
+    ///
+    /// ```
+    /// use meshwork_core::PauseReason;
+    ///
+    /// assert_eq!(PauseReason::RateLimit.word(), "rate-limit");
+    /// ```
     pub fn word(self) -> &'static str {
         match self {
             Self::Idle => "idle",

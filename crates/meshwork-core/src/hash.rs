@@ -19,6 +19,17 @@ const REST: u64 = 6;
 
 impl Swarm {
     /// Hash of the whole state after the last batch. Two swarms at the same position have the same.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// assert_eq!(swarm.state_hash(), swarm.last().hash);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn state_hash(&self) -> u64 {
         self.index.hash.wrapping_add(self.rest_hash())
     }

@@ -9,6 +9,17 @@ impl Swarm {
     /// Asserts every invariant and re-derives every cached fact. Costs time in the size of the swarm:
     /// for tests, the simulator, and `meshwork doctor`.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// swarm.check_invariants();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Panics
     /// When an invariant does not hold: a bug of this crate.
     pub fn check_invariants(&self) {

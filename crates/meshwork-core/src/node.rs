@@ -58,6 +58,17 @@ enum Body {
 }
 
 /// A node: the swarm as it has read it, and what it has to do about it.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let node = member()?; // it has joined, and its peer ada is up
+/// assert!(node.is_member());
+/// assert_eq!(node.swarm().peers().len(), 1, "its peers are announced");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Node {
     setup: Setup,
@@ -82,6 +93,16 @@ pub struct Node {
 
 impl Node {
     /// A node that has read `swarm` so far: an empty one, or what a snapshot holds.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let node = node(); // it has not read its log, which is empty
+    /// assert!(!node.is_member(), "it has not even read the log");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(setup: Setup, swarm: Swarm) -> Self {
         Self {
             peers: setup.peers.clone(),
@@ -102,27 +123,87 @@ impl Node {
     }
 
     /// The swarm as this node has read it.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let node = member()?; // it has joined, and its peer ada is up
+    /// assert_eq!(node.swarm().swarm_id(), "demo");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn swarm(&self) -> &Swarm {
         &self.swarm
     }
 
     /// Whether the node has joined and was not given up on.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let node = node(); // it has not read its log, which is empty
+    /// assert!(!node.is_member());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_member(&self) -> bool {
         matches!(self.stage, Stage::Member(_))
     }
 
     /// Whether a body or check of this grant runs here.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut node = member()?; // it has joined, and its peer ada is up
+    /// let op = submit([TaskSpec::new("build")]);
+    /// let asks = node.handle(Input::Wish { op, ticket: None }, 0)?;
+    /// let asks = settle(&mut node, asks)?;
+    /// let [Ask::Start { task, grant, .. }] = asks[..] else { panic!("ada is free") };
+    /// assert!(node.runs(task, grant));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn runs(&self, task: TaskNo, grant: Grant) -> bool {
         self.bodies.contains_key(&(task, grant))
     }
 
     /// Whether decisions wait for the log.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut node = member()?; // it has joined, and its peer ada is up
+    /// let op = submit([TaskSpec::new("build")]);
+    /// assert!(!node.has_undecided());
+    /// let _ = node.handle(Input::Wish { op, ticket: None }, 0)?;
+    /// assert!(node.has_undecided(), "until it comes back from the log");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn has_undecided(&self) -> bool {
         self.in_flight.is_some() || !self.pending.is_empty()
     }
 
     /// The one door: what happened goes in, what is to be done comes out. `now_ms` (since the epoch) is
     /// written into batches for display.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut node = node(); // it has not read its log, which is empty
+    /// let asks = node.handle(Input::CaughtUp, 1_700_000_000_000)?;
+    /// let [Ask::Append(batch)] = &asks[..] else { panic!("it wants to join") };
+    /// assert!(matches!(batch.entries[..], [Op::Open { .. }, Op::Join { .. }]));
+    /// assert_eq!(batch.time_ms, 1_700_000_000_000);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`LogFault`] when the log is not what it was: the node must stop, nothing further may be applied.
@@ -134,12 +215,37 @@ impl Node {
 
     /// Appends what is pending, when nothing is in flight. A driver that takes in several inputs before it
     /// calls this has them in one batch.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut node = member()?; // it has joined, and its peer ada is up
+    /// for _twice in 0..2 {
+    ///     assert!(node.take_in(Input::Wish { op: Op::Alive, ticket: None })?.is_empty());
+    /// }
+    /// let asks = node.decide(0);
+    /// assert!(matches!(&asks[..], [Ask::Append(batch)] if batch.entries.len() == 2), "both in one batch");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn decide(&mut self, now_ms: u64) -> Vec<Ask> {
         self.append(now_ms);
         std::mem::take(&mut self.asks)
     }
 
     /// The first half of [`Node::handle`]: what happened is taken in, and nothing is appended yet.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut node = member()?; // it has joined, and its peer ada is up
+    /// let asks = node.take_in(Input::Wish { op: Op::Alive, ticket: None })?;
+    /// assert!(asks.is_empty() && node.has_undecided(), "nothing is appended yet");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Node::handle`].

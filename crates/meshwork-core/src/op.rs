@@ -8,6 +8,26 @@ use serde::{Deserialize, Serialize};
 pub const VERSION: u32 = 4;
 
 /// What one author appends at once: stored whole or not at all, its entries judged one by one.
+///
+/// ```
+/// use meshwork_core::{Author, Batch, Config, Op, Position, Seen, Swarm, VERSION};
+///
+/// let (log_id, swarm_id, config) = ("log-1".to_owned(), "demo".to_owned(), Config::default());
+/// let batch = Batch {
+///     author: Author { node: "local".to_owned(), incarnation: Position::START },
+///     seq: 1,
+///     seen: Seen::default(),
+///     time_ms: 1_700_000_000_000,
+///     entries: vec![
+///         Op::Open { log_id, swarm_id, config, version: VERSION },
+///         Op::Join { replaces: Position::START, version: VERSION, sessions: 1 },
+///     ],
+/// };
+/// let mut swarm = Swarm::new();
+/// let applied = swarm.apply_batch(1, &batch)?;
+/// assert_eq!(applied.effects.len(), 2);
+/// # Ok::<(), meshwork_core::LogFault>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
     /// Who appends.
@@ -24,6 +44,14 @@ pub struct Batch {
 }
 
 /// A node and its incarnation.
+///
+/// ```
+/// use meshwork_core::{Author, Position};
+///
+/// let joining = Author { node: "local".to_owned(), incarnation: Position::START };
+/// let member = Author { incarnation: Position::new(1, 1), ..joining.clone() };
+/// assert!(joining < member);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Author {
     /// Name of the node.
@@ -33,6 +61,17 @@ pub struct Author {
 }
 
 /// The last position that an author had applied, and the state hash there.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// assert_eq!((swarm.last().seq, swarm.hash_at(3)), (3, Some(swarm.last().hash)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Seen {
     /// Sequence number of the last batch applied; 0 for none.
@@ -42,6 +81,18 @@ pub struct Seen {
 }
 
 /// One decision. When each is accepted, and what it does, is `completion.md` section 2 in code.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let applied = write(&mut swarm, vec![submit([TaskSpec::new("build")]), Op::Seal { round: 1 }, Op::Alive])?;
+/// assert!(applied.effects.iter().all(|effects| effects.refusal.is_none()));
+/// assert!(swarm.round().is_some_and(|round| round.sealed));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
     /// Opens the log. First entry, once.
@@ -173,6 +224,17 @@ pub enum Op {
 }
 
 /// A peer as its node announces it.
+///
+/// ```
+/// use meshwork_core::PeerSpec;
+///
+/// let reviewer = PeerSpec {
+///     capabilities: vec!["code-review".to_owned(), "security".to_owned()],
+///     token_budget: Some(500_000),
+///     ..PeerSpec::new("ada")
+/// };
+/// assert_eq!(reviewer.slots, 1);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerSpec {
     /// Unique in the swarm.
@@ -187,7 +249,29 @@ pub struct PeerSpec {
     pub token_budget: Option<u64>,
 }
 
+impl PeerSpec {
+    /// A peer with one slot, without capabilities, sessions or a budget of its own.
+    ///
+    /// ```
+    /// use meshwork_core::PeerSpec;
+    ///
+    /// let peer = PeerSpec { slots: 4, ..PeerSpec::new("ada") };
+    /// assert_eq!((&*peer.id, peer.slots, peer.token_budget), ("ada", 4, None));
+    /// ```
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), capabilities: Vec::new(), slots: 1, uses_session: false, token_budget: None }
+    }
+}
+
 /// Tasks that are submitted together. Accepted as a whole or refused as a whole.
+///
+/// ```
+/// use meshwork_core::{Submission, TaskSpec};
+///
+/// let test = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
+/// let submission = Submission { tasks: vec![TaskSpec::new("build"), test], parent: None, more: false };
+/// assert_eq!(submission.tasks[1].dependencies, ["build"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
     /// The tasks; each lists only dependencies that exist or stand earlier.
@@ -200,6 +284,20 @@ pub struct Submission {
 }
 
 /// A task as it is submitted.
+///
+/// ```
+/// use meshwork_core::TaskSpec;
+///
+/// let test = TaskSpec {
+///     description: "run the tests".to_owned(),
+///     dependencies: vec!["build".to_owned()],
+///     priority: 8,
+///     retries: 2,
+///     timeout_ms: Some(600_000),
+///     ..TaskSpec::new("test")
+/// };
+/// assert_eq!((&*test.kind, test.priority), ("task", 8));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// Unique in its round.
@@ -233,7 +331,29 @@ pub struct TaskSpec {
     pub prefers: Option<String>,
 }
 
+impl TaskSpec {
+    /// A task of type `task` and priority 5, and nothing else: as in a swarm file that gives no more than its id.
+    ///
+    /// ```
+    /// use meshwork_core::TaskSpec;
+    ///
+    /// let test = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
+    /// assert_eq!((&*test.kind, test.priority, test.retries), ("task", 5, 0));
+    /// ```
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), kind: "task".to_owned(), priority: 5, ..Self::default() }
+    }
+}
+
 /// JSON text, or the artifact that holds it when it is too large for an entry.
+///
+/// ```
+/// use meshwork_core::{Payload, TaskSpec};
+///
+/// let input = Some(Payload::Json(r#"{"path": "src/auth"}"#.to_owned()));
+/// let large = Some(Payload::Artifact { key: "inputs/dump".to_owned(), bytes: 70_000_000 });
+/// assert_ne!(TaskSpec { input, ..TaskSpec::new("review") }, TaskSpec { input: large, ..TaskSpec::new("review") });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
     /// JSON text.
@@ -248,6 +368,14 @@ pub enum Payload {
 }
 
 /// Evidence that a result must show. Looked at by the node, never by the agent.
+///
+/// ```
+/// use meshwork_core::{TaskSpec, Verify};
+///
+/// let verify = Verify { run: Some("cargo test".to_owned()), artifacts: vec!["report.txt".to_owned()] };
+/// let task = TaskSpec { verify: Some(verify), ..TaskSpec::new("fix") };
+/// assert!(task.verify.is_some_and(|verify| verify.artifacts == ["report.txt"]));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Verify {
     /// A shell line that must exit 0.
@@ -261,6 +389,14 @@ pub struct Verify {
 ///
 /// Reviewers are not the peer that did the work, while anybody else can do it. A review that fails for
 /// good, is lost or cancelled is no approval.
+///
+/// ```
+/// use meshwork_core::{Review, TaskSpec};
+///
+/// // Two of three reviewers have to approve.
+/// let review = Review { requires: vec!["security".to_owned()], approvals: 2, of: 3, run: None };
+/// assert!(TaskSpec { review: Some(review), ..TaskSpec::new("fix") }.review.is_some());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Review {
     /// Capabilities that a reviewer must have, all of them.
@@ -274,6 +410,17 @@ pub struct Review {
 }
 
 /// What becomes of a task when a dependency does not close ok.
+///
+/// ```
+/// use meshwork_core::{DependencyPolicy, TaskSpec};
+///
+/// let cleanup = TaskSpec {
+///     dependencies: vec!["deploy".to_owned()],
+///     on_dependency_failure: DependencyPolicy::Run,
+///     ..TaskSpec::new("cleanup")
+/// };
+/// assert_ne!(cleanup.on_dependency_failure, DependencyPolicy::default());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum DependencyPolicy {
     /// It fails, naming the dependency.
@@ -286,6 +433,23 @@ pub enum DependencyPolicy {
 }
 
 /// The end of an attempt, as its holder reports it.
+///
+/// ```
+/// use meshwork_core::{AttemptOutcome, Payload, Position, Returned, TaskNo, Tokens};
+///
+/// let returned = Returned {
+///     task: TaskNo(0),
+///     grant: Position::new(3, 0),
+///     outcome: AttemptOutcome::Ok,
+///     result: Some(Payload::Json("42".to_owned())),
+///     error: None,
+///     usage: Tokens { input: 1_200, output: 300 },
+///     started_ms: 1_700_000_000_000,
+///     ran_ms: 80,
+///     messages_open: false,
+/// };
+/// assert_eq!(returned.usage.total(), 1_500);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Returned {
     /// The task.
@@ -309,6 +473,13 @@ pub struct Returned {
 }
 
 /// Tokens that an agent reports.
+///
+/// ```
+/// use meshwork_core::Tokens;
+///
+/// let usage = Tokens { input: 1_200, output: 300 };
+/// assert_eq!(usage.total(), 1_500);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tokens {
     /// Tokens read.
@@ -319,6 +490,12 @@ pub struct Tokens {
 
 impl Tokens {
     /// Both together.
+    ///
+    /// ```
+    /// use meshwork_core::Tokens;
+    ///
+    /// assert_eq!(Tokens { input: u64::MAX, output: 1 }.total(), u64::MAX, "it does not wrap around");
+    /// ```
     pub fn total(self) -> u64 {
         self.input.saturating_add(self.output)
     }
@@ -330,6 +507,13 @@ impl Tokens {
     }
 
     /// The larger of both, each for itself: a total only ever grows.
+    ///
+    /// ```
+    /// use meshwork_core::Tokens;
+    ///
+    /// let told = Tokens { input: 900, output: 50 }.at_least(Tokens { input: 400, output: 80 });
+    /// assert_eq!(told, Tokens { input: 900, output: 80 });
+    /// ```
     #[must_use]
     pub fn at_least(self, other: Self) -> Self {
         Self { input: self.input.max(other.input), output: self.output.max(other.output) }
@@ -337,6 +521,23 @@ impl Tokens {
 }
 
 /// How an attempt ended.
+///
+/// ```
+/// use meshwork_core::Phase;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+/// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Interrupted)])?;
+/// let task = swarm.task(build).expect("a task");
+/// assert_eq!((task.attempt, matches!(task.phase, Phase::Running { .. })), (1, true), "it costs no attempt");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AttemptOutcome {
     /// It says that it did its work.
@@ -359,6 +560,22 @@ pub enum AttemptOutcome {
 }
 
 /// Why a peer is gone.
+///
+/// ```
+/// use meshwork_core::DownReason;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let down = Op::PeerDown { peer: "ada".to_owned(), why: DownReason::Left };
+/// let _ = write(&mut swarm, vec![down])?;
+/// assert_eq!(swarm.explain(build).expect("a task").state, "pending", "it waits for another peer");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DownReason {
     /// It left on purpose.
@@ -372,6 +589,21 @@ pub enum DownReason {
 }
 
 /// Why a peer is paused.
+///
+/// ```
+/// use meshwork_core::PauseReason;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![Op::Pause { peer: "ada".to_owned(), reason: PauseReason::Idle }])?;
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
+/// assert_eq!((ada.paused, ada.busy), (None, 1), "work resumed it");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PauseReason {
     /// It had nothing to do; work resumes it.

@@ -9,6 +9,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// One incarnation of a node.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let (_, node) = swarm.present_nodes().next().expect("one has joined");
+/// assert_eq!((&*node.name, node.incarnation, node.sessions), ("local", Position::new(1, 1), 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// Its name; another incarnation may have the same.
@@ -33,6 +44,18 @@ pub struct Node {
 }
 
 /// A peer.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
+/// assert_eq!((ada.up, ada.slots, ada.busy), (true, 1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// Its id.
@@ -81,11 +104,35 @@ pub struct Peer {
 
 impl Peer {
     /// Assigned-not-started plus running tasks (contracts, section 1), and those in line.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
+    /// assert_eq!(ada.load(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn load(&self) -> u32 {
         self.busy + PeerNo::from_index(self.assigned.len() + self.line.len()).0
     }
 
     /// It may be given work: up, and not paused for a reason that work does not end.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
+    /// assert!(ada.is_open(), "up and not paused; that it is busy is another question");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_open(&self) -> bool {
         self.up && matches!(self.paused, None | Some(PauseReason::Idle))
     }
@@ -96,12 +143,42 @@ impl Peer {
     }
 
     /// Share of finished attempts that ended ok, in thousandths; 1,000 before the first.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+    /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
+    /// assert_eq!(ada.success_permille(), 1_000);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn success_permille(&self) -> u64 {
         let all = self.completed + self.failed;
         (self.completed * 1_000).checked_div(all).unwrap_or(1_000)
     }
 
     /// Mean run time of finished attempts in ms; 0 before the first.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+    /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
+    /// assert_eq!(ada.mean_ms(), 80);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mean_ms(&self) -> u64 {
         self.ran_ms.checked_div(self.completed + self.failed).unwrap_or(0)
     }
@@ -190,6 +267,21 @@ impl Placement {
 }
 
 /// What is learned of a task type, as integer sums over what `Return` carries.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+/// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+/// let kind = swarm.task(build).and_then(|task| swarm.kind(task.kind)).expect("its type");
+/// assert_eq!((&*kind.name, kind.runs, kind.ran_ms), ("task", 1, 80));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kind {
     /// The type.
@@ -207,11 +299,41 @@ pub struct Kind {
 
 impl Kind {
     /// Mean run time in ms, at least 1, so that a path of unknown tasks counts by its length.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+    /// let kind = swarm.task(build).and_then(|task| swarm.kind(task.kind)).expect("its type");
+    /// assert_eq!(kind.mean_ms(), 80);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mean_ms(&self) -> u64 {
         self.ran_ms.checked_div(self.runs).unwrap_or(1).max(1)
     }
 
     /// Mean tokens of an attempt; 0 while none has reported any.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+    /// let kind = swarm.task(build).and_then(|task| swarm.kind(task.kind)).expect("its type");
+    /// assert_eq!(kind.mean_tokens(), 1_500);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mean_tokens(&self) -> u64 {
         self.tokens.checked_div(self.reports).unwrap_or(0)
     }

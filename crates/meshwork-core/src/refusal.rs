@@ -4,6 +4,22 @@ use crate::ids::{Grant, Position, TaskNo, WaitNo};
 use serde::{Deserialize, Serialize};
 
 /// An entry was judged and refused: the state is unchanged. Its author gets this as the answer.
+///
+/// ```
+/// use meshwork_core::Refusal;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let task = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
+/// let applied = write(&mut swarm, vec![submit([task])])?;
+/// let (task, dependency) = ("test".to_owned(), "build".to_owned());
+/// assert_eq!(applied.effects[0].refusal, Some(Refusal::UnknownDependency { task, dependency }));
+/// assert_eq!(swarm.tasks().len(), 0, "nothing changed");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// `Open` on a log that is open.
@@ -225,6 +241,21 @@ fn why_not(found: Grant, present: Option<Grant>) -> String {
 }
 
 /// Which limit.
+///
+/// ```
+/// use meshwork_core::{LimitKind, Refusal};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let task = TaskSpec { retries: 2_000, ..TaskSpec::new("build") };
+/// let applied = write(&mut swarm, vec![submit([task])])?;
+/// let Some(Refusal::Limit { limit, .. }) = &applied.effects[0].refusal else { panic!("it is over a limit") };
+/// assert_eq!((*limit, limit.to_string()), (LimitKind::Retries, "retries a task".to_owned()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LimitKind {
     /// Tasks a swarm.
@@ -258,6 +289,22 @@ impl std::fmt::Display for LimitKind {
 }
 
 /// How a resubmitted task differs from the one that is there.
+///
+/// ```
+/// use meshwork_core::{Difference, Refusal};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let other = TaskSpec { run: Some("make".to_owned()), ..TaskSpec::new("build") };
+/// let applied = write(&mut swarm, vec![submit([other])])?;
+/// let Some(Refusal::IdTaken { difference, .. }) = &applied.effects[0].refusal else { panic!("it runs") };
+/// assert_eq!(*difference, Difference::Content);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Difference {
     /// Another type, description, requirement, dependency, input …
@@ -276,6 +323,14 @@ impl std::fmt::Display for Difference {
 }
 
 /// The log itself is not what it was: nothing of the batch was applied, and nothing further may be.
+///
+/// ```
+/// use meshwork_core::{Author, Batch, LogFault, Position, Seen, Swarm};
+///
+/// let author = Author { node: "local".to_owned(), incarnation: Position::START };
+/// let batch = Batch { author, seq: 1, seen: Seen::default(), time_ms: 0, entries: vec![] };
+/// assert_eq!(Swarm::new().apply_batch(5, &batch), Err(LogFault::Hole { last: 0, found: 5 }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogFault {
     /// The batch does not follow the last one.

@@ -22,6 +22,25 @@ const KIND: &str = "review";
 const MARK: &str = "#review-";
 
 /// What a result needs in order to count.
+///
+/// ```
+/// use meshwork_core::Review;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let review = Review { approvals: 1, of: 2, ..Review::default() };
+/// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
+/// let fix = swarm.find_task("fix").expect("it was submitted");
+/// # let (_, grant) = swarm.task(fix).and_then(|task| task.phase.grant()).expect("ada runs it");
+/// # let _ = write(&mut swarm, vec![returned(fix, grant, AttemptOutcome::Ok)])?;
+/// // … and ada has returned it.
+/// let terms = swarm.task(fix).and_then(|task| task.review).expect("it must be approved");
+/// assert_eq!((terms.approvals, terms.of), (1, 2));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// What its reviewers must be able to do.
@@ -33,6 +52,25 @@ pub struct Terms {
 }
 
 /// What makes a task a review of its parent.
+///
+/// ```
+/// use meshwork_core::Review;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let review = Review { approvals: 1, of: 2, ..Review::default() };
+/// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
+/// let fix = swarm.find_task("fix").expect("it was submitted");
+/// # let (_, grant) = swarm.task(fix).and_then(|task| task.phase.grant()).expect("ada runs it");
+/// # let _ = write(&mut swarm, vec![returned(fix, grant, AttemptOutcome::Ok)])?;
+/// // … and ada has returned it.
+/// let review = swarm.reviews(fix).next().and_then(|no| swarm.task(no)).expect("two were made");
+/// assert_eq!(review.reviews.map(|of| (of.attempt, of.approves)), Some((1, false)), "not voted yet");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewOf {
     /// The attempt of the parent that it reviews.
@@ -42,6 +80,25 @@ pub struct ReviewOf {
 }
 
 /// The reviews of one attempt, counted.
+///
+/// ```
+/// use meshwork_core::Review;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let review = Review { approvals: 1, of: 2, ..Review::default() };
+/// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
+/// let fix = swarm.find_task("fix").expect("it was submitted");
+/// # let (_, grant) = swarm.task(fix).and_then(|task| task.phase.grant()).expect("ada runs it");
+/// # let _ = write(&mut swarm, vec![returned(fix, grant, AttemptOutcome::Ok)])?;
+/// // … and ada has returned it.
+/// let votes = swarm.votes(fix);
+/// assert_eq!((votes.approvals, votes.open), (0, 2));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Votes {
     /// Closed, and approve.
@@ -52,6 +109,15 @@ pub struct Votes {
 
 impl Votes {
     /// Whether it was approved; `None` while the open ones can change that.
+    ///
+    /// ```
+    /// use meshwork_core::{ClassNo, Terms, Votes};
+    ///
+    /// let terms = Terms { class: ClassNo(0), approvals: 2, of: 3 };
+    /// assert_eq!(Votes { approvals: 1, open: 1 }.decision(terms), None);
+    /// assert_eq!(Votes { approvals: 2, open: 1 }.decision(terms), Some(true));
+    /// assert_eq!(Votes { approvals: 0, open: 1 }.decision(terms), Some(false));
+    /// ```
     pub fn decision(self, terms: Terms) -> Option<bool> {
         if self.approvals >= terms.approvals {
             Some(true)
@@ -260,11 +326,49 @@ impl Swarm {
     }
 
     /// The reviews of the task's last attempt, the last one first. None before it is reviewed.
+    ///
+    /// ```
+    /// use meshwork_core::Review;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let review = Review { approvals: 1, of: 2, ..Review::default() };
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
+    /// let fix = swarm.find_task("fix").expect("it was submitted");
+    /// # let (_, grant) = swarm.task(fix).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// # let _ = write(&mut swarm, vec![returned(fix, grant, AttemptOutcome::Ok)])?;
+    /// // … and ada has returned it.
+    /// let ids: Vec<&str> = swarm.reviews(fix).filter_map(|no| swarm.task(no)).map(|task| &*task.id).collect();
+    /// assert_eq!(ids, ["fix#review-1.2", "fix#review-1.1"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reviews(&self, task: TaskNo) -> impl Iterator<Item = TaskNo> + '_ {
         self.reviews_of(task, self.tasks[task.index()].attempt)
     }
 
     /// The reviews of one attempt of a task, the last one first.
+    ///
+    /// ```
+    /// use meshwork_core::Review;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let review = Review { approvals: 1, of: 2, ..Review::default() };
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
+    /// let fix = swarm.find_task("fix").expect("it was submitted");
+    /// # let (_, grant) = swarm.task(fix).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// # let _ = write(&mut swarm, vec![returned(fix, grant, AttemptOutcome::Ok)])?;
+    /// // … and ada has returned it.
+    /// assert_eq!(swarm.reviews_of(fix, 1).count(), 2);
+    /// assert_eq!(swarm.reviews_of(fix, 2).count(), 0, "there was no second attempt");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reviews_of(&self, task: TaskNo, attempt: u32) -> impl Iterator<Item = TaskNo> + '_ {
         let of = self.tasks[task.index()].review.map_or(0, |terms| terms.of);
         let is_one = move |child: &TaskNo| self.tasks[child.index()].reviews.is_some_and(|r| r.attempt == attempt);
@@ -273,6 +377,27 @@ impl Swarm {
     }
 
     /// The reviews of the task's last attempt, counted.
+    ///
+    /// ```
+    /// use meshwork_core::Review;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let review = Review { approvals: 1, of: 2, ..Review::default() };
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec { review: Some(review), ..TaskSpec::new("fix") }])])?;
+    /// let fix = swarm.find_task("fix").expect("it was submitted");
+    /// # let (_, grant) = swarm.task(fix).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// # let _ = write(&mut swarm, vec![returned(fix, grant, AttemptOutcome::Ok)])?;
+    /// // … and ada has returned it.
+    /// let review = swarm.reviews(fix).last().expect("the first one, which runs");
+    /// let (_, grant) = swarm.task(review).and_then(|task| task.phase.grant()).expect("ada is alone here");
+    /// let _ = write(&mut swarm, vec![returned(review, grant, AttemptOutcome::Ok)])?;
+    /// assert_eq!(swarm.votes(fix).approvals, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn votes(&self, task: TaskNo) -> Votes {
         let mut votes = Votes::default();
         for review in self.reviews(task).map(|no| &self.tasks[no.index()]) {
@@ -301,6 +426,12 @@ fn review_id(no: TaskNo, task: &Task, number: u32) -> String {
 
 /// Whether an id has the form that `apply` gives to reviews, so that nobody else may use it:
 /// `…#review-1.2` or `…#review-1.2-t3`.
+///
+/// ```
+/// use meshwork_core::is_reserved_id;
+///
+/// assert!(is_reserved_id("fix#review-1.2") && !is_reserved_id("fix-review"));
+/// ```
 pub fn is_reserved_id(id: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let Some((_, numbers)) = id.rsplit_once(MARK) else { return false };

@@ -446,6 +446,17 @@ impl Swarm {
     }
 
     /// Whether a `Rebalance` would move anything.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// assert!(!swarm.has_move(), "one peer, and nothing waits");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn has_move(&self) -> bool {
         self.config.load_balancing && self.find_move(&self.loaded()).is_some()
     }

@@ -19,6 +19,12 @@ const FORMAT: u8 = 4;
 const HEADER: usize = 10;
 
 /// Bytes that are not a snapshot of this version. The log can be replayed from its beginning instead.
+///
+/// ```
+/// use meshwork_core::{SnapshotError, Swarm};
+///
+/// assert_eq!(Swarm::restore(b"hello").err(), Some(SnapshotError::NotASnapshot));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
     /// Something else, or cut short.
@@ -41,6 +47,18 @@ pub enum SnapshotError {
 impl Swarm {
     /// The state after the last batch, as bytes.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let bytes = swarm.snapshot().expect("memory suffices");
+    /// assert_eq!(Swarm::restore(&bytes).expect("it was just written").state_hash(), swarm.state_hash());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Only when memory does not suffice for the encoder.
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
@@ -57,6 +75,22 @@ impl Swarm {
     }
 
     /// The swarm that a snapshot holds.
+    ///
+    /// ```
+    /// use meshwork_core::SnapshotError;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let mut bytes = swarm.snapshot().expect("memory suffices");
+    /// assert!(Swarm::restore(&bytes).is_ok_and(|restored| restored.last() == swarm.last()));
+    /// *bytes.last_mut().expect("there are some") ^= 1;
+    /// assert_eq!(Swarm::restore(&bytes).err(), Some(SnapshotError::Checksum));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`SnapshotError`]; never panics, whatever the bytes are.

@@ -11,6 +11,18 @@ use crate::topology::Shape;
 
 impl Swarm {
     /// How the peers that are up stand to each other, by the topology in the log.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!((swarm.shape().topology(), swarm.shape().peers()), (Topology::Mesh, vec![PeerNo(0)]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
@@ -45,11 +57,35 @@ impl Swarm {
     }
 
     /// Tasks that are ready and that no peer has.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
+    /// let _ = write(&mut swarm, vec![submit([task])])?;
+    /// assert_eq!(swarm.unassigned(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unassigned(&self) -> usize {
         self.index.unassigned.len()
     }
 
     /// Of tasks that are ready and that nobody who is open can take, the best one of each kind of requirement.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let weld = |id: &str| TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new(id) };
+    /// let _ = write(&mut swarm, vec![submit([weld("frame"), weld("door"), TaskSpec::new("build")])])?;
+    /// assert_eq!(swarm.unserved().collect::<Vec<_>>(), [TaskNo(0)], "one for each kind of requirement");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unserved(&self) -> impl Iterator<Item = TaskNo> + '_ {
         let heads = self.index.unassigned.heads();
         heads.filter(|(class, _)| self.index.classes.eligible(*class).is_empty()).map(|(_, task)| task)
@@ -58,6 +94,17 @@ impl Swarm {
 
 impl Peer {
     /// It runs nothing, and nothing waits at it.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let ada = swarm.find_peer("ada").and_then(|no| swarm.peer(no)).expect("a peer");
+    /// assert!(ada.has_nothing_to_do());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn has_nothing_to_do(&self) -> bool {
         self.load() == 0 && self.held.is_empty() && self.line.is_empty()
     }

@@ -455,6 +455,12 @@ fn may_be_amended(no: TaskNo, task: &Task, dependencies: &[TaskNo]) -> bool {
 
 /// An id is 1 to 256 bytes of printable text without a leading `-`.
 /// Whether this can be an id: 1 to 256 bytes of printable text without a leading `-`.
+///
+/// ```
+/// use meshwork_core::is_id;
+///
+/// assert!(is_id("src/größe 3") && !is_id("") && !is_id("-rf") && !is_id("two\nlines"));
+/// ```
 pub fn is_id(id: &str) -> bool {
     let fits = (1..=ID_BYTES_MAX).contains(&id.len());
     fits && !id.starts_with('-') && !id.chars().any(char::is_control)
@@ -469,6 +475,14 @@ pub(crate) fn judge_id(id: &str) -> Result<(), Refusal> {
 }
 
 /// 128-bit hash of every field but `priority` and `prefers`. Sets are hashed sorted: their order has no meaning.
+///
+/// ```
+/// use meshwork_core::{TaskSpec, content_hash};
+///
+/// let build = TaskSpec::new("build");
+/// assert_eq!(content_hash(&build), content_hash(&TaskSpec { priority: 9, ..build.clone() }));
+/// assert_ne!(content_hash(&build), content_hash(&TaskSpec { retries: 1, ..build }));
+/// ```
 pub fn content_hash(spec: &TaskSpec) -> [u64; 2] {
     let mut plain = spec.clone();
     plain.priority = 0;

@@ -20,6 +20,21 @@ use std::sync::Arc;
 const SEEN_KEPT: usize = 1_024;
 
 /// The state of a swarm: what the log up to [`Swarm::last`] says.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+/// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+/// let round = swarm.last_round().expect("it was sealed, and its one task is closed");
+/// assert_eq!((round.ok, round.failed, round.at), (1, 0, Position::new(4, 1)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Swarm {
     pub(crate) log_id: String,
@@ -126,6 +141,20 @@ pub(crate) struct Touched {
 }
 
 /// A wait that nodes measure: a back-off.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec { retries: 1, ..TaskSpec::new("build") }])])?;
+/// let failed = returned(TaskNo(0), Position::new(3, 0), AttemptOutcome::Failed);
+/// let _ = write(&mut swarm, vec![failed])?;
+/// let (_, wait) = swarm.open_waits().next().expect("a back-off");
+/// assert_eq!((wait.task, wait.ms), (TaskNo(0), 1_000));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// The task that waits.
@@ -135,6 +164,18 @@ pub struct Wait {
 }
 
 /// The open round: the root of the engagement tree.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let round = swarm.round().expect("a submission opens one");
+/// assert_eq!((round.number, round.open, round.sealed), (1, 1, false));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
     /// Rounds are numbered from 1.
@@ -154,6 +195,21 @@ pub struct Round {
 }
 
 /// The last closed round.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+/// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+/// let round = swarm.last_round().expect("it is closed");
+/// assert_eq!((round.number, round.at.to_string()), (1, "4.1".to_owned()), "the completion is a position");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedRound {
     /// Its number.
@@ -167,6 +223,23 @@ pub struct ClosedRound {
 }
 
 /// A result that came from a grant that was no longer present: kept for people to look at.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+/// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+/// // A zombie returns once more, under the grant that has ended.
+/// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok)])?;
+/// let rejected = swarm.rejected(build).next().expect("it is kept for people to look at");
+/// assert_eq!((rejected.at, rejected.grant), (Position::new(5, 0), grant));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     /// Where it lies in the log, in full.
@@ -178,6 +251,18 @@ pub struct Rejected {
 }
 
 /// What a batch brought about.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let applied = write(&mut swarm, vec![Op::Alive, submit([TaskSpec::new("build")])])?;
+/// assert!(!applied.duplicate);
+/// assert_eq!(applied.effects.len(), 2, "one for each entry");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "effects are to be performed, or to be dropped on purpose"]
 pub struct Applied {
@@ -189,11 +274,34 @@ pub struct Applied {
 
 impl Swarm {
     /// A swarm before its first entry.
+    ///
+    /// ```
+    /// use meshwork_core::Swarm;
+    ///
+    /// let swarm = Swarm::new();
+    /// assert!(!swarm.is_open() && swarm.last().seq == 0);
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Applies the batch that the log holds at `seq`.
+    ///
+    /// ```
+    /// use meshwork_core::{Author, Batch, Config, Op, Position, Seen, Swarm, VERSION};
+    ///
+    /// let (log_id, swarm_id, config) = ("log-1".to_owned(), "demo".to_owned(), Config::default());
+    /// let open = Op::Open { log_id, swarm_id, config, version: VERSION };
+    /// let join = Op::Join { replaces: Position::START, version: VERSION, sessions: 1 };
+    /// let author = Author { node: "local".to_owned(), incarnation: Position::START };
+    /// let batch = Batch { author, seq: 1, seen: Seen::default(), time_ms: 0, entries: vec![open, join] };
+    ///
+    /// let mut swarm = Swarm::new();
+    /// let applied = swarm.apply_batch(1, &batch)?;
+    /// assert!(applied.effects.iter().all(|effects| effects.refusal.is_none()));
+    /// assert!(swarm.apply_batch(3, &batch).is_err(), "the log has a hole: nothing was applied");
+    /// # Ok::<(), meshwork_core::LogFault>(())
+    /// ```
     ///
     /// # Errors
     /// [`LogFault`] when the log is not what it was; then nothing was applied, and the caller must stop.
@@ -222,6 +330,19 @@ impl Swarm {
     }
 
     /// **The transition function.** Pure: the same swarm and entry give the same swarm and effects.
+    ///
+    /// ```
+    /// use meshwork_core::{Author, Config, Effect, NodeNo, Op, Position, Swarm, VERSION};
+    ///
+    /// let mut swarm = Swarm::new();
+    /// let author = Author { node: "local".to_owned(), incarnation: Position::START };
+    /// let (log_id, swarm_id, config) = ("log-1".to_owned(), "demo".to_owned(), Config::default());
+    /// let open = Op::Open { log_id, swarm_id, config, version: VERSION };
+    /// assert_eq!(swarm.apply(Position::new(1, 0), &author, &open).refusal, None);
+    /// let join = Op::Join { replaces: Position::START, version: VERSION, sessions: 1 };
+    /// let effects = swarm.apply(Position::new(1, 1), &author, &join);
+    /// assert_eq!(effects.list, [Effect::Joined { node: NodeNo(0) }]);
+    /// ```
     pub fn apply(&mut self, at: Position, author: &Author, op: &Op) -> Effects {
         self.at = at;
         let refusal = self.judge(author, op).err();
@@ -405,31 +526,94 @@ impl Swarm {
 /// What others may ask.
 impl Swarm {
     /// Whether the log was opened.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert!(swarm.is_open() && !Swarm::new().is_open());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_open(&self) -> bool {
         self.version != 0
     }
 
     /// The log's own name.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.log_id(), "log-1");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn log_id(&self) -> &str {
         &self.log_id
     }
 
     /// The swarm's id.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.swarm_id(), "demo");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn swarm_id(&self) -> &str {
         &self.swarm_id
     }
 
     /// The settings in force.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.config(), &Config::default());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn config(&self) -> &Config {
         &self.config
     }
 
     /// Sequence number and state hash of the last batch applied.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.last().seq, 2);
+    /// assert_eq!(swarm.last().hash, swarm.state_hash());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn last(&self) -> Seen {
         Seen { seq: self.seq, hash: self.seen.back().map_or(0, |seen| seen.hash) }
     }
 
     /// State hash after the batch `seq`; `None` where it was not applied yet, or too long ago to be remembered.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// assert_ne!(swarm.hash_at(2), swarm.hash_at(3));
+    /// assert_eq!(swarm.hash_at(4), None, "not applied yet");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn hash_at(&self, seq: u64) -> Option<u64> {
         // One is remembered a batch, the last one at the end.
         let back = usize::try_from(self.seq.checked_sub(seq)?).ok()?;
@@ -437,67 +621,224 @@ impl Swarm {
     }
 
     /// The open round.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// assert_eq!(swarm.round().map(|round| round.open), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn round(&self) -> Option<&Round> {
         self.round.as_ref()
     }
 
     /// The last closed round.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+    /// assert_eq!(swarm.round(), None);
+    /// assert_eq!(swarm.last_round().map(|round| round.ok), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn last_round(&self) -> Option<ClosedRound> {
         self.last_round
     }
 
     /// A task by number.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// assert_eq!(swarm.task(build).map(|task| task.attempt), Some(1));
+    /// assert!(swarm.task(TaskNo(9)).is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn task(&self, no: TaskNo) -> Option<&Task> {
         self.tasks.get(no.index())
     }
 
     /// The latest generation of a task.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// assert_eq!((swarm.find_task("build"), swarm.find_task("test")), (Some(TaskNo(0)), None));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find_task(&self, id: &str) -> Option<TaskNo> {
         self.index.tasks.get(id).copied()
     }
 
     /// All tasks of all generations, by number.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// assert_eq!(swarm.tasks().map(|(_, task)| &*task.id).collect::<Vec<_>>(), ["build"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tasks(&self) -> impl ExactSizeIterator<Item = (TaskNo, &Task)> {
         self.tasks.iter().enumerate().map(|(index, task)| (TaskNo::from_index(index), task))
     }
 
     /// The children of a task, last submitted first.
+    ///
+    /// ```
+    /// use meshwork_core::Submission;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// let tasks = ["lint", "test"].map(TaskSpec::new).to_vec();
+    /// let _ = write(&mut swarm, vec![Op::Submit(Submission { tasks, parent: Some((build, grant)), more: false })])?;
+    /// assert_eq!(swarm.children(build).collect::<Vec<_>>(), [TaskNo(2), TaskNo(1)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn children(&self, task: TaskNo) -> impl Iterator<Item = TaskNo> + '_ {
         self.index.graph.children(task)
     }
 
     /// A peer by number.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.peer(PeerNo(0)).map(|peer| &*peer.id), Some("ada"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer(&self, no: PeerNo) -> Option<&Peer> {
         self.peers.get(no.index())
     }
 
     /// A peer by id.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert!(swarm.find_peer("ada").is_some() && swarm.find_peer("bob").is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find_peer(&self, id: &str) -> Option<PeerNo> {
         self.index.peers.get(id).map(PeerNo)
     }
 
     /// All peers ever, by number.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.peers().filter(|(_, peer)| peer.up).count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peers(&self) -> impl ExactSizeIterator<Item = (PeerNo, &Peer)> {
         self.peers.iter().enumerate().map(|(index, peer)| (PeerNo::from_index(index), peer))
     }
 
     /// A node by number.
+    ///
+    /// ```
+    /// use meshwork_core::NodeNo;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.node(NodeNo(0)).map(|node| &*node.name), Some("local"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn node(&self, no: NodeNo) -> Option<&Node> {
         self.nodes.get(no.index())
     }
 
     /// The last incarnation of a node's name; [`Position::START`] for none.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.last_incarnation("local"), Position::new(1, 1));
+    /// assert_eq!(swarm.last_incarnation("other"), Position::START);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn last_incarnation(&self, name: &str) -> Position {
         self.index.nodes.get(name).map_or(Position::START, |no| self.nodes[no as usize].incarnation)
     }
 
     /// The node whose Join lies at this position.
+    ///
+    /// ```
+    /// use meshwork_core::NodeNo;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.node_no(Position::new(1, 1)), Some(NodeNo(0)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn node_no(&self, incarnation: Position) -> Option<NodeNo> {
         self.index.incarnations.get(&incarnation).copied()
     }
 
     /// Whether the largest load is at most so many thousandths of the mean over open peers. An idle
     /// mesh is balanced.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![Op::PeerUp(PeerSpec::new("bob")), submit([TaskSpec::new("build")])])?;
+    /// assert!(!swarm.is_balanced(1_500), "1 and 0: the largest is twice the mean");
+    /// assert!(swarm.is_balanced(2_000));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_balanced(&self, permille: u64) -> bool {
         let (mut max, mut sum, mut count) = (0, 0, 0);
         for peer in self.peers.iter().filter(|peer| peer.is_open()) {
@@ -510,22 +851,73 @@ impl Swarm {
     }
 
     /// The present nodes, by number.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// assert_eq!(swarm.present_nodes().map(|(_, node)| &*node.name).collect::<Vec<_>>(), ["local"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn present_nodes(&self) -> impl Iterator<Item = (NodeNo, &Node)> {
         let numbered = self.nodes.iter().enumerate();
         numbered.filter(|(_, node)| node.present).map(|(index, node)| (NodeNo::from_index(index), node))
     }
 
     /// What is learned of a task type.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+    /// let kind = swarm.task(build).and_then(|task| swarm.kind(task.kind)).expect("its type");
+    /// assert_eq!((kind.runs, kind.mean_ms()), (1, 80));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn kind(&self, no: crate::ids::KindNo) -> Option<&Kind> {
         self.kinds.get(no.index())
     }
 
     /// The name of a capability.
+    ///
+    /// ```
+    /// use meshwork_core::CapNo;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let bob = PeerSpec { capabilities: vec!["review".to_owned()], ..PeerSpec::new("bob") };
+    /// let _ = write(&mut swarm, vec![Op::PeerUp(bob)])?;
+    /// assert_eq!((swarm.capability(CapNo(0)), swarm.capability(CapNo(1))), (Some("review"), None));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn capability(&self, no: crate::ids::CapNo) -> Option<&str> {
         self.capabilities.get(no.index()).map(|name| &**name)
     }
 
     /// What a task requires, by name.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
+    /// let _ = write(&mut swarm, vec![submit([task])])?;
+    /// assert_eq!(swarm.requirements(TaskNo(0)).collect::<Vec<_>>(), ["welding"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn requirements(&self, task: TaskNo) -> impl Iterator<Item = &str> {
         let class = self.tasks[task.index()].class;
         let wants = &self.index.classes.requirement(class).capabilities;
@@ -533,6 +925,20 @@ impl Swarm {
     }
 
     /// Peers that could take this task now or when they have a slot.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// assert_eq!(swarm.eligible(build).collect::<Vec<_>>(), [PeerNo(0)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn eligible(&self, task: TaskNo) -> impl Iterator<Item = PeerNo> + '_ {
         self.eligible_bits(task).iter().map(PeerNo::from_index)
     }
@@ -542,37 +948,126 @@ impl Swarm {
     }
 
     /// Results that were refused because their grant was stale; the last 16 of a task.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+    /// // A zombie returns once more, under the grant that has ended.
+    /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok)])?;
+    /// assert_eq!(swarm.rejected(build).count(), 1, "it is kept, and counts for nothing");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rejected(&self, task: TaskNo) -> impl Iterator<Item = &Rejected> {
         self.rejected.get(&task).into_iter().flatten()
     }
 
     /// A wait that is not over.
+    ///
+    /// ```
+    /// use meshwork_core::WaitNo;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// assert!(swarm.open_wait(WaitNo(0)).is_none(), "no back-off");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open_wait(&self, wait: WaitNo) -> Option<&Wait> {
         self.waits.get(&wait)
     }
 
     /// All waits that are not over.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec { retries: 1, ..TaskSpec::new("build") }])])?;
+    /// let failed = returned(TaskNo(0), Position::new(3, 0), AttemptOutcome::Failed);
+    /// let _ = write(&mut swarm, vec![failed])?;
+    /// assert_eq!(swarm.open_waits().map(|(_, wait)| wait.ms).collect::<Vec<_>>(), [1_000]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open_waits(&self) -> impl Iterator<Item = (WaitNo, &Wait)> {
         self.waits.iter().map(|(no, wait)| (*no, wait))
     }
 
     /// Tokens spent by all attempts.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// let build = swarm.find_task("build").expect("it was submitted");
+    /// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+    /// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+    /// assert_eq!(swarm.tokens().total(), 1_500);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tokens(&self) -> Tokens {
         self.tokens
     }
 
     /// Tasks with a present grant.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// assert_eq!(swarm.granted(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn granted(&self) -> u32 {
         self.index.granted
     }
 
     /// Tasks that are ready or assigned.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit(["one", "two", "three"].map(TaskSpec::new))])?;
+    /// assert_eq!((swarm.granted(), swarm.waiting()), (1, 2), "ada has one slot");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn waiting(&self) -> usize {
         self.index.waiting.len()
     }
 
     /// Whether nothing runs but what waits for its children, and no timer of a task is set: what is open waits for
     /// messages, for a peer, or for a person.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+    /// assert!(!swarm.is_at_rest(), "ada works");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_at_rest(&self) -> bool {
         self.index.granted == self.index.parked && self.waits.is_empty()
     }
@@ -580,6 +1075,18 @@ impl Swarm {
     /// Whether nothing runs but what waits for its children, nothing is awaited, and yet tasks are open:
     /// no event of this swarm's own will change that. A peer that a person paused may be resumed, so it
     /// does not count as the end.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    /// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+    /// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
+    /// let _ = write(&mut swarm, vec![submit([task])])?;
+    /// assert!(swarm.is_stalled(), "nobody here can weld");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_stalled(&self) -> bool {
         let open = self.round.as_ref().is_some_and(|round| round.open > 0 && round.submitters.is_empty());
         let idle = self.is_at_rest() && self.index.messages_open == 0;

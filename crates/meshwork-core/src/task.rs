@@ -7,6 +7,22 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How a task closed.
+///
+/// ```
+/// use meshwork_core::{Outcome, Phase};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let (_, grant) = swarm.task(build).and_then(|task| task.phase.grant()).expect("ada runs it");
+/// let _ = write(&mut swarm, vec![returned(build, grant, AttemptOutcome::Ok), Op::Seal { round: 1 }])?;
+/// assert_eq!(swarm.task(build).map(|task| task.phase), Some(Phase::Closed { outcome: Outcome::Ok }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// Completed: returned, settled, verified, closed.
@@ -44,6 +60,12 @@ impl Outcome {
     ];
 
     /// The word of the contracts.
+    ///
+    /// ```
+    /// use meshwork_core::Outcome;
+    ///
+    /// assert_eq!(Outcome::TimedOut.word(), "timed-out");
+    /// ```
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -60,6 +82,21 @@ impl Outcome {
 }
 
 /// Where a task is in its life.
+///
+/// ```
+/// use meshwork_core::{PeerNo, Phase};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let grant = Position::new(3, 0);
+/// assert_eq!(swarm.task(build).map(|task| task.phase), Some(Phase::Running { peer: PeerNo(0), grant }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Dependencies are open, or its submission has not ended.
@@ -123,6 +160,13 @@ pub enum Phase {
 }
 
 /// The kinds of [`Phase`], for the table.
+///
+/// ```
+/// use meshwork_core::Stage;
+///
+/// let onward: Vec<Stage> = Stage::ALL.into_iter().filter(|next| Stage::Blocked.may_become(*next)).collect();
+/// assert_eq!(onward, [Stage::Ready, Stage::Returned]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// See [`Phase::Blocked`].
@@ -169,6 +213,13 @@ impl Stage {
     ];
 
     /// **The transition table.** Live and in recovery every change of a phase passes through it.
+    ///
+    /// ```
+    /// use meshwork_core::Stage;
+    ///
+    /// assert!(Stage::Ready.may_become(Stage::Running));
+    /// assert!(Stage::ALL.into_iter().all(|next| !Stage::Closed.may_become(next)), "the end never changes");
+    /// ```
     pub fn may_become(self, next: Self) -> bool {
         use Stage::*;
         match self {
@@ -203,6 +254,12 @@ impl Stage {
 
 impl Phase {
     /// Which kind of phase.
+    ///
+    /// ```
+    /// use meshwork_core::{Outcome, Phase, Stage};
+    ///
+    /// assert_eq!(Phase::Closed { outcome: Outcome::Ok }.stage(), Stage::Closed);
+    /// ```
     pub fn stage(self) -> Stage {
         match self {
             Self::Blocked => Stage::Blocked,
@@ -221,6 +278,13 @@ impl Phase {
     }
 
     /// The word of the contracts (the seed's `MeshTask.state`).
+    ///
+    /// ```
+    /// use meshwork_core::{Outcome, Phase};
+    ///
+    /// assert_eq!(Phase::Blocked.word(), "pending");
+    /// assert_eq!(Phase::Closed { outcome: Outcome::Cancelled }.word(), "failed");
+    /// ```
     pub fn word(self) -> &'static str {
         match self {
             Self::Blocked | Self::Ready | Self::Backoff { .. } => "pending",
@@ -238,11 +302,25 @@ impl Phase {
     }
 
     /// Whether the task is closed.
+    ///
+    /// ```
+    /// use meshwork_core::{Outcome, Phase};
+    ///
+    /// assert!(Phase::Closed { outcome: Outcome::Failed }.is_closed() && !Phase::Returned.is_closed());
+    /// ```
     pub fn is_closed(self) -> bool {
         matches!(self, Self::Closed { .. })
     }
 
     /// The present grant and its peer.
+    ///
+    /// ```
+    /// use meshwork_core::{PeerNo, Phase, Position};
+    ///
+    /// let (peer, grant) = (PeerNo(0), Position::new(3, 0));
+    /// assert_eq!(Phase::Running { peer, grant }.grant(), Some((peer, grant)));
+    /// assert_eq!(Phase::Assigned { peer }.grant(), None);
+    /// ```
     pub fn grant(self) -> Option<(PeerNo, Grant)> {
         match self {
             Self::Running { peer, grant }
@@ -254,6 +332,14 @@ impl Phase {
     }
 
     /// Whether it holds one of its peer's slots.
+    ///
+    /// ```
+    /// use meshwork_core::{PeerNo, Phase, Position};
+    ///
+    /// let (peer, grant) = (PeerNo(0), Position::new(3, 0));
+    /// assert!(Phase::Running { peer, grant }.holds_slot());
+    /// assert!(!Phase::Waiting { peer, grant, open: 2 }.holds_slot(), "it waits for its children");
+    /// ```
     pub fn holds_slot(self) -> bool {
         matches!(self, Self::Running { .. } | Self::Checking { .. })
     }
@@ -264,6 +350,14 @@ impl Phase {
 /// Level is priority and age in one number (architecture.md, "Assignment and balance"); then the
 /// requirement that fewer peers can serve; then the upward rank (HEFT: the longest path that still
 /// depends on it, by learned durations); then first come, first served.
+///
+/// ```
+/// use meshwork_core::Rank;
+///
+/// let urgent = Rank { level: !9, ready: 7, ..Rank::default() };
+/// let early = Rank { level: !5, ready: 1, ..Rank::default() };
+/// assert!(urgent < early, "the least goes first");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Rank {
     /// `!level`, so that the highest level is least.
@@ -284,6 +378,20 @@ impl Rank {
 }
 
 /// A task of one generation. Its text and input stay in the log, at [`Task::spec`].
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut swarm = swarm(); // one node with one peer, ada, who has one slot
+/// let _ = write(&mut swarm, vec![submit([TaskSpec::new("build")])])?;
+/// let build = swarm.find_task("build").expect("it was submitted");
+/// let task = swarm.task(build).expect("a task");
+/// assert_eq!((&*task.id, task.generation, task.round, task.priority), ("build", 1, 1, 5));
+/// assert_eq!(task.spec, (Position::new(3, 0), 0), "where its text lies in the log");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// Its id.

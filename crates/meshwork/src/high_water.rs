@@ -35,6 +35,23 @@ const SUM: usize = 16;
 const LINE_BYTES: u64 = 256;
 
 /// Why a log is not gone on with.
+///
+/// ```
+/// use meshwork::high_water::HighWaterFile;
+/// use meshwork_core::Seen;
+/// # use meshwork::state::StateRoot;
+/// # use std::sync::Arc;
+/// # let dir = tempfile::tempdir()?;
+/// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+///
+/// let file = HighWaterFile::open(&folder, &lock)?;
+/// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+/// // The log that went so far is gone.
+/// let error = HighWaterFile::open(&folder, &lock).expect_err("it is refused");
+/// assert!(error.to_string().contains("is empty or gone, expected state hash 000000000000feed at position 7"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The log is shorter than it was, or says something else at the same place.
@@ -76,6 +93,22 @@ fn found_words(last: u64, hash: Option<u64>) -> String {
 }
 
 /// What a node had applied of the log in `path`, as it is to be found there again.
+///
+/// ```
+/// use meshwork::high_water::{HighWater, HighWaterFile};
+/// use meshwork_core::Seen;
+/// # use meshwork::state::StateRoot;
+/// # use std::sync::Arc;
+/// # let dir = tempfile::tempdir()?;
+/// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+///
+/// let file = HighWaterFile::open(&folder, &lock)?;
+/// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+/// let mark = HighWater::read(&folder)?.expect("it was kept");
+/// assert_eq!(mark.seen().seq, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HighWater {
     /// The log.
@@ -87,6 +120,16 @@ pub struct HighWater {
 impl HighWater {
     /// The mark in a swarm's folder; `None` where none was written. Read it before the log: then the log, which may grow
     /// meanwhile, has come at least so far.
+    ///
+    /// ```
+    /// use meshwork::high_water::HighWater;
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert_eq!(HighWater::read(&folder)?, None, "no run has kept any");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`LedgerError::HighWaterDamaged`], and what the operating system says.
@@ -106,18 +149,68 @@ impl HighWater {
     }
 
     /// Position and state hash.
+    ///
+    /// ```
+    /// use meshwork::high_water::{HighWater, HighWaterFile};
+    /// use meshwork_core::Seen;
+    /// # use meshwork::state::StateRoot;
+    /// # use std::sync::Arc;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+    ///
+    /// let file = HighWaterFile::open(&folder, &lock)?;
+    /// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+    /// let mark = HighWater::read(&folder)?.expect("it was kept");
+    /// assert_eq!(mark.seen(), Seen { seq: 7, hash: 0xfeed });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn seen(&self) -> Seen {
         self.seen
     }
 
     /// What is wrong where there is no log at all.
+    ///
+    /// ```
+    /// use meshwork::high_water::LedgerError;
+    /// use meshwork::high_water::{HighWater, HighWaterFile};
+    /// use meshwork_core::Seen;
+    /// # use meshwork::state::StateRoot;
+    /// # use std::sync::Arc;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+    ///
+    /// let file = HighWaterFile::open(&folder, &lock)?;
+    /// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+    /// let mark = HighWater::read(&folder)?.expect("it was kept");
+    /// assert!(matches!(mark.gone(), LedgerError::LedgerRegressed { last: 0, hash: None, .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn gone(&self) -> LedgerError {
         self.regressed(0, None)
     }
 
     /// Refuses a log that ends at `last` (0: is not there) when that is before the mark.
+    ///
+    /// ```
+    /// use meshwork::high_water::{HighWater, HighWaterFile};
+    /// use meshwork_core::Seen;
+    /// # use meshwork::state::StateRoot;
+    /// # use std::sync::Arc;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+    ///
+    /// let file = HighWaterFile::open(&folder, &lock)?;
+    /// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+    /// let mark = HighWater::read(&folder)?.expect("it was kept");
+    /// assert!(mark.reached_by(9).is_ok());
+    /// assert!(mark.reached_by(6).is_err(), "an older copy of the log");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`LedgerError::LedgerRegressed`].
@@ -126,6 +219,23 @@ impl HighWater {
     }
 
     /// Holds a swarm that has applied the log up to anywhere against the mark; what it does not remember is not judged.
+    ///
+    /// ```
+    /// use meshwork_core::Swarm;
+    /// use meshwork::high_water::{HighWater, HighWaterFile};
+    /// use meshwork_core::Seen;
+    /// # use meshwork::state::StateRoot;
+    /// # use std::sync::Arc;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+    ///
+    /// let file = HighWaterFile::open(&folder, &lock)?;
+    /// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+    /// let mark = HighWater::read(&folder)?.expect("it was kept");
+    /// assert!(mark.agrees_with(&Swarm::new()).is_ok(), "it has not come so far: nothing is judged");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`LedgerError::LedgerRegressed`] when it gives another state hash there.
@@ -137,6 +247,23 @@ impl HighWater {
     }
 
     /// Whether this swarm remembers that it was so.
+    ///
+    /// ```
+    /// use meshwork_core::Swarm;
+    /// use meshwork::high_water::{HighWater, HighWaterFile};
+    /// use meshwork_core::Seen;
+    /// # use meshwork::state::StateRoot;
+    /// # use std::sync::Arc;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+    ///
+    /// let file = HighWaterFile::open(&folder, &lock)?;
+    /// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+    /// let mark = HighWater::read(&folder)?.expect("it was kept");
+    /// assert!(!mark.is_confirmed_by(&Swarm::new()), "it knows of no position 7");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_confirmed_by(&self, swarm: &Swarm) -> bool {
         swarm.hash_at(self.seen.seq) == Some(self.seen.hash)
@@ -148,6 +275,22 @@ impl HighWater {
 }
 
 /// Where a running node keeps its mark.
+///
+/// ```
+/// use meshwork::high_water::{HighWater, HighWaterFile};
+/// use meshwork_core::Seen;
+/// # use meshwork::state::StateRoot;
+/// # use std::sync::Arc;
+/// # let dir = tempfile::tempdir()?;
+/// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+///
+/// let file = HighWaterFile::open(&folder, &lock)?;
+/// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+/// file.keep(Seen { seq: 5, hash: 1 })?; // an older one replaces nothing
+/// assert_eq!(HighWater::read(&folder)?.expect("it was kept").seen().seq, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct HighWaterFile {
     folder: StateFolder,
@@ -160,6 +303,24 @@ pub struct HighWaterFile {
 impl HighWaterFile {
     /// The file of a folder whose log is about to be opened. A log that is gone or shorter than the mark is refused here,
     /// before anything is touched; what it says at that place is known only when it has been replayed.
+    ///
+    /// ```
+    /// use meshwork::high_water::LedgerError;
+    /// use meshwork::high_water::HighWaterFile;
+    /// use meshwork_core::Seen;
+    /// # use meshwork::state::StateRoot;
+    /// # use std::sync::Arc;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+    ///
+    /// let file = HighWaterFile::open(&folder, &lock)?;
+    /// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+    /// // There is no log in the folder, but somebody had applied one.
+    /// let refused = HighWaterFile::open(&folder, &lock);
+    /// assert!(matches!(refused, Err(LedgerError::LedgerRegressed { last: 0, .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`HighWater::read`]; [`LedgerError::LedgerRegressed`]. A log that cannot be opened is not judged.
@@ -178,12 +339,43 @@ impl HighWaterFile {
     }
 
     /// The mark that an earlier run left.
+    ///
+    /// ```
+    /// use meshwork::high_water::HighWaterFile;
+    /// use meshwork_core::Seen;
+    /// # use meshwork::state::StateRoot;
+    /// # use std::sync::Arc;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+    ///
+    /// let file = HighWaterFile::open(&folder, &lock)?;
+    /// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+    /// assert_eq!(file.found(), None, "of an earlier run");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn found(&self) -> Option<&HighWater> {
         self.found.as_ref()
     }
 
     /// Keeps what was applied and read back, durably, unless a later mark is kept already. Waits for the disk.
+    ///
+    /// ```
+    /// use meshwork::high_water::{HighWater, HighWaterFile};
+    /// use meshwork_core::Seen;
+    /// # use meshwork::state::StateRoot;
+    /// # use std::sync::Arc;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// # let lock = Arc::new(folder.lock(std::time::SystemTime::now())?);
+    ///
+    /// let file = HighWaterFile::open(&folder, &lock)?;
+    /// file.keep(Seen { seq: 7, hash: 0xfeed })?;
+    /// file.keep(Seen { seq: 9, hash: 0xbeef })?;
+    /// assert_eq!(HighWater::read(&folder)?.expect("it was kept").seen().hash, 0xbeef);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// What the operating system says; the former mark stays.

@@ -35,6 +35,13 @@ const SESSION_BYTES: u64 = 1 << 30;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a local swarm is started.
+///
+/// ```
+/// use meshwork::local::LocalOptions;
+///
+/// let options = LocalOptions { fresh: true, ..LocalOptions::default() };
+/// assert_eq!(options.program, None, "scripts find no `$MESHWORK_BIN`");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct LocalOptions {
     /// Our own program, for scripts that call it as `$MESHWORK_BIN`.
@@ -44,6 +51,33 @@ pub struct LocalOptions {
 }
 
 /// A running local swarm.
+///
+/// ```
+/// use meshwork::file::{Format, parse};
+/// use meshwork::local::{LocalOptions, LocalSwarm};
+/// use meshwork::mesh::RoundEnd;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let text = r#"
+///     swarm.id = "demo"
+///     peers = [{ id = "sh", count = 2 }]
+///     tasks = [
+///         { id = "build", run = "echo built > out.txt" },
+///         { id = "test", dependencies = ["build"], run = "grep built out.txt" },
+///     ]
+/// "#;
+/// let file = parse(text, Format::Toml, "swarm.toml")?;
+/// let state = folder.path().join("state");
+/// let swarm = LocalSwarm::start(&file, folder.path(), &state, LocalOptions::default()).await?;
+/// swarm.submit(&file).await?;
+/// let RoundEnd::Closed(round) = swarm.complete().await? else { panic!("all of it can be done") };
+/// assert_eq!((round.ok, round.failed), (2, 0));
+/// # swarm.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct LocalSwarm {
     mesh: StopOnDrop,
     wakes: Option<Wakes>,
@@ -68,6 +102,23 @@ impl Drop for StopOnDrop {
 }
 
 /// What a submission came to.
+///
+/// ```
+/// use meshwork::local::Submitted;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let file = hello();
+/// # let swarm = local(folder.path()).await?;
+///
+/// assert_eq!(swarm.submit(&file).await?, Submitted { new: 1, kept: 0 });
+/// assert_eq!(swarm.submit(&file).await?, Submitted { new: 0, kept: 1 }, "it is there already");
+/// # swarm.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Submitted {
     /// Tasks that are to be done.
@@ -77,6 +128,25 @@ pub struct Submitted {
 }
 
 /// Why a local swarm could not be started, or could not go on.
+///
+/// ```
+/// use meshwork::local::LocalError;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let (file, root) = (hello(), folder.path().join("state"));
+/// # let swarm = local(folder.path()).await?;
+///
+/// // One run at a time: the first one holds the folder.
+/// let second = LocalSwarm::start(&file, folder.path(), &root, LocalOptions::default()).await;
+/// let error = second.err().expect("it is refused");
+/// assert!(matches!(error, LocalError::State(_)) && error.to_string().contains("nothing was changed"));
+/// # swarm.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
     /// The state folder cannot be used.
@@ -117,6 +187,13 @@ pub enum LocalError {
 
 impl LocalError {
     /// The exit code of the contracts: 2 usage or configuration, 4 the log is unusable.
+    ///
+    /// ```
+    /// use meshwork::local::LocalError;
+    ///
+    /// let error = LocalError::ChangedTask { task: "build".to_owned() };
+    /// assert_eq!(error.exit_code(), 2);
+    /// ```
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::State(_) | Self::ChangedTask { .. } | Self::Topology(_) | Self::System { .. } => 2,
@@ -129,6 +206,23 @@ impl LocalError {
 impl LocalSwarm {
     /// Takes the state folder, ends what a killed run left behind, replays the log and joins.
     /// `file_folder` is what relative paths of the file are relative to; `root` holds the swarms.
+    ///
+    /// ```
+    /// use meshwork::file::{Format, parse};
+    /// use meshwork::local::{LocalOptions, LocalSwarm};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let state = folder.path().join("state");
+    /// let text = "peers = [{ id = \"sh\" }]\ntasks = [{ id = \"hello\", run = \"echo hello\" }]\n";
+    /// let file = parse(text, Format::Toml, "swarm.toml")?;
+    /// let swarm = LocalSwarm::start(&file, folder.path(), &state, LocalOptions::default()).await?;
+    /// assert!(swarm.folder().path().starts_with(&state));
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// See [`LocalError`]. A folder that is locked or damaged is left as it was.
@@ -205,6 +299,22 @@ impl LocalSwarm {
 
     /// Submits what the file holds. Tasks that are there already and have not changed are kept.
     ///
+    /// ```
+    /// use meshwork::local::Submitted;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let file = hello();
+    /// # let swarm = local(folder.path()).await?;
+    ///
+    /// assert_eq!(swarm.submit(&file).await?, Submitted { new: 1, kept: 0 });
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`LocalError::ChangedTask`] before anything is submitted.
     pub async fn submit(&self, file: &SwarmFile) -> Result<Submitted, LocalError> {
@@ -239,6 +349,23 @@ impl LocalSwarm {
 
     /// Seals the open round and waits for its end.
     ///
+    /// ```
+    /// use meshwork::mesh::RoundEnd;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let file = hello();
+    /// # let swarm = local(folder.path()).await?;
+    ///
+    /// swarm.submit(&file).await?;
+    /// assert!(matches!(swarm.complete().await?, RoundEnd::Closed(round) if round.failed == 0));
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the log becomes unusable.
     pub async fn complete(&self) -> Result<RoundEnd, LocalError> {
@@ -246,31 +373,119 @@ impl LocalSwarm {
     }
 
     /// The node.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let swarm = local(folder.path()).await?;
+    /// assert_eq!(swarm.mesh().swarm_id(), "demo");
+    /// let peers = swarm.mesh().look(|swarm| swarm.peers().len()).await?;
+    /// assert_eq!(peers, 1);
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mesh(&self) -> &Mesh {
         &self.mesh.0
     }
 
     /// The state folder.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let swarm = local(folder.path()).await?;
+    /// assert_eq!(swarm.folder().id(), "demo");
+    /// assert!(swarm.folder().is_locked()?);
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn folder(&self) -> &StateFolder {
         &self.folder
     }
 
     /// The lock on the state folder: what writes there asks for it.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let swarm = local(folder.path()).await?;
+    /// swarm.folder().write_report(b"{}", swarm.lock())?;
+    /// assert!(swarm.folder().report().exists());
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lock(&self) -> &FolderLock {
         &self.lock
     }
 
     /// The log.
+    ///
+    /// ```
+    /// use meshwork::log::Log as _;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let swarm = local(folder.path()).await?;
+    ///
+    /// assert!(swarm.log().last().await? > 0, "it was opened, and the node has joined");
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn log(&self) -> &Arc<SqliteLog> {
         &self.log
     }
 
     /// Processes of a killed run that were ended at the start.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let swarm = local(folder.path()).await?;
+    /// assert!(swarm.leftovers().is_empty(), "no run was killed here before");
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn leftovers(&self) -> &[Leftover] {
         &self.leftovers
     }
 
     /// Where `fresh` put the old folder.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (file, root) = (hello(), folder.path().join("state"));
+    /// # let swarm = local(folder.path()).await?;
+    /// swarm.shutdown().await?;
+    /// let options = LocalOptions { fresh: true, ..LocalOptions::default() };
+    /// let swarm = LocalSwarm::start(&file, folder.path(), &root, options).await?;
+    /// assert!(swarm.kept_aside().expect("there was a folder").ends_with("demo.old-1"));
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn kept_aside(&self) -> Option<&Path> {
         self.kept_aside.as_deref()
     }
@@ -281,6 +496,21 @@ impl LocalSwarm {
     }
 
     /// Asks the node to stop; may be asked again, more firmly.
+    ///
+    /// ```
+    /// use meshwork::mesh::Stop;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let swarm = local(folder.path()).await?;
+    ///
+    /// swarm.stop(Stop::Gently); // and `shutdown` waits for it
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stop(&self, how: Stop) {
         if let Some(wakes) = &self.wakes {
             wakes.stop(how == Stop::Now);
@@ -289,6 +519,20 @@ impl LocalSwarm {
     }
 
     /// Stops gently, waits until nothing runs, and closes the log. The lock is held until the end.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let swarm = local(folder.path()).await?;
+    /// let state = swarm.folder().clone();
+    /// swarm.shutdown().await?;
+    /// assert!(!state.is_locked()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the log could not be closed in order; what was acknowledged is in it all the same.
@@ -468,6 +712,14 @@ fn in_order(file: &SwarmFile) -> Vec<&file::Task> {
 }
 
 /// A task of the file as it is submitted.
+///
+/// ```
+/// use meshwork::file::Task;
+/// use meshwork::local::spec_of;
+///
+/// let spec = spec_of(&Task { run: Some("cargo test".to_owned()), ..Task::new("test") });
+/// assert_eq!((&*spec.id, spec.priority, spec.run.as_deref()), ("test", 5, Some("cargo test")));
+/// ```
 pub fn spec_of(task: &file::Task) -> TaskSpec {
     TaskSpec {
         id: task.id.clone(),

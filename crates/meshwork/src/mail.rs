@@ -13,6 +13,22 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Messages of the broker, kept in [`Mail`].
+///
+/// ```
+/// use meshwork::broker::{Broker, BrokerConfig};
+/// use meshwork::log::SqliteLog;
+/// use meshwork::mail::DurableMail;
+/// use std::sync::Arc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+/// let (broker, _settled) = Broker::new(BrokerConfig::default(), Arc::new(DurableMail::new(log.mail())));
+/// assert_eq!(broker.in_flight(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct DurableMail {
     mail: Mail,
@@ -22,6 +38,21 @@ pub struct DurableMail {
 
 impl DurableMail {
     /// The store of one run.
+    ///
+    /// ```
+    /// use meshwork::broker::MailStore as _;
+    /// use meshwork::log::SqliteLog;
+    /// use meshwork::mail::DurableMail;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// let mail = DurableMail::new(log.mail());
+    /// assert_eq!(mail.unread_count(&"ada".into()).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// When the operating system has no random source.
@@ -173,6 +204,26 @@ pub(crate) fn kept_again(letter: &Letter) -> Option<Vec<u8>> {
 }
 
 /// Makes each of these peers one that reads its mail when it likes, as processes do. What was unread is still there.
+///
+/// ```
+/// use meshwork::broker::{Broker, BrokerConfig};
+/// use meshwork::log::SqliteLog;
+/// use meshwork::mail::{DurableMail, register_mailboxes};
+/// use std::sync::Arc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+/// let (broker, _settled) = Broker::new(BrokerConfig::default(), Arc::new(DurableMail::new(log.mail())));
+/// register_mailboxes(&broker, ["ada", "bob"]).await?;
+///
+/// let _sent = broker.outside("ada").send("bob", "note", "look at line 3".into()).await?;
+/// let read = broker.read("bob", 10).await?;
+/// assert_eq!(read[0].payload, "look at line 3");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// The first that could not be registered; those before it are.

@@ -3,10 +3,27 @@
 use std::collections::BTreeMap;
 
 /// A voter, by its place in the list that the caller gave.
+///
+/// ```
+/// use meshwork_core::consensus::Voter;
+///
+/// let peers = ["ada", "bob"];
+/// assert_eq!(peers[Voter(1).0 as usize], "bob");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Voter(pub u32);
 
 /// Whose votes decide.
+///
+/// ```
+/// use meshwork_core::consensus::{Ballot, Input, Protocol, Terms, Voter};
+///
+/// let terms = Terms { protocol: Protocol::Leader, ..Terms::default() };
+/// let (mut ballot, _asked) = Ballot::open(terms, 3)?;
+/// let _ = ballot.handle(Input::Voted { voter: Voter(0), approves: true });
+/// assert!(ballot.outcome().is_some(), "the leader's vote is the answer");
+/// # Ok::<(), meshwork_core::consensus::TermsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// Enough voters, and enough approvals among their votes: for a mesh.
@@ -17,6 +34,16 @@ pub enum Protocol {
 }
 
 /// On what terms a ballot is held.
+///
+/// ```
+/// use meshwork_core::consensus::{Ballot, Terms};
+///
+/// // Two thirds of the votes, and everybody has to cast one.
+/// let terms = Terms { quorum: Some(3), threshold_permille: 667, ..Terms::default() };
+/// let (ballot, _asked) = Ballot::open(terms, 3)?;
+/// assert_eq!(ballot.needed(), 3);
+/// # Ok::<(), meshwork_core::consensus::TermsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Terms {
     /// Whose votes decide.
@@ -39,6 +66,15 @@ impl Default for Terms {
 }
 
 /// Why a ballot can't be held.
+///
+/// ```
+/// use meshwork_core::consensus::{Ballot, Terms, TermsError};
+///
+/// let terms = Terms { quorum: Some(4), ..Terms::default() };
+/// let error = Ballot::open(terms, 3).expect_err("it could never be reached");
+/// assert_eq!(error, TermsError::Quorum { found: 4, voters: 3 });
+/// assert_eq!(error.to_string(), "a quorum of 4 of 3 voters: expected 1 to 3");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TermsError {
     /// Nobody would vote.
@@ -64,10 +100,30 @@ pub enum TermsError {
 }
 
 /// Names a timer that was asked for; one of an earlier asking is stale.
+///
+/// ```
+/// use meshwork_core::consensus::Timer;
+/// use meshwork_core::consensus::{Ballot, Input, Terms};
+///
+/// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+/// assert!(ballot.handle(Input::Fired(Timer(99))).is_empty(), "nobody asked for it");
+/// # Ok::<(), meshwork_core::consensus::TermsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer(pub u32);
 
 /// What happens to a ballot.
+///
+/// ```
+/// use meshwork_core::consensus::{Effect, Timer};
+/// use meshwork_core::consensus::{Ballot, Input, Terms, Voter};
+///
+/// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+/// let _ = ballot.handle(Input::Voted { voter: Voter(0), approves: true });
+/// let effects = ballot.handle(Input::Fired(Timer(1)));
+/// assert_eq!(effects[0], Effect::Ask(vec![Voter(1), Voter(2)]), "who is silent is asked again");
+/// # Ok::<(), meshwork_core::consensus::TermsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
     /// A vote came.
@@ -84,6 +140,14 @@ pub enum Input {
 }
 
 /// What a ballot asks of the world. In order.
+///
+/// ```
+/// use meshwork_core::consensus::{Ballot, Effect, Terms};
+///
+/// let (_, effects) = Ballot::open(Terms { timeout_ms: 500, ..Terms::default() }, 3)?;
+/// assert!(matches!(effects[..], [Effect::Ask(_), Effect::Sleep { ms: 500, .. }]));
+/// # Ok::<(), meshwork_core::consensus::TermsError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Ask these for their votes.
@@ -100,6 +164,18 @@ pub enum Effect {
 }
 
 /// How a ballot ended.
+///
+/// ```
+/// use meshwork_core::consensus::Outcome;
+/// use meshwork_core::consensus::{Ballot, Input, Terms, Voter};
+///
+/// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+/// for voter in [0, 1] {
+///     let _ = ballot.handle(Input::Voted { voter: Voter(voter), approves: false });
+/// }
+/// assert_eq!(ballot.outcome(), Some(Outcome::Rejected), "the third vote can't change it");
+/// # Ok::<(), meshwork_core::consensus::TermsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Approved.
@@ -116,6 +192,18 @@ pub enum Outcome {
 }
 
 /// What became of a vote.
+///
+/// ```
+/// use meshwork_core::consensus::Reception;
+/// use meshwork_core::consensus::{Ballot, Input, Terms, Voter};
+///
+/// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+/// for voter in [0, 1] {
+///     let _ = ballot.handle(Input::Voted { voter: Voter(voter), approves: true });
+/// }
+/// assert_eq!(ballot.reception(Voter(2)), Reception::Late);
+/// # Ok::<(), meshwork_core::consensus::TermsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reception {
     /// It counts.
@@ -129,6 +217,16 @@ pub enum Reception {
 }
 
 /// What a ballot counted.
+///
+/// ```
+/// use meshwork_core::consensus::Timer;
+/// use meshwork_core::consensus::{Ballot, Input, Terms};
+///
+/// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+/// let _ = ballot.handle(Input::Fired(Timer(1)));
+/// assert_eq!((ballot.statistics().asked, ballot.statistics().asked_again), (6, 3));
+/// # Ok::<(), meshwork_core::consensus::TermsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Statistics {
     /// Requests for a vote, one a voter and asking.

@@ -54,6 +54,16 @@ pub struct Ballot {
 impl Ballot {
     /// Opens a ballot and asks.
     ///
+    /// ```
+    /// use meshwork_core::consensus::{Ballot, Effect, Terms, TermsError, Timer, Voter};
+    ///
+    /// let (_, effects) = Ballot::open(Terms::default(), 2)?;
+    /// let wait = Effect::Sleep { timer: Timer(1), ms: 30_000 };
+    /// assert_eq!(effects, [Effect::Ask(vec![Voter(0), Voter(1)]), wait]);
+    /// assert_eq!(Ballot::open(Terms::default(), 0), Err(TermsError::NoVoters));
+    /// # Ok::<(), meshwork_core::consensus::TermsError>(())
+    /// ```
+    ///
     /// # Errors
     /// The terms do not suit the voters.
     pub fn open(terms: Terms, voters: u32) -> Result<(Self, Vec<Effect>), TermsError> {
@@ -88,6 +98,18 @@ impl Ballot {
     }
 
     /// Takes what happened; says what is to be done.
+    ///
+    /// ```
+    /// use meshwork_core::consensus::{Effect, Outcome};
+    /// use meshwork_core::consensus::{Ballot, Input, Terms, Voter};
+    ///
+    /// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+    /// assert!(ballot.handle(Input::Lost(Voter(2))).is_empty());
+    /// assert!(ballot.handle(Input::Voted { voter: Voter(0), approves: false }).is_empty());
+    /// let effects = ballot.handle(Input::Voted { voter: Voter(1), approves: true });
+    /// assert_eq!(effects, [Effect::Ended(Outcome::Rejected)], "an even split approves nothing");
+    /// # Ok::<(), meshwork_core::consensus::TermsError>(())
+    /// ```
     #[must_use = "effects are to be performed"]
     pub fn handle(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -100,6 +122,18 @@ impl Ballot {
     }
 
     /// What would become of a vote of that voter now.
+    ///
+    /// ```
+    /// use meshwork_core::consensus::Reception;
+    /// use meshwork_core::consensus::{Ballot, Input, Terms, Voter};
+    ///
+    /// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+    /// let _ = ballot.handle(Input::Voted { voter: Voter(0), approves: true });
+    /// assert_eq!(ballot.reception(Voter(0)), Reception::Duplicate);
+    /// assert_eq!(ballot.reception(Voter(1)), Reception::Counted);
+    /// assert_eq!(ballot.reception(Voter(7)), Reception::NotAsked);
+    /// # Ok::<(), meshwork_core::consensus::TermsError>(())
+    /// ```
     #[must_use]
     pub fn reception(&self, voter: Voter) -> Reception {
         if voter.0 >= self.voters {
@@ -116,30 +150,80 @@ impl Ballot {
     }
 
     /// How it ended, once it has.
+    ///
+    /// ```
+    /// use meshwork_core::consensus::Outcome;
+    /// use meshwork_core::consensus::{Ballot, Input, Terms, Voter};
+    ///
+    /// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+    /// assert_eq!(ballot.outcome(), None);
+    /// let _ = ballot.handle(Input::Lost(Voter(0)));
+    /// let _ = ballot.handle(Input::Lost(Voter(1)));
+    /// assert_eq!(ballot.outcome(), Some(Outcome::Undecided { cast: 0, needed: 2 }), "too few are left");
+    /// # Ok::<(), meshwork_core::consensus::TermsError>(())
+    /// ```
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome
     }
 
     /// The votes that count.
+    ///
+    /// ```
+    /// use meshwork_core::consensus::{Ballot, Input, Terms, Voter};
+    ///
+    /// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+    /// let _ = ballot.handle(Input::Voted { voter: Voter(1), approves: true });
+    /// let _ = ballot.handle(Input::Voted { voter: Voter(1), approves: false });
+    /// assert_eq!(ballot.votes().get(&Voter(1)), Some(&true), "the first vote stands");
+    /// # Ok::<(), meshwork_core::consensus::TermsError>(())
+    /// ```
     #[must_use]
     pub fn votes(&self) -> &Votes {
         &self.votes
     }
 
     /// Voters that are gone.
+    ///
+    /// ```
+    /// use meshwork_core::consensus::{Ballot, Input, Terms, Voter};
+    ///
+    /// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+    /// let _ = ballot.handle(Input::Lost(Voter(2)));
+    /// assert!(ballot.lost().contains(&Voter(2)));
+    /// # Ok::<(), meshwork_core::consensus::TermsError>(())
+    /// ```
     #[must_use]
     pub fn lost(&self) -> &BTreeSet<Voter> {
         &self.lost
     }
 
     /// The one whose vote decides, under a leader.
+    ///
+    /// ```
+    /// use meshwork_core::consensus::{Ballot, Input, Protocol, Terms, Voter};
+    ///
+    /// let terms = Terms { protocol: Protocol::Leader, ..Terms::default() };
+    /// let (mut ballot, _asked) = Ballot::open(terms, 3)?;
+    /// assert_eq!(ballot.leader(), Some(Voter(0)));
+    /// let _ = ballot.handle(Input::Lost(Voter(0)));
+    /// assert_eq!(ballot.leader(), Some(Voter(1)), "the next one decides");
+    /// # Ok::<(), meshwork_core::consensus::TermsError>(())
+    /// ```
     #[must_use]
     pub fn leader(&self) -> Option<Voter> {
         (self.terms.protocol == Protocol::Leader).then_some(self.leader)
     }
 
     /// Votes that have to be cast.
+    ///
+    /// ```
+    /// use meshwork_core::consensus::{Ballot, Terms};
+    ///
+    /// let (ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+    /// assert_eq!(ballot.needed(), 2, "more than half of 3");
+    /// # Ok::<(), meshwork_core::consensus::TermsError>(())
+    /// ```
     #[must_use]
     pub fn needed(&self) -> u32 {
         match self.terms.protocol {
@@ -149,6 +233,16 @@ impl Ballot {
     }
 
     /// What was counted.
+    ///
+    /// ```
+    /// use meshwork_core::consensus::{Ballot, Input, Terms, Voter};
+    ///
+    /// let (mut ballot, _asked) = Ballot::open(Terms::default(), 3)?;
+    /// let _ = ballot.handle(Input::Voted { voter: Voter(9), approves: true });
+    /// let counted = ballot.statistics();
+    /// assert_eq!((counted.asked, counted.counted, counted.not_asked), (3, 0, 1));
+    /// # Ok::<(), meshwork_core::consensus::TermsError>(())
+    /// ```
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.statistics

@@ -3,27 +3,86 @@
 use std::collections::BTreeMap;
 
 /// A peer, by the number that the caller gave it.
+///
+/// ```
+/// use meshwork_core::detector::Peer;
+///
+/// assert!(Peer(0) < Peer(1), "probes go out in the name of the lowest peer of a side");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer(pub u32);
 
 /// A message that is not acknowledged, by the number that the caller gave it. Once it has closed, the caller may
 /// give its number to another.
+///
+/// ```
+/// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+/// assert!(detector.is_open(Message(1)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Message(pub u64);
 
 /// One run of a handler. Two runs of one message are two.
+///
+/// ```
+/// use meshwork_core::detector::Run;
+/// use meshwork_core::detector::{Config, Detector, Input, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let _ = detector.handle(Input::Started { peer: bob, run: Run(1) });
+/// assert_eq!(detector.report(bob).map(|report| report.running), Some(1));
+/// let _ = detector.handle(Input::Finished { peer: bob, run: Run(1) });
+/// assert_eq!(detector.report(bob).map(|report| report.running), Some(0));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Run(pub u64);
 
 /// One call that wants to know whether all is done, by the number that the caller gave it.
+///
+/// ```
+/// use meshwork_core::detector::DetectionNo;
+/// use meshwork_core::detector::{Config, Detector, Effect, Input, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// assert!(matches!(effects[0], Effect::Sleep { ms: 2_000, .. }), "for how long nothing may move");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DetectionNo(pub u64);
 
 /// A probe, by the number that the detector gave it. Never given twice.
+///
+/// ```
+/// use meshwork_core::detector::{DetectionNo, ProbeNo, Report};
+/// use meshwork_core::detector::{Config, Detector, Input, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// let late = Input::Answered { probe: ProbeNo(999), peer: ada, report: Report::default() };
+/// assert!(detector.handle(late).is_empty(), "nobody asked that");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeNo(pub u64);
 
 /// How a detector asks. The defaults of the seed's `DistributedCompletionConfig` are in the async face.
+///
+/// ```
+/// use meshwork_core::detector::Config;
+///
+/// let config = Config { retry_ms: 100, retries: 20, checkpoints: true };
+/// assert_eq!(config.retry_ms * u64::from(config.retries), 2_000);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// How long a wave rests before it is repeated, in ms; also how long an answer may take before the probe is sent
@@ -36,6 +95,19 @@ pub struct Config {
 }
 
 /// What happens to a detector.
+///
+/// ```
+/// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+/// let _ = detector.handle(Input::Lost(bob));
+/// assert_eq!(detector.deficit(ada), 1, "until the broker gives the message up");
+/// let _ = detector.handle(Input::Acknowledged { sender: ada, message: Some(Message(1)) });
+/// assert!(detector.held().is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
     /// These are the peers from now on. Peers that stay keep their books; what is on its way to a peer that is no
@@ -104,6 +176,21 @@ pub enum Input {
 }
 
 /// What a detector asks of the world. In order.
+///
+/// ```
+/// use meshwork_core::detector::DetectionNo;
+/// use meshwork_core::detector::{Config, Detector, Effect, Input, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// let asked = effects.iter().filter_map(|effect| match effect {
+///     Effect::Probe { to, .. } => Some(*to),
+///     _ => None,
+/// });
+/// assert_eq!(asked.collect::<Vec<_>>(), [ada, bob]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Ask a peer's side how that peer is.
@@ -136,6 +223,18 @@ pub enum Effect {
 }
 
 /// A timer, as a value; one that is no longer awaited is recognised.
+///
+/// ```
+/// use meshwork_core::detector::{DetectionNo, Timer};
+/// use meshwork_core::detector::{Config, Detector, Input, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// let stale = Timer::Timeout { detection: DetectionNo(1), token: 999 };
+/// assert!(detector.handle(Input::Fired(stale)).is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// The wave, or what is missing of it, is asked again.
@@ -155,6 +254,13 @@ pub enum Timer {
 }
 
 /// A peer as its own side sees it.
+///
+/// ```
+/// use meshwork_core::detector::Report;
+///
+/// let report = Report { idle: true, sent: 3, ..Report::default() };
+/// assert!(report.is_free(), "what it sent before is closed");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Report {
     /// No handler of it runs, and no message is known to be on its way to it.
@@ -175,6 +281,13 @@ pub struct Report {
 
 impl Report {
     /// Whether the peer has nothing to do and waits for nothing.
+    ///
+    /// ```
+    /// use meshwork_core::detector::Report;
+    ///
+    /// assert!(Report { idle: true, ..Report::default() }.is_free());
+    /// assert!(!Report { idle: true, deficit: 1, ..Report::default() }.is_free());
+    /// ```
     #[must_use]
     pub fn is_free(&self) -> bool {
         self.idle && self.running == 0 && self.deficit == 0
@@ -182,6 +295,14 @@ impl Report {
 }
 
 /// One wave whose answers are all there.
+///
+/// ```
+/// use meshwork_core::detector::{DetectionNo, Peer, Report, WaveRecord};
+///
+/// let free = Report { idle: true, ..Report::default() };
+/// let wave = WaveRecord { detection: DetectionNo(1), reports: [(Peer(0), free)].into(), agreed: true };
+/// assert!(wave.reports.values().all(Report::is_free));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WaveRecord {
     /// The call that asked.
@@ -193,6 +314,20 @@ pub struct WaveRecord {
 }
 
 /// The answer to a call.
+///
+/// ```
+/// use meshwork_core::detector::{DetectionNo, Timer, Verdict};
+/// use meshwork_core::detector::{Config, Detector, Effect, Input, Message, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+/// let effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// let [Effect::Sleep { timer: quiet @ Timer::Timeout { .. }, .. }] = effects[..] else { panic!("{effects:?}") };
+/// let effects = detector.handle(Input::Fired(quiet)); // two seconds later, and nothing has moved
+/// assert!(matches!(&effects[..], [Effect::Done { verdict: Verdict::TimedOut { held }, .. }] if held.len() == 2));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// All is done: no handler ran and no message was on its way.
@@ -210,6 +345,18 @@ pub enum Verdict {
 }
 
 /// One thing that keeps a swarm from being done.
+///
+/// ```
+/// use meshwork_core::detector::Held;
+/// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+/// let _ = detector.handle(Input::Lost(bob));
+/// assert!(detector.held().contains(&Held::Waiting { peer: bob, messages: 1, lost: true }), "nobody can handle it");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Held {
     /// Handlers of that peer run.
@@ -256,6 +403,18 @@ pub enum Held {
 }
 
 /// What was counted since the detector was made or reset.
+///
+/// ```
+/// use meshwork_core::detector::{DetectionNo, Statistics};
+/// use meshwork_core::detector::{Config, Detector, Input, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// assert_eq!(detector.statistics(), Statistics::default());
+/// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// assert_eq!(detector.statistics().attempts, 1);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Statistics {
     /// Probes, one a recipient.

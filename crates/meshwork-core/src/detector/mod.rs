@@ -47,6 +47,22 @@ struct Letter {
 }
 
 /// The detector of one side.
+///
+/// ```
+/// use meshwork_core::detector::{Config, DetectionNo, Detector, Effect, Input, Peer, Verdict};
+///
+/// let ada = Peer(0);
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada], remote: vec![], incarnation: 1 });
+///
+/// // Every peer is asked; the driver answers for those of this side.
+/// let mut effects = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// while let Some(&Effect::Probe { probe, to, .. }) = effects.iter().find(|one| matches!(one, Effect::Probe { .. })) {
+///     let report = detector.report(to).expect("a peer of this side");
+///     effects = detector.handle(Input::Answered { probe, peer: to, report });
+/// }
+/// assert_eq!(effects, [Effect::Done { detection: DetectionNo(1), verdict: Verdict::Completed }]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Detector {
     config: Config,
@@ -70,6 +86,17 @@ pub struct Detector {
 }
 
 /// A reset was refused, because calls are not answered yet. Nothing changed.
+///
+/// ```
+/// use meshwork_core::detector::{DetectionNo, DetectionRuns};
+/// use meshwork_core::detector::{Config, Detector, Input, Peer};
+///
+/// let (ada, bob) = (Peer(0), Peer(1));
+/// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+/// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+/// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+/// assert_eq!(detector.reset(), Err(DetectionRuns { running: 1 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{running} detections run, a reset needs none; nothing changed")]
 pub struct DetectionRuns {
@@ -79,6 +106,13 @@ pub struct DetectionRuns {
 
 impl Detector {
     /// A detector without peers.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector};
+    ///
+    /// let detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// assert_eq!(detector.peers().count(), 0);
+    /// ```
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -98,6 +132,18 @@ impl Detector {
     }
 
     /// Takes what happened; says what is to be done. What is told of peers that are not there changes nothing.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+    /// assert_eq!(detector.deficit(ada), 1);
+    /// let _ = detector.handle(Input::Acknowledged { sender: ada, message: Some(Message(1)) });
+    /// assert_eq!(detector.deficit(ada), 0);
+    /// ```
     #[must_use = "effects are to be performed"]
     pub fn handle(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -127,6 +173,20 @@ impl Detector {
 
     /// Forgets probes, waves and what was counted; not what is on its way.
     ///
+    /// ```
+    /// use meshwork_core::detector::DetectionNo;
+    /// use meshwork_core::detector::{Config, Detector, Input, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+    /// assert!(detector.reset().is_err(), "somebody waits for an answer");
+    /// let _ = detector.handle(Input::Forget(DetectionNo(1)));
+    /// assert!(detector.reset().is_ok());
+    /// assert_eq!(detector.statistics().attempts, 0);
+    /// ```
+    ///
     /// # Errors
     /// A call is not answered yet.
     pub fn reset(&mut self) -> Result<(), DetectionRuns> {
@@ -140,6 +200,18 @@ impl Detector {
     }
 
     /// How a peer of this side is: what a probe is answered with. `None` for peers of others.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+    /// let report = detector.report(ada).expect("a peer of this side");
+    /// assert_eq!((report.sent, report.deficit, report.incarnation), (1, 1, 1));
+    /// assert_eq!(detector.report(Peer(7)), None);
+    /// ```
     #[must_use]
     pub fn report(&self, peer: Peer) -> Option<Report> {
         self.books.get(&peer).map(Book::report)
@@ -147,6 +219,18 @@ impl Detector {
 
     /// Whether that peer is one of ours and done: no handler runs, nothing that it sent is open, and the last wave, if
     /// there was one, found the same. Of a peer of another side only the last wave is known.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+    /// assert!(!detector.is_completed(ada), "its message is open");
+    /// let _ = detector.handle(Input::Acknowledged { sender: ada, message: Some(Message(1)) });
+    /// assert!(detector.is_completed(ada));
+    /// ```
     #[must_use]
     pub fn is_completed(&self, peer: Peer) -> bool {
         let said = self.wave.as_ref().map(|wave| wave.get(&peer).is_some_and(Report::is_free));
@@ -158,6 +242,16 @@ impl Detector {
 
     /// Messages that the peer sent and that are not closed; of a peer of another side, at the last wave. 0 for
     /// peers that are not known.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+    /// assert_eq!((detector.deficit(ada), detector.deficit(bob)), (1, 0));
+    /// ```
     #[must_use]
     pub fn deficit(&self, peer: Peer) -> u64 {
         let said = || self.wave.as_ref().and_then(|wave| wave.get(&peer)).copied();
@@ -165,41 +259,115 @@ impl Detector {
     }
 
     /// Every peer, of this side and of others.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector, Input, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// assert_eq!(detector.peers().collect::<Vec<_>>(), [ada, bob]);
+    /// ```
     pub fn peers(&self) -> impl Iterator<Item = Peer> + '_ {
         self.peers.iter().copied()
     }
 
     /// Whether it is one of the peers, of this side or of another.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector, Input, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// assert!(detector.knows(bob) && !detector.knows(Peer(7)));
+    /// ```
     #[must_use]
     pub fn knows(&self, peer: Peer) -> bool {
         self.peers.contains(&peer)
     }
 
     /// How many calls are not answered.
+    ///
+    /// ```
+    /// use meshwork_core::detector::DetectionNo;
+    /// use meshwork_core::detector::{Config, Detector, Input, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+    /// assert_eq!(detector.running_detections(), 1);
+    /// ```
     #[must_use]
     pub fn running_detections(&self) -> usize {
         self.detections.len()
     }
 
     /// Whether a message came without a name, so that counts are all that is known.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector, Input, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// assert!(!detector.is_counting());
+    /// let _ = detector.handle(Input::Published { sender: ada, message: None });
+    /// assert!(detector.is_counting(), "a broker that does not say which");
+    /// ```
     #[must_use]
     pub fn is_counting(&self) -> bool {
         self.counting
     }
 
     /// Whether the message is not closed; its number may be given to another once it is.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+    /// assert!(detector.is_open(Message(1)) && !detector.is_open(Message(2)));
+    /// ```
     #[must_use]
     pub fn is_open(&self, message: Message) -> bool {
         self.open.contains_key(&message)
     }
 
     /// What was counted.
+    ///
+    /// ```
+    /// use meshwork_core::detector::DetectionNo;
+    /// use meshwork_core::detector::{Config, Detector, Input, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Detect { detection: DetectionNo(1), timeout_ms: 2_000 });
+    /// let counted = detector.statistics();
+    /// assert_eq!((counted.attempts, counted.probes_sent), (1, 2));
+    /// ```
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.statistics
     }
 
     /// What keeps the swarm from being done, as far as this side knows: by peer, this side first.
+    ///
+    /// ```
+    /// use meshwork_core::detector::Held;
+    /// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+    /// let unacknowledged = Held::Unacknowledged { peer: ada, messages: 1 };
+    /// assert_eq!(detector.held(), [unacknowledged, Held::Waiting { peer: bob, messages: 1, lost: false }]);
+    /// ```
     #[must_use]
     pub fn held(&self) -> Vec<Held> {
         let mut held = Vec::new();
@@ -487,6 +655,16 @@ impl Detector {
     }
 
     /// Derives every cached fact again.
+    ///
+    /// ```
+    /// use meshwork_core::detector::{Config, Detector, Input, Message, Peer};
+    ///
+    /// let (ada, bob) = (Peer(0), Peer(1));
+    /// let mut detector = Detector::new(Config { retry_ms: 50, retries: 3, checkpoints: false });
+    /// let _ = detector.handle(Input::Initialize { local: vec![ada, bob], remote: vec![], incarnation: 1 });
+    /// let _ = detector.handle(Input::Published { sender: ada, message: Some((Message(1), Some(bob))) });
+    /// detector.check_invariants();
+    /// ```
     ///
     /// # Panics
     /// When one of them is wrong.

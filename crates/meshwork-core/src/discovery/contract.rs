@@ -1,6 +1,13 @@
 //! What can happen to a discovery, and what it may ask for: whoever has read both knows the machine.
 
 /// How often it speaks, and when silence is too long. All in µs.
+///
+/// ```
+/// use meshwork_core::discovery::Config;
+///
+/// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+/// assert!(config.timeout_us > 2 * config.heartbeat_us, "one heartbeat may be lost");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// Between two queries. At least 1.
@@ -14,6 +21,13 @@ pub struct Config {
 }
 
 /// The time of an input. Both are the caller's.
+///
+/// ```
+/// use meshwork_core::discovery::Now;
+///
+/// let now = Now { us: 1_500, clock_ms: 1_700_000_000_000 };
+/// assert_eq!(now.us, 1_500, "µs since whatever moment the caller chose");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Now {
     /// In µs, since a moment of the caller's choice. It does not go back: silence is measured with it.
@@ -23,6 +37,12 @@ pub struct Now {
 }
 
 /// Whether a peer takes part.
+///
+/// ```
+/// use meshwork_core::discovery::Standing;
+///
+/// assert_eq!(Standing::default(), Standing::Open);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// It does.
@@ -35,6 +55,17 @@ pub enum Standing {
 }
 
 /// What a peer is, apart from when it said so. `R` is what the machine only carries: load, state, statistics.
+///
+/// ```
+/// use meshwork_core::discovery::{Profile, Standing};
+///
+/// /// What this machine only carries.
+/// #[derive(Clone, Default, PartialEq)]
+/// struct Load(u32);
+///
+/// let profile = Profile { capabilities: vec!["review".to_owned()], rest: Load(3), ..Profile::default() };
+/// assert!(profile.standing == Standing::Open && profile.rest.0 == 3);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Profile<R> {
     /// What it can do.
@@ -47,6 +78,14 @@ pub struct Profile<R> {
 
 /// What a peer said of itself, once. Two of one peer are ordered by incarnation, then by stamp: the later one holds,
 /// in whatever order they arrive.
+///
+/// ```
+/// use meshwork_core::discovery::{Profile, Said};
+///
+/// let said = Said { incarnation: 1, stamp: 7, profile: Profile::<()>::default() };
+/// let after_a_restart = Said { incarnation: 2, stamp: 1, ..said.clone() };
+/// assert!(after_a_restart.order() > said.order());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Said<R> {
     /// Which life of the peer.
@@ -59,6 +98,12 @@ pub struct Said<R> {
 
 impl<R> Said<R> {
     /// What orders two of one peer.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::Said;
+    ///
+    /// assert_eq!(Said::<()> { incarnation: 2, stamp: 5, ..Said::default() }.order(), (2, 5));
+    /// ```
     #[must_use]
     pub fn order(&self) -> (u64, u64) {
         (self.incarnation, self.stamp)
@@ -66,6 +111,19 @@ impl<R> Said<R> {
 }
 
 /// How a peer was heard.
+///
+/// ```
+/// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+///
+/// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+/// let mut discovery = Discovery::new(config);
+/// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+/// let said = Said { incarnation: 1, stamp: 1, profile: Profile::<()>::default() };
+/// let how = Heard::Announcement { answers_us: true };
+/// let _ = discovery.handle(Input::Started, at(0));
+/// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(40));
+/// assert_eq!((discovery.statistics().answers, discovery.statistics().answer_us), (1, 40));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Heard {
     /// It announced itself.
@@ -78,6 +136,20 @@ pub enum Heard {
 }
 
 /// What happens to a discovery.
+///
+/// ```
+/// use meshwork_core::discovery::Ask;
+/// use meshwork_core::discovery::{Config, Discovery, Input, Now, Profile};
+///
+/// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+/// let mut discovery = Discovery::new(config);
+/// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+/// let profile = Profile::<()>::default();
+/// let _ = discovery.handle(Input::Local { peer: "ada".to_owned(), profile }, at(0));
+/// let _ = discovery.handle(Input::Started, at(0));
+/// let asks = discovery.handle(Input::Queried { side: "side-2".to_owned() }, at(10));
+/// assert!(matches!(&asks[..], [Ask::Announce { answers: Some(side), .. }] if side == "side-2"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input<R> {
     /// It begins: local peers are announced, and everybody else is asked for.
@@ -120,6 +192,19 @@ pub enum Input<R> {
 }
 
 /// What a discovery asks of the world. In order.
+///
+/// ```
+/// use meshwork_core::discovery::{Ask, Timer};
+/// use meshwork_core::discovery::{Config, Discovery, Input, Now, Profile};
+///
+/// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+/// let mut discovery = Discovery::new(config);
+/// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+/// let profile = Profile::<()>::default();
+/// let _ = discovery.handle(Input::Local { peer: "ada".to_owned(), profile }, at(0));
+/// let asks = discovery.handle(Input::Started, at(0));
+/// assert_eq!(asks.last(), Some(&Ask::Sleep { timer: Timer::Heartbeat { run: 1 }, us: 1_000_000 }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Ask<R> {
     /// Ask every other side who is there.
@@ -159,6 +244,21 @@ pub enum Ask<R> {
 }
 
 /// A timer, as a value; one of an earlier run is recognised.
+///
+/// ```
+/// use meshwork_core::discovery::{Ask, Timer};
+/// use meshwork_core::discovery::{Config, Discovery, Input, Now, Profile};
+///
+/// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+/// let mut discovery = Discovery::new(config);
+/// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+/// let profile = Profile::<()>::default();
+/// let _ = discovery.handle(Input::Local { peer: "ada".to_owned(), profile }, at(0));
+/// let _ = discovery.handle(Input::Started, at(0));
+/// let asks = discovery.handle(Input::Fired(Timer::Heartbeat { run: 1 }), at(1_000_000));
+/// assert!(matches!(&asks[0], Ask::Heartbeat { peer, .. } if peer == "ada"));
+/// assert!(discovery.handle(Input::Fired(Timer::Heartbeat { run: 9 }), at(1_000_000)).is_empty(), "stale");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// The next query.
@@ -174,6 +274,20 @@ pub enum Timer {
 }
 
 /// What was counted since the discovery was made.
+///
+/// ```
+/// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+///
+/// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+/// let mut discovery = Discovery::new(config);
+/// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+/// let profile = Profile::<()>::default();
+/// let _ = discovery.handle(Input::Local { peer: "ada".to_owned(), profile }, at(0));
+/// // Somebody else speaks in the name of a peer of this side.
+/// let said = Said { incarnation: u64::MAX, stamp: 1, profile: Profile::default() };
+/// let _ = discovery.handle(Input::Heard { peer: "ada".to_owned(), how: Heard::Heartbeat, said }, at(10));
+/// assert_eq!(discovery.statistics().contested, 1);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Statistics {
     /// Announcements of peers of other sides that came.

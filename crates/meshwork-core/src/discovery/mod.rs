@@ -23,6 +23,20 @@ use std::collections::btree_map::Entry;
 pub use contract::{Ask, Config, Heard, Input, Now, Profile, Said, Standing, Statistics, Timer};
 
 /// What is known of a peer.
+///
+/// ```
+/// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+///
+/// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+/// let mut discovery = Discovery::new(config);
+/// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+/// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+/// let said = Said { incarnation: 1, stamp: 1, profile };
+/// let how = Heard::Announcement { answers_us: false };
+/// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+/// let bob = discovery.peer("bob").expect("it was heard");
+/// assert_eq!((bob.said().stamp, bob.heard_us(), bob.is_local()), (1, Some(0), false));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record<R> {
     said: Said<R>,
@@ -36,18 +50,54 @@ pub struct Record<R> {
 
 impl<R> Record<R> {
     /// Its latest word.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// let bob = discovery.peer("bob").expect("it was heard");
+    /// assert_eq!(bob.said().profile.capabilities, ["review"]);
+    /// ```
     #[must_use]
     pub fn said(&self) -> &Said<R> {
         &self.said
     }
 
     /// When it was last heard, in µs; `None` when only its stored word is known.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let said = Said { incarnation: 1, stamp: 1, profile: Profile::<()>::default() };
+    /// let _ = discovery.handle(Input::Recalled { peer: "bob".to_owned(), said }, at(0));
+    /// assert_eq!(discovery.peer("bob").and_then(|bob| bob.heard_us()), None, "whether it lives is not known");
+    /// ```
     #[must_use]
     pub fn heard_us(&self) -> Option<u64> {
         self.heard_us
     }
 
     /// Whether this side speaks for it.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Input, Now, Profile};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile::<()>::default();
+    /// let _ = discovery.handle(Input::Local { peer: "ada".to_owned(), profile }, at(0));
+    /// assert!(discovery.peer("ada").is_some_and(|ada| ada.is_local()));
+    /// ```
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.local
@@ -55,6 +105,20 @@ impl<R> Record<R> {
 }
 
 /// The discovery of one side.
+///
+/// ```
+/// use meshwork_core::discovery::Ask;
+/// use meshwork_core::discovery::{Config, Discovery, Input, Now, Profile};
+///
+/// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+/// let mut discovery = Discovery::new(config);
+/// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+/// let profile = Profile::<()>::default();
+/// let _ = discovery.handle(Input::Local { peer: "ada".to_owned(), profile }, at(0));
+/// let asks = discovery.handle(Input::Started, at(0));
+/// assert!(matches!(&asks[0], Ask::Announce { peer, answers: None, .. } if peer == "ada"));
+/// assert!(asks.contains(&Ask::Query), "and who else is there?");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Discovery<R> {
     config: Config,
@@ -68,6 +132,13 @@ pub struct Discovery<R> {
 
 impl<R: Clone + PartialEq> Discovery<R> {
     /// A discovery that knows nobody and does not run.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// assert_eq!(Discovery::<()>::new(config).peers().count(), 0);
+    /// ```
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -82,6 +153,23 @@ impl<R: Clone + PartialEq> Discovery<R> {
     }
 
     /// Takes what happened; says what is to be done.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// // An older word that arrives late changes nothing.
+    /// let late = Said { incarnation: 1, stamp: 0, profile: Profile::default() };
+    /// let asks = discovery.handle(Input::Heard { peer: "bob".to_owned(), how: Heard::Heartbeat, said: late }, at(10));
+    /// assert!(asks.is_empty());
+    /// assert_eq!(discovery.statistics().outdated, 1);
+    /// ```
     #[must_use = "what is asked for is to be done"]
     pub fn handle(&mut self, input: Input<R>, now: Now) -> Vec<Ask<R>> {
         let mut asks = Vec::new();
@@ -99,18 +187,58 @@ impl<R: Clone + PartialEq> Discovery<R> {
     }
 
     /// What is known of that peer.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// assert!(discovery.peer("bob").is_some() && discovery.peer("nobody").is_none());
+    /// ```
     #[must_use]
     pub fn peer(&self, peer: &str) -> Option<&Record<R>> {
         self.peers.get(peer)
     }
 
     /// Everybody who is known, by id.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// assert_eq!(discovery.peers().map(|(id, _)| id).collect::<Vec<_>>(), ["bob"]);
+    /// ```
     pub fn peers(&self) -> impl Iterator<Item = (&str, &Record<R>)> {
         self.peers.iter().map(|(id, record)| (id.as_str(), record))
     }
 
     /// Whether a peer was heard of within so many µs and has not said good-bye. A local peer is heard of with whatever
     /// it says.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// assert!(discovery.is_alive("bob", 1_000_000, 900_000));
+    /// assert!(!discovery.is_alive("bob", 1_000_000, 1_100_000), "silent for longer than a second");
+    /// ```
     #[must_use]
     pub fn is_alive(&self, peer: &str, within_us: u64, now_us: u64) -> bool {
         self.peers.get(peer).is_some_and(|record| {
@@ -120,6 +248,20 @@ impl<R: Clone + PartialEq> Discovery<R> {
     }
 
     /// Whether a peer of another side was silent for too long. Nobody is stale who said good-bye, nor who is here.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// let bob = discovery.peer("bob").expect("it was heard");
+    /// assert!(!discovery.is_stale(bob, 3_000_000) && discovery.is_stale(bob, 3_000_001));
+    /// ```
     #[must_use]
     pub fn is_stale(&self, record: &Record<R>, now_us: u64) -> bool {
         let silent = record.heard_us.is_none_or(|heard| now_us.saturating_sub(heard) > self.config.timeout_us);
@@ -127,12 +269,46 @@ impl<R: Clone + PartialEq> Discovery<R> {
     }
 
     /// Whether a peer is there: neither stale nor gone.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::Standing;
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// let gone = Profile { standing: Standing::Gone, ..Profile::default() };
+    /// let said = Said { incarnation: 1, stamp: 2, profile: gone };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(10));
+    /// let bob = discovery.peer("bob").expect("who said good-bye is still known");
+    /// assert!(!discovery.is_present(bob, 10) && !discovery.is_stale(bob, 10));
+    /// ```
     #[must_use]
     pub fn is_present(&self, record: &Record<R>, now_us: u64) -> bool {
         !self.is_stale(record, now_us) && record.said.profile.standing != Standing::Gone
     }
 
     /// Peers that are there and have all of these capabilities, by id.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// let review = ["review".to_owned()];
+    /// assert_eq!(discovery.capable(&review, 0).collect::<Vec<_>>(), ["bob"]);
+    /// assert_eq!(discovery.capable(&review, 9_000_000).count(), 0, "silent for too long");
+    /// ```
     pub fn capable<'a>(&'a self, wanted: &'a [String], now_us: u64) -> impl Iterator<Item = &'a str> {
         self.peers().filter_map(move |(id, record)| {
             let has_all = || wanted.iter().all(|one| record.said.profile.capabilities.contains(one));
@@ -141,12 +317,38 @@ impl<R: Clone + PartialEq> Discovery<R> {
     }
 
     /// Whether another peer would be taken in.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// assert!(discovery.has_room(), "1 of 10");
+    /// ```
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.peers.len() < self.config.peers_max
     }
 
     /// What was counted.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// assert_eq!(discovery.statistics().announcements_received, 1);
+    /// ```
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.statistics
@@ -324,6 +526,19 @@ impl<R: Clone + PartialEq> Discovery<R> {
     }
 
     /// Derives every cached fact again.
+    ///
+    /// ```
+    /// use meshwork_core::discovery::{Config, Discovery, Heard, Input, Now, Profile, Said};
+    ///
+    /// let config = Config { discovery_us: 5_000_000, heartbeat_us: 1_000_000, timeout_us: 3_000_000, peers_max: 10 };
+    /// let mut discovery = Discovery::new(config);
+    /// let at = |us| Now { us, clock_ms: 1_000 + us / 1_000 };
+    /// let profile = Profile { capabilities: vec!["review".to_owned()], ..Profile::<()>::default() };
+    /// let said = Said { incarnation: 1, stamp: 1, profile };
+    /// let how = Heard::Announcement { answers_us: false };
+    /// let _ = discovery.handle(Input::Heard { peer: "bob".to_owned(), how, said }, at(0));
+    /// discovery.check_invariants();
+    /// ```
     ///
     /// # Panics
     /// When one of them is wrong.

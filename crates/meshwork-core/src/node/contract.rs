@@ -8,10 +8,37 @@ use crate::swarm::ClosedRound;
 use std::sync::Arc;
 
 /// Names a wish, so that its answer finds whoever made it.
+///
+/// ```
+/// use meshwork_core::node::{Answer, Ticket};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut node = member()?; // it has joined, and its peer ada is up
+/// let op = submit([TaskSpec::new("build")]);
+/// let asks = node.handle(Input::Wish { op, ticket: Some(Ticket(1)) }, 0)?;
+/// let asks = settle(&mut node, asks)?;
+/// assert!(asks.iter().any(|ask| matches!(ask, Ask::Answer { ticket: Ticket(1), answer: Answer::Accepted { .. } })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
 /// What happens to a node.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut node = member()?; // it has joined, and its peer ada is up
+/// let op = submit([TaskSpec::new("build")]);
+/// let asks = node.handle(Input::Wish { op, ticket: None }, 0)?;
+/// assert!(matches!(&asks[..], [Ask::Append(batch)] if batch.entries.len() == 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The log holds this batch, the next one after those that were told before.
@@ -68,6 +95,30 @@ pub enum Input {
 }
 
 /// How a body ended.
+///
+/// ```
+/// use meshwork_core::node::BodyEnd;
+/// use meshwork_core::{AttemptOutcome, Tokens};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut node = member()?; // it has joined, and its peer ada is up
+/// let op = submit([TaskSpec::new("build")]);
+/// let asks = node.handle(Input::Wish { op, ticket: None }, 0)?;
+/// let asks = settle(&mut node, asks)?;
+/// let Some(&Ask::Start { task, grant, .. }) = asks.iter().find(|ask| matches!(ask, Ask::Start { .. })) else {
+///     panic!("ada is free");
+/// };
+/// let outcome = Some(AttemptOutcome::Ok);
+/// let (result, error, usage) = (None, None, Tokens::default());
+/// let (started_ms, ran_ms, messages_open) = (0, 80, false);
+/// let end = BodyEnd { task, grant, outcome, result, error, usage, started_ms, ran_ms, messages_open };
+/// let asks = node.handle(Input::BodyEnded(end), 100)?;
+/// assert!(matches!(&asks[..], [Ask::Append(batch)] if matches!(batch.entries[..], [Op::Return(_)])));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct BodyEnd {
     /// Its task.
@@ -91,6 +142,19 @@ pub struct BodyEnd {
 }
 
 /// What a node asks of the world. In order; "start" and "stop" of one body never cross.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+/// let mut node = member()?; // it has joined, and its peer ada is up
+/// let op = submit([TaskSpec::new("build")]);
+/// let asks = node.handle(Input::Wish { op, ticket: None }, 0)?;
+/// let asks = settle(&mut node, asks)?;
+/// assert!(matches!(asks[..], [Ask::Start { attempt: 1, .. }]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "asks are to be performed"]
 pub enum Ask {
@@ -161,6 +225,20 @@ pub enum Ask {
 }
 
 /// What became of a wish.
+///
+/// ```
+/// use meshwork_core::node::{Answer, Ticket};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut node = member()?; // it has joined, and its peer ada is up
+/// let asks = node.handle(Input::Wish { op: Op::Seal { round: 7 }, ticket: Some(Ticket(1)) }, 0)?;
+/// let asks = settle(&mut node, asks)?;
+/// assert!(matches!(asks[..], [Ask::Answer { answer: Answer::Refused(_), .. }]), "there is no such round");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Decided, and applied.
@@ -184,6 +262,20 @@ pub enum Answer {
 }
 
 /// A timer as a value. A stale one is recognised, not cancelled.
+///
+/// ```
+/// use meshwork_core::WaitNo;
+/// use meshwork_core::node::Timer;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let mut node = member()?; // it has joined, and its peer ada is up
+/// let asks = node.handle(Input::Fired(Timer::Due(WaitNo(9))), 0)?;
+/// assert!(asks.is_empty(), "a stale one is recognised");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
     /// A wait may be over.
@@ -193,6 +285,22 @@ pub enum Timer {
 }
 
 /// What a node is told at its birth.
+///
+/// ```
+/// use meshwork_core::node::Setup;
+/// use meshwork_core::{Config, PeerSpec};
+///
+/// let setup = Setup {
+///     name: "local".to_owned(),
+///     nonce: 7, // a random one for each process
+///     open: Some(("log-1".to_owned(), "demo".to_owned(), Config::default())),
+///     sessions: 4,
+///     peers: vec![PeerSpec::new("ada")],
+///     rebalance_ms: Some(5_000),
+///     imbalance_permille: 1_500,
+/// };
+/// assert_eq!(setup.peers.len(), 1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The node's name.

@@ -59,6 +59,13 @@ pub struct Ledger {
 
 impl Ledger {
     /// The ledger of an agent that is active from now on.
+    ///
+    /// ```
+    /// use meshwork_core::savings::{Ledger, Measured};
+    ///
+    /// let ledger = Ledger::new(1_000);
+    /// assert_eq!(ledger.savings(4_000, Measured::default()).active_ms, 3_000);
+    /// ```
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
         Self {
@@ -76,12 +83,36 @@ impl Ledger {
     }
 
     /// Whether it is paused.
+    ///
+    /// ```
+    /// use meshwork_core::savings::{Input, Ledger};
+    ///
+    /// let mut ledger = Ledger::new(0);
+    /// ledger.handle(1_000, Input::Woke { tokens: 500 });
+    /// ledger.handle(2_000, Input::Paused);
+    /// assert!(ledger.is_paused());
+    /// ledger.handle(3_000, Input::Resumed);
+    /// assert!(!ledger.is_paused());
+    /// ```
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.phase == Phase::Paused
     }
 
     /// Takes what happened.
+    ///
+    /// ```
+    /// use meshwork_core::savings::{Input, Ledger, Measured};
+    ///
+    /// let mut ledger = Ledger::new(0);
+    /// ledger.handle(1_000, Input::Woke { tokens: 500 });
+    /// ledger.handle(2_000, Input::Paused);
+    /// for _message in 0..3 {
+    ///     ledger.handle(3_000, Input::MessageArrived);
+    /// }
+    /// ledger.handle(4_000, Input::HandedOver { messages: 3 });
+    /// assert_eq!(ledger.savings(4_000, Measured::default()).wakes_avoided, 2, "one turn in place of three");
+    /// ```
     pub fn handle(&mut self, now_ms: u64, input: Input) {
         self.pass(now_ms);
         match input {
@@ -125,6 +156,15 @@ impl Ledger {
     }
 
     /// What was measured of this agent; the sum over its kind is what [`Ledger::savings`] wants.
+    ///
+    /// ```
+    /// use meshwork_core::savings::{Input, Ledger};
+    ///
+    /// let mut ledger = Ledger::new(0);
+    /// ledger.handle(1_000, Input::Woke { tokens: 500 });
+    /// ledger.handle(2_000, Input::Paused);
+    /// assert_eq!(ledger.measured().wakes.others.mean(), Some(500));
+    /// ```
     #[must_use]
     pub fn measured(&self) -> Measured {
         self.measured
@@ -132,6 +172,17 @@ impl Ledger {
 
     /// What pausing saved until now. `kind` is what was measured of all agents of its kind, for what this one has no
     /// measure of its own.
+    ///
+    /// ```
+    /// use meshwork_core::savings::{Input, Ledger, Measured};
+    ///
+    /// let mut ledger = Ledger::new(0);
+    /// ledger.handle(1_000, Input::Woke { tokens: 500 });
+    /// ledger.handle(2_000, Input::Paused);
+    /// ledger.handle(3_000, Input::WakeDue);
+    /// let savings = ledger.savings(5_000, Measured::default());
+    /// assert_eq!((savings.saved, savings.pause_ms, savings.active_ms), (500, 3_000, 2_000));
+    /// ```
     #[must_use]
     pub fn savings(&self, now_ms: u64, kind: Measured) -> Savings {
         let mut until_now = self.clone();

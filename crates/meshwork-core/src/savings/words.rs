@@ -1,6 +1,15 @@
 //! What happens to an agent, and what follows from it.
 
 /// What happened to an agent.
+///
+/// ```
+/// use meshwork_core::savings::{Input, Ledger, Measured};
+///
+/// let mut ledger = Ledger::new(0);
+/// ledger.handle(10, Input::Turn { tokens: 2_000 });
+/// ledger.handle(20, Input::Spent { tokens: 100 });
+/// assert_eq!(ledger.savings(30, Measured::default()).total, 2_100);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// It reported tokens that belong to no wake and no turn.
@@ -38,6 +47,12 @@ pub enum Input {
 }
 
 /// So many, and the tokens of all of them.
+///
+/// ```
+/// use meshwork_core::savings::Tally;
+///
+/// assert_eq!(Tally { count: 4, tokens: 10 }.mean(), Some(2));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// How many.
@@ -52,12 +67,26 @@ impl Tally {
     }
 
     /// Both together.
+    ///
+    /// ```
+    /// use meshwork_core::savings::Tally;
+    ///
+    /// let both = Tally { count: 1, tokens: 300 }.plus(Tally { count: 2, tokens: 900 });
+    /// assert_eq!(both, Tally { count: 3, tokens: 1_200 });
+    /// ```
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self { count: self.count.saturating_add(other.count), tokens: self.tokens.saturating_add(other.tokens) }
     }
 
     /// Tokens of one, rounded down; `None` while there was none.
+    ///
+    /// ```
+    /// use meshwork_core::savings::Tally;
+    ///
+    /// assert_eq!(Tally { count: 3, tokens: 1_000 }.mean(), Some(333));
+    /// assert_eq!(Tally::default().mean(), None);
+    /// ```
     #[must_use]
     pub fn mean(self) -> Option<u64> {
         self.tokens.checked_div(self.count)
@@ -83,6 +112,17 @@ fn narrow(tokens: u128) -> u64 {
 }
 
 /// Wakes, or turns.
+///
+/// ```
+/// use meshwork_core::savings::{Input, Ledger};
+///
+/// let mut ledger = Ledger::new(0);
+/// for input in [Input::Woke { tokens: 500 }, Input::Paused, Input::Resumed, Input::Woke { tokens: 800 }] {
+///     ledger.handle(0, input);
+/// }
+/// let wakes = ledger.measured().wakes;
+/// assert_eq!((wakes.others.tokens, wakes.firsts.tokens), (500, 800), "the first after a resume costs more");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sort {
     /// The first after a resume.
@@ -92,6 +132,17 @@ pub struct Sort {
 }
 
 /// What wakes and turns were measured to cost, of one agent or of several.
+///
+/// ```
+/// use meshwork_core::savings::{Input, Ledger, Measured};
+///
+/// let mut ledgers = [Ledger::new(0), Ledger::new(0)];
+/// for ledger in &mut ledgers {
+///     ledger.handle(0, Input::Woke { tokens: 500 });
+/// }
+/// let kind: Measured = ledgers.iter().map(Ledger::measured).sum();
+/// assert_eq!(kind.wakes.others.count, 2);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measured {
     /// Turns without a task.
@@ -108,6 +159,14 @@ impl std::iter::Sum for Measured {
 }
 
 /// What pausing saved, of one agent or of several.
+///
+/// ```
+/// use meshwork_core::savings::Savings;
+///
+/// let one = Savings { saved: 1_000, pause_ms: 60_000, ..Savings::default() };
+/// let all: Savings = [one, one].into_iter().sum();
+/// assert_eq!((all.saved, all.pause_ms), (2_000, 120_000));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Savings {
     /// Tokens: wakes avoided at what a wake costs, less what first turns after a resume cost more than others.

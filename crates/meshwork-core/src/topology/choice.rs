@@ -17,6 +17,13 @@ pub const CELL_MAX: usize = 7;
 pub const BRANCHING: usize = 7;
 
 /// Who knows whom.
+///
+/// ```
+/// use meshwork_core::topology::{Topology, recommended};
+///
+/// assert_eq!(recommended(12), Topology::Hierarchical);
+/// assert_eq!(Topology::Hierarchical.to_string(), "hierarchical");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Topology {
     /// Everybody knows everybody.
@@ -29,6 +36,12 @@ pub enum Topology {
 
 impl Topology {
     /// The seed's word.
+    ///
+    /// ```
+    /// use meshwork_core::topology::Topology;
+    ///
+    /// assert_eq!(Topology::Hybrid.word(), "hybrid");
+    /// ```
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -46,6 +59,14 @@ impl fmt::Display for Topology {
 }
 
 /// What somebody asks for: a topology, or whichever is recommended (`auto`).
+///
+/// ```
+/// use meshwork_core::topology::{Choice, Requested, Topology};
+///
+/// let requested = Requested::Explicit(Topology::Hybrid);
+/// assert_eq!(Choice { requested, agents: 3, ..Choice::default() }.topology(), Topology::Hybrid);
+/// assert_eq!(Choice { agents: 3, ..Choice::default() }.topology(), Topology::Mesh, "`auto`");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Requested {
     /// Whichever is recommended.
@@ -57,6 +78,12 @@ pub enum Requested {
 
 impl Requested {
     /// The seed's word.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Requested, Topology};
+    ///
+    /// assert_eq!([Requested::Auto.word(), Requested::Explicit(Topology::Mesh).word()], ["auto", "mesh"]);
+    /// ```
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -67,6 +94,13 @@ impl Requested {
 }
 
 /// How work is given out, and how far that shifts the recommendation.
+///
+/// ```
+/// use meshwork_core::topology::{Strategy, Topology};
+///
+/// assert_eq!(Strategy::Balanced.recommended(10), Topology::Hierarchical);
+/// assert_eq!(Strategy::Performance.recommended(10), Topology::Mesh, "fewer steps, more messages");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Strategy {
     /// The least relative load first, then the better record. Mesh for 1 to 7 agents, hierarchical for 8 to 49, hybrid from 50.
@@ -82,6 +116,12 @@ pub enum Strategy {
 
 impl Strategy {
     /// The seed's word.
+    ///
+    /// ```
+    /// use meshwork_core::topology::Strategy;
+    ///
+    /// assert_eq!(Strategy::Adaptive.word(), "adaptive");
+    /// ```
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -92,6 +132,13 @@ impl Strategy {
     }
 
     /// The most agents of a topology; `None`: no limit.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Strategy, Topology};
+    ///
+    /// assert_eq!(Strategy::Balanced.most(Topology::Mesh), Some(7));
+    /// assert_eq!(Strategy::Balanced.most(Topology::Hybrid), None);
+    /// ```
     #[must_use]
     pub const fn most(self, topology: Topology) -> Option<u64> {
         let times = match self {
@@ -106,6 +153,12 @@ impl Strategy {
     }
 
     /// The fewest agents that a topology is recommended for.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Strategy, Topology};
+    ///
+    /// assert_eq!(Strategy::Balanced.fewest(Topology::Hybrid), 50);
+    /// ```
     #[must_use]
     pub fn fewest(self, topology: Topology) -> u64 {
         let above = |smaller: Topology| self.most(smaller).map_or(1, |most| most + 1);
@@ -135,6 +188,14 @@ impl Strategy {
 
     /// The topology for new work, now that so many agents are alive instead of so many: only under `adaptive`, and only
     /// where that number crossed a limit.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Strategy, Topology};
+    ///
+    /// assert_eq!(Strategy::Adaptive.reconsidered(7, 8), Some(Topology::Hierarchical));
+    /// assert_eq!(Strategy::Adaptive.reconsidered(8, 9), None, "the same is best");
+    /// assert_eq!(Strategy::Balanced.reconsidered(7, 8), None);
+    /// ```
     #[must_use]
     pub fn reconsidered(self, alive_before: u64, alive: u64) -> Option<Topology> {
         let best = self.recommended(alive);
@@ -175,6 +236,12 @@ impl Default for Choice {
 
 impl Choice {
     /// The topology.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Choice, Topology};
+    ///
+    /// assert_eq!(Choice { agents: 50, ..Choice::default() }.topology(), Topology::Hybrid);
+    /// ```
     #[must_use]
     pub fn topology(&self) -> Topology {
         match self.requested {
@@ -184,12 +251,27 @@ impl Choice {
     }
 
     /// What there is to say about it.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Choice, Requested, Topology};
+    ///
+    /// let requested = Requested::Explicit(Topology::Mesh);
+    /// let validation = Choice { requested, agents: 20, ..Choice::default() }.validation();
+    /// assert!(validation.valid && validation.warnings[0].contains("every agent has 19 neighbours"));
+    /// ```
     #[must_use]
     pub fn validation(&self) -> Validation {
         validate_with(self.requested, u64::from(self.agents), self.strategy)
     }
 
     /// The shape, without peers.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Choice, Topology};
+    ///
+    /// let shape = Choice { agents: 12, ..Choice::default() }.shape();
+    /// assert_eq!((shape.topology(), shape.branching(), shape.len()), (Topology::Hierarchical, Some(7), 0));
+    /// ```
     #[must_use]
     pub fn shape(&self) -> Shape {
         Shape::new(self.topology(), self.branching.get() as usize).expect("a branching of at least 1 was given")
@@ -197,12 +279,26 @@ impl Choice {
 }
 
 /// The topology for that many agents under the balanced strategy.
+///
+/// ```
+/// use meshwork_core::topology::{Topology, recommended};
+///
+/// assert_eq!([7, 8, 50].map(recommended), [Topology::Mesh, Topology::Hierarchical, Topology::Hybrid]);
+/// ```
 #[must_use]
 pub fn recommended(agent_count: u64) -> Topology {
     Strategy::Balanced.recommended(agent_count)
 }
 
 /// Whether a topology suits a number of agents, in sentences.
+///
+/// ```
+/// use meshwork_core::topology::{Requested, Topology, validate};
+///
+/// let validation = validate(Requested::Explicit(Topology::Hybrid), 3);
+/// assert!(validation.valid && validation.errors.is_empty());
+/// assert_eq!(validation.recommended, Some(Topology::Mesh));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validation {
     /// There are no errors.
@@ -219,6 +315,13 @@ pub struct Validation {
 
 impl Validation {
     /// Somebody insists on what is not recommended.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Requested, Topology, validate};
+    ///
+    /// assert!(validate(Requested::Explicit(Topology::Mesh), 20).is_override());
+    /// assert!(!validate(Requested::Auto, 20).is_override());
+    /// ```
     #[must_use]
     pub fn is_override(&self) -> bool {
         self.valid && self.recommended.is_some()
@@ -226,12 +329,28 @@ impl Validation {
 }
 
 /// Judges a topology under the balanced strategy.
+///
+/// ```
+/// use meshwork_core::topology::{Requested, validate};
+///
+/// let nobody = validate(Requested::Auto, 0);
+/// assert!(!nobody.valid);
+/// assert_eq!(nobody.suggestions, ["name at least one agent"]);
+/// ```
 #[must_use]
 pub fn validate(requested: Requested, agent_count: u64) -> Validation {
     validate_with(requested, agent_count, Strategy::Balanced)
 }
 
 /// Judges a topology. No agents are an error; another topology than the recommended one is honoured with a warning.
+///
+/// ```
+/// use meshwork_core::topology::{Requested, Strategy, Topology, validate_with};
+///
+/// let mesh = Requested::Explicit(Topology::Mesh);
+/// assert!(validate_with(mesh, 12, Strategy::Balanced).is_override());
+/// assert!(!validate_with(mesh, 12, Strategy::Performance).is_override(), "recommended up to 14");
+/// ```
 #[must_use]
 pub fn validate_with(requested: Requested, agent_count: u64, strategy: Strategy) -> Validation {
     let mut result = Validation { valid: agent_count >= 1, ..Validation::default() };

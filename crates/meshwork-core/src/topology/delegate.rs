@@ -17,6 +17,13 @@ use crate::ids::{CapNo, PeerNo};
 pub const HOPS_MAX: usize = 17;
 
 /// What a peer does with a task that it was handed.
+///
+/// ```
+/// use meshwork_core::topology::{Capacity, Step, next_step};
+///
+/// let nobody = Capacity::default();
+/// assert_eq!(next_step(nobody, &[], None, true), Step::Nobody);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// It does it itself.
@@ -30,6 +37,14 @@ pub enum Step {
 }
 
 /// Why a task found no worker.
+///
+/// ```
+/// use meshwork_core::PeerNo;
+/// use meshwork_core::topology::{Nobody, Shape, delegate};
+///
+/// let nobody = delegate(&Shape::default(), &[].into(), &[].into(), PeerNo(7), &[].into());
+/// assert_eq!(nobody, Err(Nobody::NotThere { from: PeerNo(7) }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Nobody {
     /// No peer has all that it needs.
@@ -51,6 +66,17 @@ pub enum Nobody {
 
 /// What one peer does with a task. `own`: its own room, `below`: that of each subtree right below; `above`: to whom it may
 /// hand it up, `None` for a task that came from there. A queen takes a task only if nobody below can.
+///
+/// ```
+/// use meshwork_core::PeerNo;
+/// use meshwork_core::topology::{Capacity, Step, next_step};
+///
+/// let room = |free| Capacity { workers: 1, free, waiting: 0 };
+/// let below = [(PeerNo(1), room(1)), (PeerNo(2), room(3))];
+/// assert_eq!(next_step(room(1), &below, None, false), Step::Down(PeerNo(2)), "the most free slots");
+/// assert_eq!(next_step(room(3), &below, None, false), Step::Take, "it has as much itself");
+/// assert_eq!(next_step(room(0), &[], Some(PeerNo(0)), false), Step::Up(PeerNo(0)));
+/// ```
 #[must_use]
 pub fn next_step(own: Capacity, below: &[(PeerNo, Capacity)], above: Option<PeerNo>, is_queen: bool) -> Step {
     let best_below = below.iter().filter(|(_, room)| room.any()).max_by(|(one, room), (other, other_room)| {
@@ -70,6 +96,27 @@ pub fn next_step(own: Capacity, below: &[(PeerNo, Capacity)], above: Option<Peer
 
 /// The way of a task from the peer where it came about to its worker, both included, if all summaries are as in
 /// [`summaries`](super::summaries).
+///
+/// ```
+/// use meshwork_core::topology::{Nobody, delegate};
+/// use meshwork_core::topology::{Shape, Topology, Worker, summaries};
+/// use meshwork_core::{CapNo, PeerNo};
+/// use std::collections::BTreeMap;
+///
+/// // A queen with two workers, of whom one can review.
+/// let review = CapNo(0);
+/// let mut shape = Shape::new(Topology::Hierarchical, 7)?;
+/// let mut workers = BTreeMap::new();
+/// for (no, capabilities) in [(0, vec![]), (1, vec![]), (2, vec![review])] {
+///     shape.join(PeerNo(no))?;
+///     workers.insert(PeerNo(no), Worker { capabilities: capabilities.into_iter().collect(), slots: 2, load: 0 });
+/// }
+/// let known = summaries(&shape, &workers);
+/// let way = delegate(&shape, &workers, &known, PeerNo(0), &[review].into());
+/// assert_eq!(way, Ok(vec![PeerNo(0), PeerNo(2)]));
+/// assert_eq!(delegate(&shape, &workers, &known, PeerNo(0), &[CapNo(9)].into()), Err(Nobody::Capable));
+/// # Ok::<(), meshwork_core::topology::ShapeError>(())
+/// ```
 ///
 /// # Errors
 /// Nobody can do it, or nobody is near enough.

@@ -15,6 +15,20 @@ use crate::swarm::Swarm;
 /// It asks nobody and waits for nothing. Whom it names is a *preference* of the task
 /// ([`TaskSpec::prefers`](crate::TaskSpec::prefers)): `apply` heeds it while that peer can take the task, and gives the
 /// task to another one rather than let it wait there beside a free slot.
+///
+/// ```
+/// use meshwork_core::topology::Delegation;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), meshwork_core::LogFault> {
+///
+/// let swarm = hierarchy(); // a queen, and below her ada and bob, who can review
+/// let mut delegation = Delegation::of(&swarm).expect("there is a queen");
+/// let workers: Vec<_> = (0..2).map(|_task| delegation.hand_out(None, &[])).collect();
+/// assert_eq!(workers, [Some(PeerNo(1)), Some(PeerNo(2))], "each has one slot");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Delegation {
     shape: Shape,
@@ -27,6 +41,13 @@ pub struct Delegation {
 impl Delegation {
     /// As things are. `None` in a mesh, where everybody knows everybody and the log's own rule is the whole of it, and
     /// while nobody is there.
+    ///
+    /// ```
+    /// use meshwork_core::Swarm;
+    /// use meshwork_core::topology::Delegation;
+    ///
+    /// assert!(Delegation::of(&Swarm::new()).is_none(), "a mesh needs none");
+    /// ```
     #[must_use]
     pub fn of(swarm: &Swarm) -> Option<Self> {
         let shape = swarm.shape();
@@ -44,6 +65,20 @@ impl Delegation {
 
     /// The worker that a task finds from `from`, or from the queen when that is not given or not there; the task is with it
     /// from now on. `None` when nobody has all that it requires.
+    ///
+    /// ```
+    /// use meshwork_core::topology::Delegation;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), meshwork_core::LogFault> {
+    ///
+    /// let swarm = hierarchy(); // a queen, and below her ada and bob, who can review
+    /// let mut delegation = Delegation::of(&swarm).expect("there is a queen");
+    /// assert_eq!(delegation.hand_out(None, &["review".to_owned()]), Some(PeerNo(2)));
+    /// assert_eq!(delegation.hand_out(None, &["welding".to_owned()]), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn hand_out(&mut self, from: Option<PeerNo>, requires: &[String]) -> Option<PeerNo> {
         let required: Option<BTreeSet<CapNo>> =
             requires.iter().map(|name| self.capabilities.get(&**name).copied()).collect();

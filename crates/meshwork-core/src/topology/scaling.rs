@@ -5,6 +5,15 @@
 //! brings about never calls for the opposite one, and the same load asked twice changes nothing the second time.
 
 /// How a queen scales.
+///
+/// ```
+/// use meshwork_core::topology::{Scaling, ScalingDecision, Workers};
+///
+/// let scaling = Scaling { min_workers: 1, max_workers: 8, auto: true, threshold_permille: 800 };
+/// assert_eq!(scaling.validate(), Ok(()));
+/// let busy = Workers { workers: 2, slots: 4, busy: 4 };
+/// assert_eq!(scaling.decide(busy), ScalingDecision::Add(1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scaling {
     /// Never fewer workers.
@@ -18,6 +27,13 @@ pub struct Scaling {
 }
 
 /// Why a scaling can't be.
+///
+/// ```
+/// use meshwork_core::topology::{Scaling, ScalingError};
+///
+/// let scaling = Scaling { min_workers: 5, max_workers: 2, auto: true, threshold_permille: 800 };
+/// assert_eq!(scaling.validate(), Err(ScalingError::Limits { min: 5, max: 2 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScalingError {
     /// The limits contradict each other.
@@ -37,6 +53,13 @@ pub enum ScalingError {
 }
 
 /// What a queen sees of its workers.
+///
+/// ```
+/// use meshwork_core::topology::Workers;
+///
+/// let seen = Workers { workers: 2, slots: 4, busy: 6 };
+/// assert!(seen.busy > seen.slots, "two tasks wait");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Workers {
     /// How many there are.
@@ -48,6 +71,14 @@ pub struct Workers {
 }
 
 /// What a queen wants.
+///
+/// ```
+/// use meshwork_core::topology::{Scaling, ScalingDecision, Workers};
+///
+/// let scaling = Scaling { min_workers: 1, max_workers: 8, auto: true, threshold_permille: 800 };
+/// assert_eq!(scaling.decide(Workers { workers: 2, slots: 4, busy: 2 }), ScalingDecision::Stay);
+/// assert_eq!(scaling.decide(Workers { workers: 4, slots: 8, busy: 0 }), ScalingDecision::Remove(3));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScalingDecision {
     /// It is well as it is.
@@ -59,6 +90,15 @@ pub enum ScalingDecision {
 }
 
 impl Scaling {
+    /// Whether a queen can scale like this.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Scaling, ScalingError};
+    ///
+    /// let scaling = Scaling { min_workers: 1, max_workers: 8, auto: true, threshold_permille: 0 };
+    /// assert_eq!(scaling.validate(), Err(ScalingError::Threshold { found: 0 }));
+    /// ```
+    ///
     /// # Errors
     /// A minimum of 0 or above the maximum, or a threshold that is no share.
     pub fn validate(&self) -> Result<(), ScalingError> {
@@ -72,6 +112,14 @@ impl Scaling {
     }
 
     /// How many workers there should be, seeing this.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Scaling, ScalingDecision, Workers};
+    ///
+    /// let scaling = Scaling { min_workers: 1, max_workers: 8, auto: true, threshold_permille: 800 };
+    /// let idle = Workers { workers: 3, slots: 6, busy: 1 };
+    /// assert_eq!(scaling.decide(idle), ScalingDecision::Remove(2));
+    /// ```
     #[must_use]
     pub fn decide(&self, seen: Workers) -> ScalingDecision {
         let wanted = self.wanted(seen).clamp(self.min_workers, self.max_workers);

@@ -10,6 +10,14 @@ use super::heap::Heap;
 use crate::ids::PeerNo;
 
 /// Why a shape did not change.
+///
+/// ```
+/// use meshwork_core::PeerNo;
+/// use meshwork_core::topology::{Shape, ShapeError};
+///
+/// let mut mesh = Shape::default();
+/// assert_eq!(mesh.leave(PeerNo(3)), Err(ShapeError::NotThere { peer: PeerNo(3) }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
     /// A tree has to branch.
@@ -33,6 +41,14 @@ pub enum ShapeError {
 }
 
 /// Who has other neighbours after a change than before, of those that are there now.
+///
+/// ```
+/// use meshwork_core::PeerNo;
+/// use meshwork_core::topology::{Rewired, Shape};
+///
+/// assert_eq!(Shape::default().join(PeerNo(0))?, Rewired::Everybody, "a mesh");
+/// # Ok::<(), meshwork_core::topology::ShapeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rewired {
     /// All of them, as in a mesh.
@@ -78,6 +94,14 @@ impl Shape {
     /// A shape without peers. `branching`: the most children of a peer in a hierarchy, and of a cell in a hybrid; a mesh
     /// has none.
     ///
+    /// ```
+    /// use meshwork_core::topology::{Shape, ShapeError, Topology};
+    ///
+    /// assert!(Shape::new(Topology::Hierarchical, 7)?.is_empty());
+    /// assert_eq!(Shape::new(Topology::Hierarchical, 0), Err(ShapeError::Branching { found: 0 }));
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
+    ///
     /// # Errors
     /// A branching of 0.
     pub fn new(topology: Topology, branching: usize) -> Result<Self, ShapeError> {
@@ -92,6 +116,12 @@ impl Shape {
     }
 
     /// Which topology.
+    ///
+    /// ```
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// assert_eq!(Shape::default().topology(), Topology::Mesh);
+    /// ```
     #[must_use]
     pub fn topology(&self) -> Topology {
         match &self.0 {
@@ -102,6 +132,18 @@ impl Shape {
     }
 
     /// The most children of a peer in a hierarchy, and of a cell in a hybrid; a mesh has none.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// assert_eq!((tree.branching(), Shape::default().branching()), (Some(2), None));
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn branching(&self) -> Option<usize> {
         match &self.0 {
@@ -112,6 +154,18 @@ impl Shape {
     }
 
     /// How many peers there are.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// assert_eq!(tree.len(), 4);
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -122,12 +176,30 @@ impl Shape {
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// use meshwork_core::topology::Shape;
+    ///
+    /// assert!(Shape::default().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whether a peer is there.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// assert!(tree.contains(PeerNo(3)) && !tree.contains(PeerNo(4)));
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn contains(&self, peer: PeerNo) -> bool {
         match &self.0 {
@@ -138,6 +210,19 @@ impl Shape {
     }
 
     /// Everybody, by number.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// tree.leave(PeerNo(0))?;
+    /// assert_eq!(tree.peers(), [PeerNo(1), PeerNo(2), PeerNo(3)]);
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn peers(&self) -> Vec<PeerNo> {
         match &self.0 {
@@ -148,6 +233,21 @@ impl Shape {
     }
 
     /// A peer joins: in a hierarchy at the next place of the tree, in a hybrid in the smallest cell that has room.
+    ///
+    /// ```
+    /// use meshwork_core::topology::Rewired;
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// let rewired = tree.join(PeerNo(4))?;
+    /// assert_eq!(rewired, Rewired::Peers([PeerNo(1), PeerNo(4)].into()), "it and its parent");
+    /// assert!(tree.join(PeerNo(4)).is_err(), "it is there already");
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     ///
     /// # Errors
     /// It is there already.
@@ -168,6 +268,19 @@ impl Shape {
     /// A peer leaves or is lost. In a hierarchy the peer at the last place takes its place, queen or not; a lead of a
     /// hybrid is followed by whoever has been in its cell longest.
     ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// tree.leave(PeerNo(0))?;
+    /// assert_eq!(tree.queen(), Some(PeerNo(3)), "who was at the last place");
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
+    ///
     /// # Errors
     /// It is not there.
     pub fn leave(&mut self, peer: PeerNo) -> Result<Rewired, ShapeError> {
@@ -186,6 +299,19 @@ impl Shape {
 
     /// Whom a peer is connected to, by number: in a mesh all others, in a hierarchy parent and children, in a hybrid the
     /// members of its cell and, for a lead, the leads above and below. Nobody for a peer that is not there.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// assert_eq!(tree.neighbors(PeerNo(1)), [PeerNo(0), PeerNo(3)]);
+    /// assert!(tree.neighbors(PeerNo(9)).is_empty());
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn neighbors(&self, peer: PeerNo) -> Vec<PeerNo> {
         let mut neighbors = self.announces_to(peer);
@@ -197,6 +323,19 @@ impl Shape {
     }
 
     /// Whom a peer tells how it is, by number: its neighbours, but never outside its cell.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut hybrid = Shape::new(Topology::Hybrid, 2)?;
+    /// for peer in 0..10 {
+    ///     hybrid.join(PeerNo(peer))?;
+    /// }
+    /// let lead = hybrid.queen().expect("there are cells");
+    /// assert!(hybrid.announces_to(lead).len() < hybrid.neighbors(lead).len(), "never outside its cell");
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn announces_to(&self, peer: PeerNo) -> Vec<PeerNo> {
         let mut others = match &self.0 {
@@ -212,6 +351,19 @@ impl Shape {
 
     /// To whom a peer sends the summary of itself and all below it: the peer above. A member of a cell sends none: its
     /// lead hears its announcements.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// assert_eq!(tree.summarizes_to(PeerNo(3)), Some(PeerNo(1)));
+    /// assert_eq!(tree.summarizes_to(PeerNo(0)), None, "the queen");
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn summarizes_to(&self, peer: PeerNo) -> Option<PeerNo> {
         match &self.0 {
@@ -222,6 +374,18 @@ impl Shape {
     }
 
     /// The queen of a hierarchy, or the lead of a hybrid's first cell. A mesh has none.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// assert_eq!((tree.queen(), Shape::default().queen()), (Some(PeerNo(0)), None));
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn queen(&self) -> Option<PeerNo> {
         match &self.0 {
@@ -232,6 +396,18 @@ impl Shape {
     }
 
     /// Who hands tasks to the peer and is told what became of them. A member of a cell has its lead above it.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// assert_eq!((tree.above(PeerNo(3)), tree.above(PeerNo(0))), (Some(PeerNo(1)), None));
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn above(&self, peer: PeerNo) -> Option<PeerNo> {
         match &self.0 {
@@ -242,6 +418,18 @@ impl Shape {
     }
 
     /// To whom the peer can hand tasks: in a mesh to everybody else, else to those right below.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// assert_eq!(tree.below(PeerNo(0)), [PeerNo(1), PeerNo(2)]);
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn below(&self, peer: PeerNo) -> Vec<PeerNo> {
         match &self.0 {
@@ -252,6 +440,19 @@ impl Shape {
     }
 
     /// The lead of the peer's cell, in a hybrid.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut hybrid = Shape::new(Topology::Hybrid, 2)?;
+    /// for peer in 0..10 {
+    ///     hybrid.join(PeerNo(peer))?;
+    /// }
+    /// let lead = hybrid.lead_of(PeerNo(3)).expect("everybody is in a cell");
+    /// assert_eq!(hybrid.cell(PeerNo(3))[0], lead);
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn lead_of(&self, peer: PeerNo) -> Option<PeerNo> {
         match &self.0 {
@@ -262,6 +463,19 @@ impl Shape {
 
     /// The members of the peer's cell, its lead first, then by the time that they have been there; empty outside a
     /// hybrid.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut hybrid = Shape::new(Topology::Hybrid, 2)?;
+    /// for peer in 0..10 {
+    ///     hybrid.join(PeerNo(peer))?;
+    /// }
+    /// assert!(hybrid.cell(PeerNo(3)).contains(&PeerNo(3)));
+    /// assert!(hybrid.cell(PeerNo(99)).is_empty());
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn cell(&self, peer: PeerNo) -> &[PeerNo] {
         match &self.0 {
@@ -271,6 +485,18 @@ impl Shape {
     }
 
     /// How many cells a hybrid has; 0 for others.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut hybrid = Shape::new(Topology::Hybrid, 2)?;
+    /// for peer in 0..10 {
+    ///     hybrid.join(PeerNo(peer))?;
+    /// }
+    /// assert_eq!(hybrid.cells(), 2, "of at most 7 peers");
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn cells(&self) -> usize {
         match &self.0 {
@@ -280,6 +506,18 @@ impl Shape {
     }
 
     /// Steps from the queen down to the peer; 0 in a mesh.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// assert_eq!([0, 1, 3].map(|peer| tree.depth(PeerNo(peer))), [0, 1, 2]);
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn depth(&self, peer: PeerNo) -> usize {
         match &self.0 {
@@ -290,6 +528,18 @@ impl Shape {
     }
 
     /// Derives from scratch what is kept for speed.
+    ///
+    /// ```
+    /// use meshwork_core::PeerNo;
+    /// use meshwork_core::topology::{Shape, Topology};
+    ///
+    /// let mut tree = Shape::new(Topology::Hierarchical, 2)?;
+    /// for peer in 0..4 {
+    ///     tree.join(PeerNo(peer))?;
+    /// }
+    /// tree.check_invariants();
+    /// # Ok::<(), meshwork_core::topology::ShapeError>(())
+    /// ```
     ///
     /// # Panics
     /// When something does not agree: then this module is wrong.

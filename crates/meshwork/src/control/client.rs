@@ -7,6 +7,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// Why the node did not do what it was asked for.
+///
+/// ```
+/// use meshwork::control::{ControlClient, ControlError};
+///
+/// let error = ControlClient::connect("/nowhere/control.sock").expect_err("the swarm does not run");
+/// assert!(matches!(error, ControlError::NotRunning { .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// No node listens there: the swarm does not run.
@@ -38,6 +45,24 @@ pub enum ControlError {
 }
 
 /// A connection to the node of a live run.
+///
+/// ```
+/// use meshwork::control::{Answer, Control, ControlClient, Request};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+/// let path = folder.path().join("control.sock");
+/// let _control = Control::serve(&path, mesh)?;
+/// // It blocks, so it has a thread of its own, or a process: a command.
+/// let answer = tokio::task::spawn_blocking(move || ControlClient::connect(path)?.ask(&Request::Ping)).await??;
+/// assert!(matches!(answer, Answer::Pong { swarm_id, .. } if swarm_id == "swarm"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ControlClient {
     path: PathBuf,
@@ -46,6 +71,23 @@ pub struct ControlClient {
 
 impl ControlClient {
     /// Connects to the control socket at `path`.
+    ///
+    /// ```
+    /// use meshwork::control::{Control, ControlClient};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let path = folder.path().join("control.sock");
+    /// let _control = Control::serve(&path, mesh)?;
+    /// assert!(ControlClient::connect(&path).is_ok());
+    /// assert!(ControlClient::connect(folder.path().join("other.sock")).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ControlError::NotRunning`] when nobody listens there.
@@ -62,6 +104,24 @@ impl ControlClient {
 
     /// Asks, and waits for the answer, which is none of [`Answer::Error`].
     ///
+    /// ```
+    /// use meshwork::control::{Control, ControlClient, ControlError, Request};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let path = folder.path().join("control.sock");
+    /// let _control = Control::serve(&path, mesh)?;
+    /// let cancel = Request::Cancel { id: "nobody's".to_owned() };
+    /// let asked = tokio::task::spawn_blocking(move || ControlClient::connect(path)?.ask(&cancel)).await?;
+    /// assert!(matches!(asked, Err(ControlError::Refused(error)) if !error.state_changed));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ControlError::Refused`] says why and whether something changed.
     pub fn ask(&mut self, request: &Request) -> Result<Answer, ControlError> {
@@ -75,6 +135,23 @@ impl ControlClient {
 
     /// The sequence number of the log's last batch now and each time that it has grown, until the node stops. Several
     /// batches may be told of as one.
+    ///
+    /// ```
+    /// use meshwork::control::{Control, ControlClient};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let path = folder.path().join("control.sock");
+    /// let _control = Control::serve(&path, mesh)?;
+    /// let asked = tokio::task::spawn_blocking(move || ControlClient::connect(path)?.follow()?.next().transpose());
+    /// assert!(asked.await??.is_some_and(|seq| seq > 0), "how far the log goes");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the node cannot be asked.
@@ -114,6 +191,30 @@ impl ControlClient {
 }
 
 /// The growth of a log, as its node tells of it; see [`ControlClient::follow`].
+///
+/// ```
+/// use meshwork::control::{Control, ControlClient};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+/// let path = folder.path().join("control.sock");
+/// let _control = Control::serve(&path, mesh.clone())?;
+/// let (told, mut grown) = tokio::sync::mpsc::unbounded_channel();
+/// std::thread::spawn(move || {
+///     let follow = ControlClient::connect(path)?.follow()?;
+///     follow.map_while(Result::ok).take_while(|seq| told.send(*seq).is_ok()).for_each(drop);
+///     Ok::<(), meshwork::control::ControlError>(())
+/// });
+/// let now = grown.recv().await.expect("how far the log goes");
+/// mesh.submit(vec![TaskSpec::new("build")]).await?;
+/// assert!(grown.recv().await.is_some_and(|seq| seq > now));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Follow(ControlClient);
 

@@ -24,6 +24,24 @@ const CONNECTIONS: usize = 64;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The control socket of a run; it and its connections end when this is dropped.
+///
+/// ```
+/// use meshwork::control::Control;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+/// let path = folder.path().join("control.sock");
+/// let control = Control::serve(&path, mesh)?;
+/// assert!(path.exists());
+/// drop(control);
+/// assert!(!path.exists(), "it is gone with the run");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Control {
     path: PathBuf,
@@ -34,6 +52,23 @@ pub struct Control {
 
 impl Control {
     /// Listens at `path`, for this user alone. A socket that a killed run left there is removed.
+    ///
+    /// ```
+    /// use meshwork::control::Control;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let path = folder.path().join("control.sock");
+    /// let _control = Control::serve(&path, mesh.clone())?;
+    /// let second = Control::serve(&path, mesh).expect_err("somebody listens there");
+    /// assert_eq!(second.kind(), std::io::ErrorKind::AddrInUse);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::AddrInUse`] when somebody listens there, [`ErrorKind::AlreadyExists`] when something else than a
@@ -53,6 +88,21 @@ impl Control {
     }
 
     /// Where it listens.
+    ///
+    /// ```
+    /// use meshwork::control::Control;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let control = Control::serve(folder.path().join("control.sock"), mesh)?;
+    /// assert!(control.path().ends_with("control.sock"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

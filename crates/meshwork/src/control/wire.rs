@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 pub(super) const LINE_BYTES: usize = crate::endpoint::TASKS_BYTES;
 
 /// What is asked for.
+///
+/// ```
+/// use meshwork::control::Request;
+///
+/// let pause = Request::Pause { peer: "ada".to_owned() };
+/// assert_eq!(serde_json::to_string(&pause)?, r#"{"pause":{"peer":"ada"}}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Request {
@@ -39,6 +47,14 @@ pub enum Request {
 }
 
 /// What is answered.
+///
+/// ```
+/// use meshwork::control::Answer;
+///
+/// let answer: Answer = serde_json::from_str(r#"{"decided":{"seq":12}}"#)?;
+/// assert_eq!(answer, Answer::Decided { seq: 12 });
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
@@ -67,6 +83,14 @@ pub enum Answer {
 }
 
 /// One task of [`Answer::Submitted`].
+///
+/// ```
+/// use meshwork::control::{Answer, Submitted};
+///
+/// let answer: Answer = serde_json::from_str(r#"{"submitted":{"tasks":[{"id":"task-1"}]}}"#)?;
+/// assert_eq!(answer, Answer::Submitted { tasks: vec![Submitted { id: "task-1".to_owned() }] });
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submitted {
     /// Its id.

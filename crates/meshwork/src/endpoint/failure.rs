@@ -11,6 +11,16 @@ use meshwork_core::Refusal;
 use serde::{Deserialize, Serialize};
 
 /// The error document of every interface (contracts, section 3).
+///
+/// ```
+/// use meshwork::endpoint::{ErrorBody, ErrorDocument};
+///
+/// let (code, message) = ("TaskNotFound".to_owned(), "there is no task \"biuld\"".to_owned());
+/// let document = ErrorDocument::from(ErrorBody { code, message, state_changed: false });
+/// let json = serde_json::to_value(&document)?;
+/// assert_eq!((&json["schemaVersion"], &json["error"]["stateChanged"]), (&1.into(), &false.into()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorDocument {
@@ -21,6 +31,13 @@ pub struct ErrorDocument {
 }
 
 /// The error of an [`ErrorDocument`].
+///
+/// ```
+/// use meshwork::endpoint::parse_tasks;
+///
+/// let error = parse_tasks(b"no JSON").expect_err("it is refused");
+/// assert!(!error.state_changed && !error.message.is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody {

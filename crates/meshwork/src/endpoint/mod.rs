@@ -46,6 +46,18 @@ use tokio_util::sync::CancellationToken;
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// The endpoint of one node. It stops when it is dropped.
+///
+/// ```
+/// use meshwork::endpoint::Endpoint;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let endpoint = Endpoint::start()?;
+/// assert!(endpoint.url().starts_with("http://127.0.0.1:"));
+/// endpoint.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Endpoint {
     url: String,
     door: Arc<Door>,
@@ -60,6 +72,28 @@ struct Door {
 }
 
 /// The right of one attempt to use the tools; ends when it is dropped.
+///
+/// ```
+/// use meshwork::endpoint::Endpoint;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let endpoint = Endpoint::start()?;
+/// let agent = FnAgent::new(move |attempt: Attempt| {
+///     let endpoint = endpoint.clone();
+///     async move {
+///         let lease = endpoint.lease(attempt.tools);
+///         // A process of the attempt would find it as `$MESHWORK_TOKEN`, for as long as the lease is kept.
+///         AttemptEnd::ok(Output::Json(lease.token().len().to_string()))
+///     }
+/// });
+/// // With this agent the peer ada does the task `build`.
+/// assert!(run(agent).await?.result.is_some());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Lease {
     token: String,
     hash: TokenHash,
@@ -68,6 +102,17 @@ pub struct Lease {
 
 impl Endpoint {
     /// Listens on a free port of 127.0.0.1; nobody has a token yet.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let (one, other) = (Endpoint::start()?, Endpoint::start()?);
+    /// assert_ne!(one.url(), other.url(), "each has a port of its own");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What the operating system says.
@@ -93,11 +138,46 @@ impl Endpoint {
     }
 
     /// Where it listens: `http://127.0.0.1:port`.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// use std::net::SocketAddr;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let endpoint = Endpoint::start()?;
+    /// let address: SocketAddr = endpoint.url().trim_start_matches("http://").parse()?;
+    /// assert!(address.ip().is_loopback());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// A token that is good for this attempt, for as long as the lease is kept.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let endpoint = Endpoint::start()?;
+    /// let agent = FnAgent::new(move |attempt: Attempt| {
+    ///     let endpoint = endpoint.clone();
+    ///     async move {
+    ///         let (one, other) = (endpoint.lease(attempt.tools.clone()), endpoint.lease(attempt.tools));
+    ///         assert_ne!(one.token(), other.token(), "never the same twice");
+    ///         AttemptEnd::ok(Output::None)
+    ///     }
+    /// });
+    /// // With this agent the peer ada does the task `build`.
+    /// assert_eq!(run(agent).await?.error, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lease(self: &Arc<Self>, tools: Tools) -> Lease {
         let token = session::new_token();
         let hash = self.door.sessions.add(&token, tools, self.door.stopping.clone());
@@ -105,6 +185,19 @@ impl Endpoint {
     }
 
     /// Takes no more requests, answers those that wait for tasks with 503, and waits for the others for a while.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let endpoint = Endpoint::start()?;
+    /// let address = endpoint.url().trim_start_matches("http://").to_owned();
+    /// endpoint.shutdown().await;
+    /// assert!(tokio::net::TcpStream::connect(&*address).await.is_err(), "nobody listens any more");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(&self) {
         self.door.stopping.cancel();
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -130,6 +223,27 @@ impl std::fmt::Debug for Endpoint {
 
 impl Lease {
     /// The token.
+    ///
+    /// ```
+    /// use meshwork::endpoint::Endpoint;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let endpoint = Endpoint::start()?;
+    /// let agent = FnAgent::new(move |attempt: Attempt| {
+    ///     let lease = endpoint.lease(attempt.tools);
+    ///     async move {
+    ///         assert!(!format!("{lease:?}").contains(lease.token()), "tokens are secrets: they are not shown");
+    ///         AttemptEnd::ok(Output::None)
+    ///     }
+    /// });
+    /// // With this agent the peer ada does the task `build`.
+    /// assert_eq!(run(agent).await?.error, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn token(&self) -> &str {
         &self.token
     }

@@ -20,6 +20,15 @@ const PRIORITY: u8 = 5;
 const KIND: &str = "task";
 
 /// A task that somebody asks for. Every field may be left out.
+///
+/// ```
+/// use meshwork::endpoint::TaskRequest;
+///
+/// let json = r#"{"id": "test", "dependencies": ["build"], "timeout": "10m"}"#;
+/// let task: TaskRequest = serde_json::from_str(json)?;
+/// assert_eq!((task.id.as_deref(), task.priority), (Some("test"), None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TaskRequest {
@@ -120,6 +129,14 @@ pub(crate) fn into_specs(tasks: Vec<TaskRequest>, ids: Vec<String>) -> Result<Ve
 }
 
 /// The tasks that a JSON text holds: one object, a list of them, or `{"tasks": [ … ]}`.
+///
+/// ```
+/// use meshwork::endpoint::parse_tasks;
+///
+/// let tasks = parse_tasks(br#"{"tasks": [{"id": "build", "run": "make"}]}"#).expect("it is well formed");
+/// assert_eq!(tasks[0].run.as_deref(), Some("make"));
+/// assert!(parse_tasks(br#"{"tasks": [{"priorty": 3}]}"#).is_err(), "an unknown field");
+/// ```
 ///
 /// # Errors
 /// What is wrong with it; over the limits of a request it is refused, too.

@@ -10,6 +10,22 @@ use super::model::{Hierarchical, SwarmFile};
 use crate::topology::{Choice, Topology, TopologyType, TopologyValidationResult};
 
 /// Why no peer can take a task or its reviews.
+///
+/// ```
+/// use meshwork::file::{Format, Reason, check, parse};
+///
+/// let text = r#"
+///     swarm.id = "demo"
+///     peers = [{ id = "ada", capabilities = ["code"] }]
+///     tasks = [
+///         { id = "review", run = "make review", required_capabilities = ["security"] },
+///         { id = "merge", run = "git merge", dependencies = ["review"] },
+///     ]
+/// "#;
+/// let report = check(&parse(text, Format::Toml, "swarm.toml")?);
+/// assert_eq!(report.unsatisfiable_tasks[0].reason, Reason::NoPeerHas);
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -20,6 +36,23 @@ pub enum Reason {
 }
 
 /// A task that no peer can take, or whose reviews no peer can take.
+///
+/// ```
+/// use meshwork::file::{Format, check, parse};
+///
+/// let text = r#"
+///     swarm.id = "demo"
+///     peers = [{ id = "ada", capabilities = ["code"] }]
+///     tasks = [
+///         { id = "review", run = "make review", required_capabilities = ["security"] },
+///         { id = "merge", run = "git merge", dependencies = ["review"] },
+///     ]
+/// "#;
+/// let report = check(&parse(text, Format::Toml, "swarm.toml")?);
+/// let review = &report.unsatisfiable_tasks[0];
+/// assert_eq!((&*review.task_id, &review.capabilities[..]), ("review", &["security".to_owned()][..]));
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnsatisfiableTask {
@@ -34,6 +67,23 @@ pub struct UnsatisfiableTask {
 }
 
 /// A task that will never start because of one that it depends on.
+///
+/// ```
+/// use meshwork::file::{Format, check, parse};
+///
+/// let text = r#"
+///     swarm.id = "demo"
+///     peers = [{ id = "ada", capabilities = ["code"] }]
+///     tasks = [
+///         { id = "review", run = "make review", required_capabilities = ["security"] },
+///         { id = "merge", run = "git merge", dependencies = ["review"] },
+///     ]
+/// "#;
+/// let report = check(&parse(text, Format::Toml, "swarm.toml")?);
+/// let merge = &report.unreachable_tasks[0];
+/// assert_eq!((&*merge.task_id, &*merge.because_of), ("merge", "review"));
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnreachableTask {
@@ -44,6 +94,23 @@ pub struct UnreachableTask {
 }
 
 /// What `check` found.
+///
+/// ```
+/// use meshwork::file::{Format, check, parse};
+///
+/// let text = r#"
+///     swarm.id = "demo"
+///     peers = [{ id = "ada", capabilities = ["code"] }]
+///     tasks = [
+///         { id = "review", run = "make review", required_capabilities = ["security"] },
+///         { id = "merge", run = "git merge", dependencies = ["review"] },
+///     ]
+/// "#;
+/// let report = check(&parse(text, Format::Toml, "swarm.toml")?);
+/// assert_eq!((report.peers, report.tasks, report.critical_path), (1, 2, 2));
+/// assert!(!report.can_finish);
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckReport {
@@ -78,6 +145,30 @@ pub struct CheckReport {
 }
 
 /// Says what would happen with a swarm that [`super::load`] or [`super::validate`] accepted.
+///
+/// ```
+/// use meshwork::file::check;
+/// use meshwork::file::{Format, parse};
+///
+/// let text = r#"
+///     swarm.id = "demo"
+///     [[peers]]
+///     id = "ada"
+///     count = 2
+///     capabilities = ["code"]
+///     [[tasks]]
+///     id = "build"
+///     run = "make"
+///     [[tasks]]
+///     id = "test"
+///     dependencies = ["build"]
+///     run = "make test"
+/// "#;
+/// let file = parse(text, Format::Toml, "swarm.toml")?;
+/// let report = check(&file);
+/// assert_eq!((report.can_finish, report.peers, report.critical_path), (true, 2, 2));
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 #[must_use]
 pub fn check(file: &SwarmFile) -> CheckReport {
     let requirements = Requirements::of(file);

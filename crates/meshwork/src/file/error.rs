@@ -9,6 +9,21 @@ use serde::Serialize;
 pub const MAX_PROBLEMS: usize = 50;
 
 /// A stable word for what is wrong; scripts may rely on it.
+///
+/// ```
+/// use meshwork::file::{Code, Format, parse};
+///
+/// let text = r#"
+///     peers = [{ id = "ada" }]
+///     tasks = [
+///         { id = "test", run = "make", dependencies = ["biuld"] },
+///         { id = "docs", run = "" },
+///     ]
+/// "#;
+/// let error = parse(text, Format::Toml, "swarm.toml").expect_err("two things are wrong with it");
+/// let codes: Vec<Code> = error.problems().iter().map(|problem| problem.code).collect();
+/// assert_eq!(codes, [Code::UnknownDependency, Code::EmptyRun]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub enum Code {
@@ -87,6 +102,22 @@ impl fmt::Display for Code {
 }
 
 /// One thing that is wrong.
+///
+/// ```
+/// use meshwork::file::{Format, parse};
+///
+/// let text = r#"
+///     peers = [{ id = "ada" }]
+///     tasks = [
+///         { id = "test", run = "make", dependencies = ["biuld"] },
+///         { id = "docs", run = "" },
+///     ]
+/// "#;
+/// let error = parse(text, Format::Toml, "swarm.toml").expect_err("two things are wrong with it");
+/// let problem = error.first();
+/// assert_eq!((&*problem.file, problem.line), ("swarm.toml", Some(4)));
+/// assert!(problem.found.contains("biuld"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// What sort of problem.
@@ -127,6 +158,20 @@ impl fmt::Display for Problem {
 }
 
 /// Everything that is wrong with a swarm file, in the order of the file. Never empty.
+///
+/// ```
+/// use meshwork::file::{Format, parse};
+///
+/// let text = r#"
+///     peers = [{ id = "ada" }]
+///     tasks = [
+///         { id = "test", run = "make", dependencies = ["biuld"] },
+///         { id = "docs", run = "" },
+///     ]
+/// "#;
+/// let error = parse(text, Format::Toml, "swarm.toml").expect_err("two things are wrong with it");
+/// assert!(error.to_string().starts_with("swarm.toml:4:") && error.to_string().ends_with("(and 1 more problem)"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 pub struct FileError {
     /// The first [`MAX_PROBLEMS`] problems.
@@ -155,30 +200,100 @@ impl FileError {
     }
 
     /// The problems, in the order of the file, at most [`MAX_PROBLEMS`].
+    ///
+    /// ```
+    /// use meshwork::file::{Format, parse};
+    ///
+    /// let text = r#"
+    ///     peers = [{ id = "ada" }]
+    ///     tasks = [
+    ///         { id = "test", run = "make", dependencies = ["biuld"] },
+    ///         { id = "docs", run = "" },
+    ///     ]
+    /// "#;
+    /// let error = parse(text, Format::Toml, "swarm.toml").expect_err("two things are wrong with it");
+    /// assert_eq!(error.problems().len(), 2);
+    /// ```
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
     /// How many problems there are beyond [`Self::problems`].
+    ///
+    /// ```
+    /// use meshwork::file::{Format, parse};
+    ///
+    /// let text = r#"
+    ///     peers = [{ id = "ada" }]
+    ///     tasks = [
+    ///         { id = "test", run = "make", dependencies = ["biuld"] },
+    ///         { id = "docs", run = "" },
+    ///     ]
+    /// "#;
+    /// let error = parse(text, Format::Toml, "swarm.toml").expect_err("two things are wrong with it");
+    /// assert_eq!(error.omitted(), 0, "all of them are told");
+    /// ```
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
     }
 
     /// The first problem.
+    ///
+    /// ```
+    /// use meshwork::file::{Format, parse};
+    ///
+    /// let text = r#"
+    ///     peers = [{ id = "ada" }]
+    ///     tasks = [
+    ///         { id = "test", run = "make", dependencies = ["biuld"] },
+    ///         { id = "docs", run = "" },
+    ///     ]
+    /// "#;
+    /// let error = parse(text, Format::Toml, "swarm.toml").expect_err("two things are wrong with it");
+    /// assert_eq!(error.first(), &error.problems()[0]);
+    /// ```
     #[must_use]
     pub fn first(&self) -> &Problem {
         &self.problems[0]
     }
 
     /// The first problem's code.
+    ///
+    /// ```
+    /// use meshwork::file::{Code, Format, parse};
+    ///
+    /// let text = r#"
+    ///     peers = [{ id = "ada" }]
+    ///     tasks = [
+    ///         { id = "test", run = "make", dependencies = ["biuld"] },
+    ///         { id = "docs", run = "" },
+    ///     ]
+    /// "#;
+    /// let error = parse(text, Format::Toml, "swarm.toml").expect_err("two things are wrong with it");
+    /// assert_eq!(error.code(), Code::UnknownDependency);
+    /// ```
     #[must_use]
     pub fn code(&self) -> Code {
         self.first().code
     }
 
     /// The first problem's line.
+    ///
+    /// ```
+    /// use meshwork::file::{Format, parse};
+    ///
+    /// let text = r#"
+    ///     peers = [{ id = "ada" }]
+    ///     tasks = [
+    ///         { id = "test", run = "make", dependencies = ["biuld"] },
+    ///         { id = "docs", run = "" },
+    ///     ]
+    /// "#;
+    /// let error = parse(text, Format::Toml, "swarm.toml").expect_err("two things are wrong with it");
+    /// assert_eq!(error.line(), Some(4));
+    /// ```
     #[must_use]
     pub fn line(&self) -> Option<u32> {
         self.first().line

@@ -102,6 +102,14 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The known word nearest to `word`, if one is near enough to have been meant.
+///
+/// ```
+/// use meshwork::file::nearest;
+///
+/// let known = ["build", "test", "deploy"];
+/// assert_eq!(nearest("biuld", known), Some("build"));
+/// assert_eq!(nearest("something else", known), None);
+/// ```
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Beyond this length a comparison costs more than it tells.
     const LONGEST: usize = 256;

@@ -4,6 +4,12 @@
 pub const MAX_ID_BYTES: usize = 256;
 
 /// Why a text is no name.
+///
+/// ```
+/// use meshwork::file::{IdError, check_id};
+///
+/// assert_eq!(check_id(""), Err(IdError::Empty));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Nothing was written.
@@ -21,6 +27,13 @@ pub enum IdError {
 }
 
 /// Checks a name: 1 to 256 bytes of printable UTF-8 without a leading `-`.
+///
+/// ```
+/// use meshwork::file::check_id;
+///
+/// assert!(check_id("src/größe 3").is_ok());
+/// assert!(check_id("-rf").is_err(), "it would look like an option");
+/// ```
 ///
 /// # Errors
 /// Which part of the rule it breaks.

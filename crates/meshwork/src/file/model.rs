@@ -12,6 +12,28 @@ use crate::topology::{CoordinationStrategy, QueenAgentConfig, TopologyConfig, To
 pub(super) const EXPECTED_PRIORITY: &str = "a whole number from 1 to 10";
 
 /// A swarm: who the peers are, what they can do, what has to be done and what depends on what.
+///
+/// ```
+/// use meshwork::file::{Format, parse};
+///
+/// let text = r#"
+///     swarm.id = "demo"
+///     [[peers]]
+///     id = "ada"
+///     count = 2
+///     capabilities = ["code"]
+///     [[tasks]]
+///     id = "build"
+///     run = "make"
+///     [[tasks]]
+///     id = "test"
+///     dependencies = ["build"]
+///     run = "make test"
+/// "#;
+/// let file = parse(text, Format::Toml, "swarm.toml")?;
+/// assert_eq!((file.peers.len(), file.peer_count(), file.tasks.len()), (1, 2, 2));
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwarmFile {
@@ -34,6 +56,13 @@ pub struct SwarmFile {
 }
 
 /// The swarm as a whole.
+///
+/// ```
+/// use meshwork::file::{Swarm, Topology};
+///
+/// let swarm = Swarm { id: "nightly".to_owned(), ..Swarm::default() };
+/// assert_eq!(swarm.topology, Topology::Auto);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Swarm {
@@ -52,6 +81,14 @@ pub struct Swarm {
 }
 
 /// How the peers are connected.
+///
+/// ```
+/// use meshwork::file::{Format, Topology, parse};
+///
+/// let text = "swarm.topology = \"hierarchical\"\npeers = [{ id = \"ada\" }]\ntasks = []\n";
+/// assert_eq!(parse(text, Format::Toml, "swarm.toml")?.swarm.topology, Topology::Hierarchical);
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Topology {
@@ -67,6 +104,12 @@ pub enum Topology {
 }
 
 /// How work is given out.
+///
+/// ```
+/// use meshwork::file::{Strategy, Swarm};
+///
+/// assert_eq!(Swarm::default().strategy, Strategy::Balanced);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
@@ -80,6 +123,13 @@ pub enum Strategy {
 }
 
 /// Limits of a swarm. Going over one is a typed error that names it.
+///
+/// ```
+/// use meshwork::file::Limits;
+///
+/// let limits = Limits::default();
+/// assert_eq!((limits.token_budget, limits.retry_backoff.millis()), (None, 1_000));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -140,6 +190,12 @@ impl Default for Limits {
 }
 
 /// How peers share the work.
+///
+/// ```
+/// use meshwork::file::Mesh;
+///
+/// assert_eq!(Mesh::default().max_concurrent_tasks_per_peer, 3);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mesh {
@@ -174,6 +230,13 @@ impl Default for Mesh {
 }
 
 /// The tree of a hierarchy, and how many workers its queen has.
+///
+/// ```
+/// use meshwork::file::Hierarchical;
+///
+/// let tree = Hierarchical { max_workers: Some(20), ..Hierarchical::default() };
+/// assert!(tree.auto_scale && tree.min_workers.is_none());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hierarchical {
@@ -203,6 +266,16 @@ impl Default for Hierarchical {
 }
 
 /// A peer, or several equal ones.
+///
+/// ```
+/// use meshwork::file::{Format, parse};
+///
+/// let text = "peers = [{ id = \"ada\", count = 3 }, { id = \"bob\", max_concurrent_tasks = 1 }]\ntasks = []\n";
+/// let file = parse(text, Format::Toml, "swarm.toml")?;
+/// let (ada, bob) = (&file.peers[0], &file.peers[1]);
+/// assert_eq!((&*ada.id, ada.count, bob.count), ("ada", Some(3), None));
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
@@ -236,6 +309,12 @@ pub struct Peer {
 }
 
 /// Where attempts of a peer work.
+///
+/// ```
+/// use meshwork::file::Workspace;
+///
+/// assert_eq!(Workspace::default(), Workspace::Shared, "all in the agent's working folder");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Workspace {
@@ -245,6 +324,14 @@ pub enum Workspace {
 }
 
 /// What does a peer's work.
+///
+/// ```
+/// use meshwork::file::{Agent, AgentKind};
+///
+/// let command = ["python3", "agent.py"].map(str::to_owned).to_vec();
+/// let agent = Agent { kind: AgentKind::Command, command, ..Agent::default() };
+/// assert!(agent.cwd.is_none(), "the file's folder");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Agent {
@@ -262,6 +349,12 @@ pub struct Agent {
 }
 
 /// The kind of agent.
+///
+/// ```
+/// use meshwork::file::{Agent, AgentKind};
+///
+/// assert_eq!(Agent::default().kind, AgentKind::Shell);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentKind {
@@ -273,6 +366,13 @@ pub enum AgentKind {
 }
 
 /// A unit of work.
+///
+/// ```
+/// use meshwork::file::Task;
+///
+/// let task = Task { run: Some("make test".to_owned()), dependencies: vec!["build".to_owned()], ..Task::new("test") };
+/// assert_eq!((&*task.task_type, task.priority), ("task", 5));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
@@ -322,6 +422,12 @@ pub struct Task {
 }
 
 /// What happens to a task when a dependency did not complete.
+///
+/// ```
+/// use meshwork::file::{OnDependencyFailure, Task};
+///
+/// assert_eq!(Task::new("test").on_dependency_failure, OnDependencyFailure::Fail);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDependencyFailure {
@@ -335,6 +441,13 @@ pub enum OnDependencyFailure {
 }
 
 /// Evidence, gathered by the node and never by the agent. At least one of the two is given.
+///
+/// ```
+/// use meshwork::file::Verify;
+///
+/// let verify = Verify { run: Some("cargo test".to_owned()), ..Verify::default() };
+/// assert!(verify.artifacts.is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Verify {
@@ -350,6 +463,13 @@ pub struct Verify {
 /// Votes on a result, by other peers where there are any, each by a different one where there are enough: a review
 /// waits for such a peer, rather than let one vote twice. Each is a task of type `review`: it is given what was to be
 /// done and what came out, and approves unless its result is `false` or `{"approve": false}`.
+///
+/// ```
+/// use meshwork::file::Review;
+///
+/// let review = Review { approvals: 2, of: Some(3), ..Review::default() };
+/// assert_eq!((review.spec().approvals, review.spec().of), (2, 3));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Review {
@@ -378,6 +498,12 @@ impl Default for Review {
 
 impl Review {
     /// As the log has it.
+    ///
+    /// ```
+    /// use meshwork::file::Review;
+    ///
+    /// assert_eq!(Review { approvals: 2, ..Review::default() }.spec().of, 2, "as many as approvals");
+    /// ```
     #[must_use]
     pub fn spec(&self) -> meshwork_core::Review {
         meshwork_core::Review {
@@ -408,6 +534,13 @@ fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> 
 
 impl Topology {
     /// As the router has it.
+    ///
+    /// ```
+    /// use meshwork::file::Topology;
+    /// use meshwork::topology::TopologyType;
+    ///
+    /// assert_eq!(Topology::Mesh.requested(), TopologyType::Mesh);
+    /// ```
     #[must_use]
     pub fn requested(self) -> TopologyType {
         match self {
@@ -433,6 +566,14 @@ impl Strategy {
 
 impl SwarmFile {
     /// Peers that the topology is chosen for: those that there are to be at most, under `adaptive` those that there are.
+    ///
+    /// ```
+    /// # use meshwork::file::{Format, parse};
+    /// # let text = "peers = [{ id = \"ada\", count = 2 }]\ntasks = [{ id = \"build\", run = \"make\" }]\n";
+    /// # let file = parse(text, Format::Toml, "swarm.toml")?;
+    /// assert_eq!(file.agents(), 2, "as many as it names");
+    /// # Ok::<(), meshwork::file::FileError>(())
+    /// ```
     #[must_use]
     pub fn agents(&self) -> u32 {
         let named = || u32::try_from(self.peer_count()).unwrap_or(u32::MAX);
@@ -441,6 +582,17 @@ impl SwarmFile {
     }
 
     /// What the router is asked for.
+    ///
+    /// ```
+    /// use meshwork::topology::TopologyType;
+    /// # use meshwork::file::{Format, parse};
+    /// # let text = "peers = [{ id = \"ada\", count = 2 }]\ntasks = [{ id = \"build\", run = \"make\" }]\n";
+    /// # let file = parse(text, Format::Toml, "swarm.toml")?;
+    ///
+    /// let config = file.topology_config();
+    /// assert_eq!((config.topology, config.max_agents), (TopologyType::Auto, 2));
+    /// # Ok::<(), meshwork::file::FileError>(())
+    /// ```
     #[must_use]
     pub fn topology_config(&self) -> TopologyConfig {
         let Hierarchical { min_workers, max_workers, branching, auto_scale, scaling_threshold } = self.hierarchical;
@@ -462,12 +614,28 @@ impl SwarmFile {
     }
 
     /// How many peers the file names, counts included.
+    ///
+    /// ```
+    /// # use meshwork::file::{Format, parse};
+    /// # let text = "peers = [{ id = \"ada\", count = 2 }]\ntasks = [{ id = \"build\", run = \"make\" }]\n";
+    /// # let file = parse(text, Format::Toml, "swarm.toml")?;
+    /// assert_eq!((file.peers.len(), file.peer_count()), (1, 2));
+    /// # Ok::<(), meshwork::file::FileError>(())
+    /// ```
     #[must_use]
     pub fn peer_count(&self) -> u64 {
         self.peers.iter().map(|peer| u64::from(peer.size())).sum()
     }
 
     /// Every single peer: its id and the entry that it comes from, in the order of the file.
+    ///
+    /// ```
+    /// # use meshwork::file::{Format, parse};
+    /// # let text = "peers = [{ id = \"ada\", count = 2 }]\ntasks = [{ id = \"build\", run = \"make\" }]\n";
+    /// # let file = parse(text, Format::Toml, "swarm.toml")?;
+    /// assert_eq!(file.expanded_peers().map(|(id, _)| id).collect::<Vec<_>>(), ["ada-1", "ada-2"]);
+    /// # Ok::<(), meshwork::file::FileError>(())
+    /// ```
     pub fn expanded_peers(&self) -> impl Iterator<Item = (String, &Peer)> {
         self.peers.iter().flat_map(|peer| peer.ids().map(move |id| (id, peer)))
     }
@@ -475,12 +643,33 @@ impl SwarmFile {
 
 impl Peer {
     /// How many peers the entry stands for.
+    ///
+    /// ```
+    /// use meshwork::file::{Format, parse};
+    ///
+    /// let text = "peers = [{ id = \"ada\", count = 3 }, { id = \"bob\", max_concurrent_tasks = 1 }]\ntasks = []\n";
+    /// let file = parse(text, Format::Toml, "swarm.toml")?;
+    /// let (ada, bob) = (&file.peers[0], &file.peers[1]);
+    /// assert_eq!((ada.size(), bob.size()), (3, 1));
+    /// # Ok::<(), meshwork::file::FileError>(())
+    /// ```
     #[must_use]
     pub fn size(&self) -> u32 {
         self.count.unwrap_or(1)
     }
 
     /// Their ids: `id` itself without a count, else `id-1` to `id-count`.
+    ///
+    /// ```
+    /// use meshwork::file::{Format, parse};
+    ///
+    /// let text = "peers = [{ id = \"ada\", count = 3 }, { id = \"bob\", max_concurrent_tasks = 1 }]\ntasks = []\n";
+    /// let file = parse(text, Format::Toml, "swarm.toml")?;
+    /// let (ada, bob) = (&file.peers[0], &file.peers[1]);
+    /// assert_eq!(ada.ids().collect::<Vec<_>>(), ["ada-1", "ada-2", "ada-3"]);
+    /// assert_eq!(bob.ids().collect::<Vec<_>>(), ["bob"]);
+    /// # Ok::<(), meshwork::file::FileError>(())
+    /// ```
     pub fn ids(&self) -> impl Iterator<Item = String> + '_ {
         (1..=self.size()).map(|number| match self.count {
             None => self.id.clone(),
@@ -489,6 +678,16 @@ impl Peer {
     }
 
     /// Tasks that each of these peers runs at once.
+    ///
+    /// ```
+    /// use meshwork::file::{Format, parse};
+    ///
+    /// let text = "peers = [{ id = \"ada\", count = 3 }, { id = \"bob\", max_concurrent_tasks = 1 }]\ntasks = []\n";
+    /// let file = parse(text, Format::Toml, "swarm.toml")?;
+    /// let (ada, bob) = (&file.peers[0], &file.peers[1]);
+    /// assert_eq!((ada.slots(&file.mesh), bob.slots(&file.mesh)), (3, 1));
+    /// # Ok::<(), meshwork::file::FileError>(())
+    /// ```
     #[must_use]
     pub fn slots(&self, mesh: &Mesh) -> u32 {
         self.max_concurrent_tasks.unwrap_or(mesh.max_concurrent_tasks_per_peer)
@@ -497,6 +696,13 @@ impl Peer {
 
 impl Task {
     /// A task with that id and defaults otherwise.
+    ///
+    /// ```
+    /// use meshwork::file::Task;
+    ///
+    /// let task = Task::new("build");
+    /// assert_eq!((&*task.id, task.retries, task.timeout), ("build", 0, None));
+    /// ```
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         Self {

@@ -15,6 +15,14 @@ use super::{tree, validate};
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// The three ways to write a swarm file.
+///
+/// ```
+/// use meshwork::file::{Format, parse};
+///
+/// let yaml = "peers: [{id: ada}]\ntasks: [{id: build, run: make}]\n";
+/// assert_eq!(parse(yaml, Format::Yaml, "nightly.yaml")?.swarm.id, "nightly", "the file's name");
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// TOML, `.toml`.
@@ -27,6 +35,14 @@ pub enum Format {
 
 impl Format {
     /// The format by the path's ending, in any case of letters.
+    ///
+    /// ```
+    /// use meshwork::file::Format;
+    /// use std::path::Path;
+    ///
+    /// assert_eq!(Format::from_path(Path::new("swarm.YML")), Some(Format::Yaml));
+    /// assert_eq!(Format::from_path(Path::new("swarm.txt")), None);
+    /// ```
     #[must_use]
     pub fn from_path(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -40,6 +56,17 @@ impl Format {
 }
 
 /// Reads, decodes and validates the swarm file at `path`. Nothing is changed by it.
+///
+/// ```
+/// use meshwork::file::load;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("nightly.toml");
+/// std::fs::write(&path, meshwork::file::template())?;
+/// let file = load(&path)?;
+/// assert!(!file.peers.is_empty() && !file.tasks.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// Everything that is wrong with the file (see [`Code`]), in its order, with lines.
@@ -64,6 +91,14 @@ pub fn load(path: &Path) -> Result<SwarmFile, FileError> {
 
 /// Decodes and validates a swarm file's text. `name` is what errors call the file; its stem is the
 /// default of the swarm's id.
+///
+/// ```
+/// use meshwork::file::{Code, Format, parse};
+///
+/// let text = "[[peers]]\nid = \"ada\"\n[[tasks]]\nid = \"build\"\nrun = \"make\"\npriority = 11\n";
+/// let error = parse(text, Format::Toml, "swarm.toml").expect_err("priorities go from 1 to 10");
+/// assert_eq!((error.code(), error.line()), (Code::PriorityOutOfRange, Some(6)));
+/// ```
 ///
 /// # Errors
 /// Everything that is wrong with the text (see [`Code`]), in its order, with lines.

@@ -4,6 +4,14 @@ use super::model::SwarmFile;
 
 /// The JSON Schema (draft 2020-12) of the swarm file, made from the model: what is refused as not
 /// built yet is not in it.
+///
+/// ```
+/// use meshwork::file::json_schema;
+///
+/// let schema = json_schema();
+/// assert_eq!(schema["title"], "meshwork swarm file");
+/// assert!(schema["properties"]["tasks"].is_object());
+/// ```
 #[must_use]
 pub fn json_schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(SwarmFile).to_value();

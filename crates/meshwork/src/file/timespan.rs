@@ -16,23 +16,51 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 
 /// A duration in whole milliseconds, written as numbers with units, larger units first
 /// (`d`, `h`, `m`, `s`, `ms`).
+///
+/// ```
+/// use meshwork::file::Timespan;
+///
+/// let span: Timespan = "1h30m".parse()?;
+/// assert_eq!((span.millis(), span.to_string()), (5_400_000, "1h30m".to_owned()));
+/// # Ok::<(), meshwork::file::TimespanError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timespan(Duration);
 
 impl Timespan {
     /// A span of that many milliseconds.
+    ///
+    /// ```
+    /// use meshwork::file::Timespan;
+    ///
+    /// assert_eq!(Timespan::from_millis(90_000).to_string(), "1m30s");
+    /// ```
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
 
     /// The span as the standard library's type.
+    ///
+    /// ```
+    /// use meshwork::file::Timespan;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Timespan::from_millis(250).duration(), Duration::from_millis(250));
+    /// ```
     #[must_use]
     pub const fn duration(self) -> Duration {
         self.0
     }
 
     /// Whole milliseconds. The value was made from a `u64` of milliseconds, so it fits.
+    ///
+    /// ```
+    /// use meshwork::file::Timespan;
+    ///
+    /// assert_eq!("2s".parse::<Timespan>()?.millis(), 2_000);
+    /// # Ok::<(), meshwork::file::TimespanError>(())
+    /// ```
     #[must_use]
     pub fn millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
@@ -40,6 +68,13 @@ impl Timespan {
 }
 
 /// Why a text is not a duration.
+///
+/// ```
+/// use meshwork::file::{Timespan, TimespanError};
+///
+/// let error = "5 minutes".parse::<Timespan>().expect_err("units are d, h, m, s and ms");
+/// assert!(matches!(error, TimespanError::UnknownUnit(_)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimespanError {
     /// Nothing was written.

@@ -36,6 +36,19 @@ const MAX_SUGGESTIONS: usize = 5;
 /// Checks a swarm that was built in memory as `load` checks one that was read; `name` is what
 /// errors call it, and there are no lines.
 ///
+/// ```
+/// use meshwork::file::{Code, Format, Task, parse, validate};
+///
+/// let mut file = parse("peers = [{ id = \"ada\" }]\ntasks = []\n", Format::Toml, "swarm.toml")?;
+/// let build = Task { run: Some("make".to_owned()), ..Task::new("build") };
+/// file.tasks.push(build.clone());
+/// assert!(validate(&file, "swarm.toml").is_ok());
+///
+/// file.tasks.push(build);
+/// assert_eq!(validate(&file, "swarm.toml").map_err(|error| error.code()), Err(Code::DuplicateId));
+/// # Ok::<(), meshwork::file::FileError>(())
+/// ```
+///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn validate(file: &SwarmFile, name: &str) -> Result<(), FileError> {

@@ -24,6 +24,19 @@ const CAPABILITY: &str = "sh";
 const MAX_SECONDS: f64 = 1e9;
 
 /// How an instance is turned into a swarm.
+///
+/// ```
+/// use meshwork::file::wfformat::{ImportError, ImportOptions, import};
+///
+/// let instance = r#"{"name": "blast", "schemaVersion": "1.5", "workflow": {
+///     "specification": {"tasks": [{"id": "split"}, {"id": "join", "parents": ["split"]}]},
+///     "execution": {"tasks": [{"id": "split", "runtimeInSeconds": 12.5}]}
+/// }}"#;
+/// let options = ImportOptions { time_scale: 0.1, peers: 4, id: Some("tiny".to_owned()) };
+/// let text = import(instance.as_bytes(), &options)?;
+/// assert!(text.contains("sleep 1.25") && text.contains("count = 4"));
+/// # Ok::<(), ImportError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportOptions {
     /// Recorded seconds × this = seconds of sleep; 0 makes every task `true`. Default 0.01.
@@ -41,6 +54,13 @@ impl Default for ImportOptions {
 }
 
 /// Why an instance cannot be imported. Nothing was written.
+///
+/// ```
+/// use meshwork::file::wfformat::{ImportError, ImportOptions, import};
+///
+/// let error = import(br#"{"schemaVersion": "1.4"}"#, &ImportOptions::default());
+/// assert!(matches!(error, Err(ImportError::SchemaVersion { found }) if found == "\"1.4\""));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -140,6 +160,20 @@ struct Executed {
 }
 
 /// Turns an instance into the text of a swarm file.
+///
+/// ```
+/// use meshwork::file::{Format, parse};
+/// use meshwork::file::wfformat::{ImportError, ImportOptions, import};
+///
+/// let instance = r#"{"name": "blast", "schemaVersion": "1.5", "workflow": {
+///     "specification": {"tasks": [{"id": "split"}, {"id": "join", "parents": ["split"]}]},
+///     "execution": {"tasks": [{"id": "split", "runtimeInSeconds": 12.5}]}
+/// }}"#;
+/// let text = import(instance.as_bytes(), &ImportOptions::default())?;
+/// let file = parse(&text, Format::Toml, "blast.toml").expect("it can be run as it is");
+/// assert_eq!(file.tasks[1].dependencies, ["split"]);
+/// # Ok::<(), ImportError>(())
+/// ```
 ///
 /// # Errors
 /// See [`ImportError`]; the input is refused as a whole.

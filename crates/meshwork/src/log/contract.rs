@@ -24,11 +24,32 @@ pub struct Place {
 
 impl Place {
     /// A log that outlives its handle: `open` gives the same log again after it was closed and dropped.
+    ///
+    /// ```
+    /// use meshwork::log::contract::Place;
+    /// use meshwork::log::{Log, SqliteLog};
+    /// use std::sync::Arc;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("swarm.db");
+    /// let open = move || Arc::new(SqliteLog::open(&path).expect("it can be opened")) as Arc<dyn Log>;
+    /// let _place = Place::durable(open);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn durable(open: impl Fn() -> Arc<dyn Log> + Send + Sync + 'static) -> Self {
         Self { open: Box::new(open), durable: true }
     }
 
     /// A log that ends with its handle.
+    ///
+    /// ```
+    /// use meshwork::log::contract::Place;
+    /// use meshwork::log::{Log, MemoryLog};
+    /// use std::sync::Arc;
+    ///
+    /// let log = Arc::new(MemoryLog::new());
+    /// let _place = Place::volatile(move || Arc::clone(&log) as Arc<dyn Log>);
+    /// ```
     pub fn volatile(open: impl Fn() -> Arc<dyn Log> + Send + Sync + 'static) -> Self {
         Self { open: Box::new(open), durable: false }
     }

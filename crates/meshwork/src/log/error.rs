@@ -3,6 +3,17 @@
 use std::path::PathBuf;
 
 /// Why a log could not do what it was asked. Each message says whether something was changed.
+///
+/// ```
+/// use meshwork::log::{LogError, SqliteLog};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("notes.txt");
+/// std::fs::write(&path, "this is no database\n".repeat(100))?;
+/// let error = SqliteLog::open(&path).expect_err("it is refused and left as it is");
+/// assert!(matches!(error, LogError::NotADatabase { .. }));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// The log was closed, or its writer has ended.

@@ -16,6 +16,13 @@ use super::{Log, LogError, Stored};
 
 /// How often which fault happens, in thousandths of the appends (or of the deliveries). The append faults exclude
 /// one another; what is left of 1,000 goes well.
+///
+/// ```
+/// use meshwork::log::FaultPlan;
+///
+/// let plan = FaultPlan { duplicated: 100, ..FaultPlan::none(7) };
+/// assert_eq!(plan.duplicated, 100, "one append of ten");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultPlan {
     /// Where the schedule starts: the same seed gives the same faults to the same calls in the same order.
@@ -38,6 +45,19 @@ pub struct FaultPlan {
 
 impl FaultPlan {
     /// No fault at all; a start for plans of one's own.
+    ///
+    /// ```
+    /// use meshwork::log::{FaultPlan, Faulty, Log as _, MemoryLog};
+    /// use std::sync::Arc;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let log = Faulty::new(Arc::new(MemoryLog::new()), FaultPlan::none(7));
+    /// log.append("first".into()).await?;
+    /// assert_eq!(log.last().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn none(seed: u64) -> Self {
         Self {
@@ -53,6 +73,12 @@ impl FaultPlan {
     }
 
     /// Every fault now and then: half of the appends go wrong in some way.
+    ///
+    /// ```
+    /// use meshwork::log::FaultPlan;
+    ///
+    /// assert_ne!(FaultPlan::rough(7), FaultPlan::none(7));
+    /// ```
     #[must_use]
     pub fn rough(seed: u64) -> Self {
         Self {
@@ -68,6 +94,21 @@ impl FaultPlan {
 }
 
 /// A log with faults; see the module.
+///
+/// ```
+/// use meshwork::log::{FaultPlan, Faulty, Log as _, MemoryLog};
+/// use std::sync::Arc;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// // Every append is stored twice: what a broker does after a lost acknowledgement.
+/// let plan = FaultPlan { duplicated: 1_000, ..FaultPlan::none(7) };
+/// let log = Faulty::new(Arc::new(MemoryLog::new()), plan);
+/// log.append("first".into()).await?;
+/// assert_eq!(log.last().await?, 2);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Faulty {
     inner: Arc<dyn Log>,
     plan: FaultPlan,
@@ -86,6 +127,19 @@ enum Fate {
 
 impl Faulty {
     /// `inner` with the faults of `plan`.
+    ///
+    /// ```
+    /// use meshwork::log::{FaultPlan, Faulty, Log as _, LogError, MemoryLog};
+    /// use std::sync::Arc;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let plan = FaultPlan { error_not_stored: 1_000, ..FaultPlan::none(7) };
+    /// let log = Faulty::new(Arc::new(MemoryLog::new()), plan);
+    /// assert_eq!(log.append("first".into()).await, Err(LogError::Unacknowledged));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(inner: Arc<dyn Log>, plan: FaultPlan) -> Self {
         Self { inner, plan, appends: Mutex::new(Draws(plan.seed)), tails: AtomicU64::new(0) }

@@ -12,6 +12,19 @@ use super::tail::{self, CHUNK_BATCHES, Progress, Source};
 use super::{BATCH_LIMIT, Log, LogError, Stored};
 
 /// A log in memory. Clones are handles of the same log, which lives as long as one of them or a tail does.
+///
+/// ```
+/// use meshwork::log::{Log as _, MemoryLog};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let log = MemoryLog::new();
+/// let handle = log.clone();
+/// log.append("first".into()).await?;
+/// assert_eq!(handle.last().await?, 1, "the same log");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct MemoryLog {
     shared: Arc<Shared>,
@@ -38,6 +51,16 @@ impl Default for MemoryLog {
 
 impl MemoryLog {
     /// An empty log.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, MemoryLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// assert_eq!(MemoryLog::new().last().await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         let progress = watch::Sender::new(Progress { last: 0, closed: false });

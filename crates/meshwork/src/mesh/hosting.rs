@@ -10,6 +10,25 @@ use tokio::sync::oneshot;
 impl Mesh {
     /// One more peer on this node. Resolves when it may be given work.
     ///
+    /// ```
+    /// use meshwork::mesh::MeshError;
+    /// use meshwork_core::Refusal;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let agent = Arc::new(FnAgent::new(|_: Attempt| async { AttemptEnd::ok(Output::None) }));
+    /// mesh.add_peer(PeerSetup { spec: PeerSpec::new("bob"), agent: agent.clone() }).await?;
+    ///
+    /// let again = mesh.add_peer(PeerSetup { spec: PeerSpec::new("bob"), agent }).await;
+    /// assert!(matches!(again, Err(MeshError::Refused(Refusal::PeerElsewhere { .. }))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::PeerElsewhere`] within [`MeshError::Refused`] when a peer of that id is up, here or elsewhere;
     /// other refusals say what is wrong with what it announces. Nothing was changed.
@@ -26,6 +45,22 @@ impl Mesh {
 
     /// A peer of this node leaves: what it ran is interrupted at no cost and goes to others.
     ///
+    /// ```
+    /// use meshwork_core::DownReason;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// mesh.remove_peer("ada", DownReason::Left).await?;
+    /// let up = mesh.look(|swarm| swarm.peers().filter(|(_, peer)| peer.up).count()).await?;
+    /// assert_eq!(up, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::NoSuchPeer`] or [`Refusal::PeerElsewhere`] within [`MeshError::Refused`]; nothing was changed.
     pub async fn remove_peer(&self, peer: &str, why: DownReason) -> Result<Position, MeshError> {
@@ -34,6 +69,26 @@ impl Mesh {
 
     /// A peer gets no new work; see [`PauseReason`]. To pause a paused one is no error.
     ///
+    /// ```
+    /// use meshwork::mesh::MeshError;
+    /// use meshwork_core::{PauseReason, Refusal};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// mesh.pause_peer("ada", PauseReason::User).await?;
+    /// let why = mesh.look(|swarm| swarm.peers().next().and_then(|(_, peer)| peer.paused)).await?;
+    /// assert_eq!(why, Some(PauseReason::User));
+    ///
+    /// let error = mesh.pause_peer("nobody", PauseReason::User).await.expect_err("no such peer");
+    /// assert!(matches!(error, MeshError::Refused(Refusal::NoSuchPeer { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::NoSuchPeer`], and [`Refusal::NotIdle`] for an idle pause, within [`MeshError::Refused`].
     pub async fn pause_peer(&self, peer: &str, reason: PauseReason) -> Result<Position, MeshError> {
@@ -41,6 +96,24 @@ impl Mesh {
     }
 
     /// A paused peer gets work again. To resume one that works is no error.
+    ///
+    /// ```
+    /// use meshwork::mesh::RoundEnd;
+    /// use meshwork_core::PauseReason;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// mesh.pause_peer("ada", PauseReason::User).await?;
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// mesh.resume_peer("ada").await?;
+    /// assert!(matches!(mesh.complete().await?, RoundEnd::Closed(round) if round.ok == 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Refusal::NoSuchPeer`] within [`MeshError::Refused`].

@@ -43,6 +43,17 @@ const PART_BYTES: usize = 48 << 10;
 const TASK_BYTES: usize = 480 << 10;
 
 /// A peer that this node hosts.
+///
+/// ```
+/// use meshwork::mesh::{AttemptEnd, FnAgent, Output, PeerSetup};
+/// use meshwork_core::PeerSpec;
+/// use std::sync::Arc;
+///
+/// let agent = FnAgent::new(|_| async { AttemptEnd::ok(Output::None) });
+/// let spec = PeerSpec { capabilities: vec!["review".to_owned()], slots: 4, ..PeerSpec::new("ada") };
+/// let peer = PeerSetup { spec, agent: Arc::new(agent) };
+/// assert_eq!((&*peer.spec.id, peer.spec.slots), ("ada", 4));
+/// ```
 #[derive(Clone)]
 pub struct PeerSetup {
     /// What it announces; `uses_session` is taken from its agent.
@@ -53,6 +64,23 @@ pub struct PeerSetup {
 
 /// Workers that come when the queen of a hierarchy wants them, and go when she does not: see
 /// [`Queen`](meshwork_core::topology::Queen).
+///
+/// ```
+/// use meshwork::mesh::{AttemptEnd, FnAgent, Output, PeerSetup, Reserve};
+/// use meshwork_core::PeerSpec;
+/// use meshwork_core::topology::Scaling;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// let agent = Arc::new(FnAgent::new(|_| async { AttemptEnd::ok(Output::None) }));
+/// let worker = |no| PeerSetup { spec: PeerSpec::new(format!("worker-{no}")), agent: agent.clone() };
+/// let reserve = Reserve {
+///     scaling: Scaling { min_workers: 1, max_workers: 4, auto: true, threshold_permille: 800 },
+///     workers: (1..=4).map(worker).collect(),
+///     patience: Duration::from_secs(1),
+/// };
+/// assert_eq!(reserve.scaling.validate(), Ok(()));
+/// ```
 #[derive(Clone)]
 pub struct Reserve {
     /// How many there are to be.
@@ -64,6 +92,28 @@ pub struct Reserve {
 }
 
 /// How a node is started.
+///
+/// ```
+/// # use meshwork::artifacts::FolderArtifacts;
+/// # use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+/// use meshwork::log::MemoryLog;
+/// use meshwork::mesh::MeshOptions;
+/// use std::sync::Arc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let artifacts = Arc::new(FolderArtifacts::open(folder.path())?);
+/// let broker = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+/// let options = MeshOptions {
+///     swarm_id: "nightly".to_owned(),
+///     max_sessions: 2,
+///     ..MeshOptions::new(Arc::new(MemoryLog::new()), artifacts, broker)
+/// };
+/// assert!(options.peers.is_empty(), "peers may also come later, by `Mesh::add_peer`");
+/// # Ok(())
+/// # }
+/// ```
 pub struct MeshOptions {
     /// The log. An empty one is opened with `swarm_id` and `config`.
     pub log: Arc<dyn Log>,
@@ -89,7 +139,64 @@ pub struct MeshOptions {
     pub imbalance_permille: u64,
 }
 
+impl MeshOptions {
+    /// The node `local` of the swarm `swarm`, with default settings: without peers, which may come later, without limit
+    /// on sessions, and without rebalancing.
+    ///
+    /// ```
+    /// # use meshwork::artifacts::FolderArtifacts;
+    /// use meshwork::broker::{Broker, BrokerConfig, MailInMemory};
+    /// use meshwork::log::MemoryLog;
+    /// use meshwork::mesh::MeshOptions;
+    /// use std::sync::Arc;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let artifacts = Arc::new(FolderArtifacts::open(folder.path())?);
+    /// let broker = Broker::new(BrokerConfig::default(), Arc::new(MailInMemory::default()));
+    /// let options = MeshOptions::new(Arc::new(MemoryLog::new()), artifacts, broker);
+    /// assert_eq!((&*options.node, &*options.swarm_id), ("local", "swarm"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(log: Arc<dyn Log>, artifacts: Arc<dyn Artifacts>, broker: (Broker, crate::broker::Settled)) -> Self {
+        Self {
+            log,
+            artifacts,
+            broker,
+            node: "local".to_owned(),
+            swarm_id: "swarm".to_owned(),
+            config: Config::default(),
+            peers: Vec::new(),
+            reserve: None,
+            max_sessions: u32::MAX,
+            rebalance: None,
+            imbalance_permille: 1_500,
+        }
+    }
+}
+
 /// Why a node could not go on, or a wish was not granted.
+///
+/// ```
+/// use meshwork::mesh::MeshError;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+/// use meshwork_core::Refusal;
+///
+/// // Two tasks of one submission that wait for each other: the later one does not exist yet.
+/// let first = TaskSpec { dependencies: vec!["second".to_owned()], ..TaskSpec::new("first") };
+/// let error = mesh.submit(vec![first, TaskSpec::new("second")]).await.expect_err("it is refused");
+/// assert!(matches!(error, MeshError::Refused(Refusal::UnknownDependency { .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum MeshError {
     /// The log cannot be used.
@@ -173,6 +280,22 @@ impl From<ArtifactError> for MeshError {
 }
 
 /// Counts of a running swarm, brought up to date after each batch.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+/// mesh.submit(vec![TaskSpec::new("build"), TaskSpec::new("test")]).await?;
+/// mesh.complete().await?;
+///
+/// let status = *mesh.status().borrow();
+/// assert_eq!((status.round, status.completed, status.open), (1, 2, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// The open round, or the last one.
@@ -192,6 +315,23 @@ pub struct Status {
 }
 
 /// How a round went for somebody who waited for it.
+///
+/// ```
+/// use meshwork::mesh::RoundEnd;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+/// // Nobody here can do what it asks for, so the round cannot close.
+/// let task = TaskSpec { requires: vec!["welding".to_owned()], ..TaskSpec::new("frame") };
+/// mesh.submit(vec![task]).await?;
+/// assert_eq!(mesh.complete().await?, RoundEnd::Stalled);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoundEnd {
     /// It closed: completion.
@@ -204,6 +344,22 @@ pub enum RoundEnd {
 }
 
 /// How to stop.
+///
+/// ```
+/// use meshwork::mesh::Stop;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let (mesh, ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+/// mesh.stop(Stop::Gently);
+/// mesh.stop(Stop::Now); // more firmly
+/// ended.await??;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// No new work; bodies are asked to end, and their attempts count as interrupted at no cost.
@@ -213,6 +369,26 @@ pub enum Stop {
 }
 
 /// A running node. Clones are handles to the same one.
+///
+/// ```
+/// use meshwork::mesh::{RoundEnd, Stop};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let (mesh, ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+/// let built = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
+/// mesh.submit(vec![TaskSpec::new("build"), built]).await?;
+/// let RoundEnd::Closed(round) = mesh.complete().await? else { panic!("nothing else was asked for") };
+/// assert_eq!((round.number, round.ok, round.failed), (1, 2, 0));
+///
+/// mesh.stop(Stop::Gently);
+/// ended.await??;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Mesh {
     commands: mpsc::Sender<Command>,
@@ -239,6 +415,31 @@ impl Mesh {
     /// Starts a node: replays the log, joins, announces its peers. Resolves when it is a member; the
     /// second value resolves when it has stopped.
     ///
+    /// ```
+    /// use meshwork::mesh::{MeshError, Stop};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = options(folder.path());
+    /// # let log = options.log.clone();
+    ///
+    /// let (mesh, ended) = Mesh::start(options).await?;
+    /// assert_eq!(mesh.swarm_id(), "swarm");
+    ///
+    /// // The log remembers whose it is.
+    /// # let options = demo::options(folder.path());
+    /// let other = MeshOptions { swarm_id: "other".to_owned(), log, ..options };
+    /// let error = Mesh::start(other).await.err().expect("it is refused");
+    /// assert!(matches!(error, MeshError::OtherSwarm { found, .. } if found == "swarm"));
+    ///
+    /// mesh.stop(Stop::Gently);
+    /// ended.await??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the log cannot be read or applied, or belongs to another swarm; then nothing was written.
     pub async fn start(
@@ -249,6 +450,29 @@ impl Mesh {
 
     /// The same for a node that remembers, outside of its log, how far it has applied it: a log that does not hold that
     /// is refused, and no completion is told before it is remembered.
+    ///
+    /// ```
+    /// use meshwork::high_water::{HighWater, HighWaterFile};
+    /// use meshwork::mesh::Stop;
+    /// use meshwork::state::StateRoot;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let options = options(folder.path());
+    ///
+    /// let state = StateRoot::new(folder.path().join("state")).folder("demo")?;
+    /// let lock = Arc::new(state.lock(std::time::SystemTime::now())?);
+    /// let memory = HighWaterFile::open(&state, &lock)?;
+    ///
+    /// let (mesh, ended) = Mesh::start_remembering(options, memory).await?;
+    /// mesh.stop(Stop::Gently);
+    /// ended.await??;
+    /// assert!(HighWater::read(&state)?.is_some(), "how far it had applied its log");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Mesh::start`], and [`LedgerError::LedgerRegressed`].
@@ -272,6 +496,26 @@ impl Mesh {
 
     /// Has something decided; resolves when it is durable and applied.
     ///
+    /// ```
+    /// use meshwork::mesh::MeshError;
+    /// use meshwork_core::{Op, Refusal};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// let sealed = mesh.decide(Op::Seal { round: 1 }).await?;
+    /// assert!(sealed.seq() > 0, "a position in the log");
+    ///
+    /// let error = mesh.decide(Op::Seal { round: 7 }).await.expect_err("there is no such round");
+    /// assert!(matches!(error, MeshError::Refused(Refusal::RoundNotOpen { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`MeshError::Refused`] when it was judged and refused. Who is a member is the node's own affair:
     /// [`Op::Open`] and [`Op::Join`] are refused here, and so is [`Op::PeerUp`]: a peer comes with its agent, by
@@ -287,6 +531,23 @@ impl Mesh {
 
     /// Submits tasks; each lists only dependencies that exist or stand earlier. A large submission is
     /// written in parts, none of which starts before the last.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let test = TaskSpec { dependencies: vec!["build".to_owned()], ..TaskSpec::new("test") };
+    /// let tasks = mesh.submit(vec![TaskSpec::new("build"), test]).await?;
+    /// assert_eq!(tasks.len(), 2);
+    ///
+    /// // The same again: what is there and has not changed keeps its number.
+    /// assert_eq!(mesh.submit(vec![TaskSpec::new("build")]).await?, tasks[..1]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`MeshError::Refused`] names what is wrong; earlier parts stay submitted, and the submission ends.
@@ -364,6 +625,20 @@ impl Mesh {
 
     /// Looks at the swarm as this node has read it. `look` runs between two batches and should be quick.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// let ids = mesh.look(|swarm| swarm.tasks().map(|(_, task)| task.id.to_string()).collect::<Vec<_>>()).await?;
+    /// assert_eq!(ids, ["build"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`MeshError::Stopped`], or why the node stopped.
     pub async fn look<T: Send + 'static>(
@@ -379,6 +654,25 @@ impl Mesh {
     }
 
     /// Seals the open round and waits until it closes, or until nothing can close it.
+    ///
+    /// ```
+    /// use meshwork::mesh::RoundEnd;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// let RoundEnd::Closed(round) = mesh.complete().await? else { panic!("ada can do it") };
+    /// assert_eq!((round.ok, round.failed), (1, 0));
+    ///
+    /// // No round is open any more: this is the last one that closed.
+    /// assert_eq!(mesh.complete().await?, RoundEnd::Empty(Some(round)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the node stops before.
@@ -406,6 +700,24 @@ impl Mesh {
     /// Being wrong costs time, never truth: whatever the node says under its old incarnation is refused from there on,
     /// and its results are kept as rejected attempts. When it reads of its loss it ends its bodies and joins anew.
     ///
+    /// ```
+    /// use meshwork::mesh::MeshError;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// // "local" is this very node: when it reads of its loss, it joins anew.
+    /// mesh.give_up_on("local").await?;
+    ///
+    /// let error = mesh.give_up_on("nobody").await.expect_err("it never was");
+    /// assert!(matches!(error, MeshError::NodeNotPresent { node } if node == "nobody"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`MeshError::NodeNotPresent`] when no node of this name is present: it has left, was given up on, or never was.
     /// [`Refusal::HeardSince`] within [`MeshError::Refused`] when an entry of it came in the meantime: it is alive, and
@@ -421,6 +733,23 @@ impl Mesh {
     }
 
     /// What a task returned with its last attempt.
+    ///
+    /// ```
+    /// use meshwork_core::Payload;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let tasks = mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// mesh.complete().await?;
+    /// let returned = mesh.result(tasks[0]).await?.expect("it has returned");
+    /// assert_eq!(returned.result, Some(Payload::Json("42".to_owned())));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -441,27 +770,99 @@ impl Mesh {
     }
 
     /// Counts, brought up to date after each batch.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let mut status = mesh.status();
+    /// mesh.submit(vec![TaskSpec::new("build")]).await?;
+    /// let done = *status.wait_for(|status| status.completed == 1).await?;
+    /// assert_eq!(done.open, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
 
     /// Where artifacts are kept.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// mesh.artifacts().store("notes/plan.md", "first things first".into()).await?;
+    /// assert_eq!(mesh.artifacts().retrieve("notes/plan.md").await?, "first things first");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn artifacts(&self) -> &Arc<dyn Artifacts> {
         &self.artifacts
     }
 
     /// Messages between this node's peers.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// let me = mesh.broker().outside("someone");
+    /// assert!(me.is_alive());
+    /// assert_eq!(mesh.broker().in_flight(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn broker(&self) -> &Broker {
         &self.broker
     }
 
     /// The swarm's id.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let (mesh, _ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// assert_eq!(mesh.swarm_id(), "swarm");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn swarm_id(&self) -> &str {
         &self.swarm_id
     }
 
     /// Asks the node to stop; may be asked again, more firmly. The join handle of [`Mesh::start`] tells
     /// when it has.
+    ///
+    /// ```
+    /// use meshwork::mesh::{MeshError, Stop};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let (mesh, ended) = start(folder.path()).await?; // a node with one peer, ada, who answers 42
+    /// mesh.stop(Stop::Gently);
+    /// ended.await??;
+    /// let error = mesh.submit(vec![TaskSpec::new("late")]).await.expect_err("nobody takes it any more");
+    /// assert!(matches!(error, MeshError::Stopped));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stop(&self, how: Stop) {
         // A node that is gone has stopped.
         let _gone = self.events.send(Event::Stop(how));

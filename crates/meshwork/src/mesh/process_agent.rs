@@ -21,6 +21,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// What a process agent starts.
+///
+/// ```
+/// use meshwork::mesh::Program;
+///
+/// let program = Program::Command(vec!["python3".to_owned(), "agent.py".to_owned()]);
+/// assert!(!matches!(program, Program::Shell), "a shell peer runs the line of each task instead");
+/// ```
 #[derive(Clone, Debug)]
 pub enum Program {
     /// `sh -c` with the task's `run` line.
@@ -34,6 +41,23 @@ pub enum Program {
 const KILLED: [i32; 4] = [129, 130, 137, 143];
 
 /// Everything that process agents of one node share.
+///
+/// ```
+/// use meshwork::mesh::ProcessHost;
+/// use meshwork::process::DEFAULT_GRACE;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let host = ProcessHost {
+///     nonce: "6f1c2a".to_owned(),
+///     spill_dir: folder.path().to_owned(),
+///     endpoint: None, // attempts get no tools
+///     program: None,
+///     grace: DEFAULT_GRACE,
+///     result_bytes: 1 << 30,
+/// };
+/// assert_eq!(host.grace.as_secs(), 5);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct ProcessHost {
     /// Marks the processes of this swarm, so that what a killed node left behind is found.
     pub nonce: String,
@@ -50,6 +74,34 @@ pub struct ProcessHost {
 }
 
 /// A peer whose attempts are processes.
+///
+/// ```
+/// use meshwork::mesh::{ProcessAgent, ProcessHost, Program};
+/// use meshwork_core::Payload;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let mut options = options(folder.path());
+/// # let spill_dir = folder.path().join("spill");
+/// # std::fs::create_dir(&spill_dir)?;
+/// # let nonce = "6f1c2a".to_owned();
+/// # let grace = meshwork::process::DEFAULT_GRACE;
+///
+/// let host = Arc::new(ProcessHost { nonce, spill_dir, endpoint: None, program: None, grace, result_bytes: 1 << 20 });
+/// let agent = Arc::new(ProcessAgent::new(host, Program::Shell, folder.path().to_owned(), vec![], None));
+/// options.peers.push(PeerSetup { spec: PeerSpec::new("shell"), agent });
+/// let (mesh, _ended) = Mesh::start(options).await?;
+///
+/// let task = TaskSpec { run: Some("echo '{\"ok\": true}'".to_owned()), ..TaskSpec::new("check") };
+/// let tasks = mesh.submit(vec![task]).await?;
+/// mesh.complete().await?;
+/// let returned = mesh.result(tasks[0]).await?.expect("it has returned");
+/// assert_eq!(returned.result, Some(Payload::Json("{\"ok\": true}".to_owned())));
+/// # Ok(())
+/// # }
+/// ```
 pub struct ProcessAgent {
     host: Arc<ProcessHost>,
     program: Program,
@@ -86,6 +138,25 @@ impl PeerLog {
 impl ProcessAgent {
     /// An agent that works in `folder`. `env` is added to the allow-list of
     /// [`process::environment`]; `log` gets what the processes write.
+    ///
+    /// ```
+    /// use meshwork::mesh::{Agent as _, ProcessAgent, ProcessHost, Program};
+    /// use std::path::Path;
+    /// use std::sync::Arc;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let spill_dir = folder.path().to_owned();
+    /// # let grace = meshwork::process::DEFAULT_GRACE;
+    /// # let nonce = "6f1c2a".to_owned();
+    /// # let (endpoint, program, result_bytes) = (None, None, 1 << 20);
+    /// # let host = Arc::new(ProcessHost { nonce, spill_dir, endpoint, program, grace, result_bytes });
+    /// let words = ["python3", "agent.py"].map(str::to_owned).to_vec();
+    /// let env = vec![("MODEL".to_owned(), "small".to_owned())];
+    /// let agent = ProcessAgent::new(host, Program::Command(words), "/srv/agents".into(), env, None);
+    /// assert_eq!(agent.folder(), Some(Path::new("/srv/agents")));
+    /// assert!(agent.uses_session(), "a program of its own for each task is a session");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(
         host: Arc<ProcessHost>,
         program: Program,

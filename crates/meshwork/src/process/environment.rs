@@ -11,6 +11,14 @@ pub const INHERITED_PREFIXES: &[&str] = &["LC_"];
 
 /// The whole environment of a process: the allow-list from ours, then `extra`, which wins over it (and a later entry over
 /// an earlier one of the same name).
+///
+/// ```
+/// use meshwork::process::environment;
+///
+/// let variables = environment(&[("MODEL".to_owned(), "small".to_owned())]);
+/// assert!(variables.contains(&("MODEL".into(), "small".into())));
+/// assert!(!variables.iter().any(|(name, _)| name == "AWS_SECRET_ACCESS_KEY"), "not on the list of what is inherited");
+/// ```
 #[must_use]
 pub fn environment(extra: &[(String, String)]) -> Vec<(OsString, OsString)> {
     let mut variables: Vec<(OsString, OsString)> = std::env::vars_os()

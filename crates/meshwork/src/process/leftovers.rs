@@ -23,6 +23,13 @@ const BIRTH: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(2);
 
 /// A process of an earlier run of this swarm.
+///
+/// ```
+/// use meshwork::process::Leftover;
+///
+/// let stray = Leftover { pid: 4711, attempt: "t0-1".to_owned(), command: "python3".to_owned(), ended: true };
+/// assert_eq!(format!("{} ({})", stray.command, stray.pid), "python3 (4711)");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     /// Its process id.
@@ -41,6 +48,12 @@ pub struct Leftover {
 /// Found are processes whose environment carries the swarm's part of the nonce and that are older than this program, and
 /// then whatever else carries their attempts' nonces. Live attempts of this program, the program itself and its ancestors
 /// are never touched. A process is signalled only while its start time says that it is still the one that was found.
+///
+/// ```
+/// use meshwork::process::end_leftovers;
+///
+/// assert!(end_leftovers("a1b2c3").is_empty(), "no run of this swarm was killed");
+/// ```
 #[must_use]
 pub fn end_leftovers(swarm_nonce: &str) -> Vec<Leftover> {
     let before = procfs::stat(Pid::this().as_raw()).map_or(0, |own| own.started);
@@ -49,12 +62,24 @@ pub fn end_leftovers(swarm_nonce: &str) -> Vec<Leftover> {
 
 /// The same at the end of a run, when no attempt of this swarm is alive in this program: whatever carries the swarm's nonce,
 /// of whatever age, is left behind. For callers that hold the swarm's lock, so that no other program runs it.
+///
+/// ```
+/// use meshwork::process::end_all;
+///
+/// assert!(end_all("a1b2c3").is_empty(), "nothing carries this swarm's mark");
+/// ```
 #[must_use]
 pub fn end_all(swarm_nonce: &str) -> Vec<Leftover> {
     end_older_than(swarm_nonce, u64::MAX)
 }
 
 /// The same processes, only looked for: nothing is signalled, and each is told of as not ended.
+///
+/// ```
+/// use meshwork::process::find_leftovers;
+///
+/// assert_eq!(find_leftovers("a1b2c3"), []);
+/// ```
 #[must_use]
 pub fn find_leftovers(swarm_nonce: &str) -> Vec<Leftover> {
     let before = procfs::stat(Pid::this().as_raw()).map_or(0, |own| own.started);

@@ -53,6 +53,29 @@ pub use run::{ProcessHandle, start};
 pub use usage::{USAGE_LINE_BYTES, Usage, split_usage, split_usage_file};
 
 /// Which of a process's two output channels a chunk came from.
+///
+/// ```
+/// use meshwork::process::Channel;
+/// use std::sync::{Arc, Mutex};
+/// use meshwork::process::{self, ProcessSpec};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let spec = |line: &str| shell(folder.path(), line);
+///
+/// let heard = Arc::new(Mutex::new(Vec::new()));
+/// let hearing = heard.clone();
+/// let on_output = Arc::new(move |channel: Channel, chunk: &[u8]| {
+///     hearing.lock().expect("nobody panics with it").push((channel, chunk.to_vec()));
+/// });
+/// let (_handle, ended) = process::start(ProcessSpec { on_output: Some(on_output), ..spec("echo oops >&2") });
+/// let _report = ended.await;
+/// assert_eq!(heard.lock().expect("nobody panics with it")[..], [(Channel::Stderr, b"oops\n".to_vec())]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     /// Standard output: the result.
@@ -65,6 +88,33 @@ pub enum Channel {
 pub type OnOutput = Arc<dyn Fn(Channel, &[u8]) + Send + Sync>;
 
 /// What to run and under which limits.
+///
+/// ```
+/// use meshwork::process::{self, DEFAULT_GRACE, Ended, Nonce, OutputLimits, ProcessSpec, Stdout};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let spec = ProcessSpec {
+///     program: "cat".into(),
+///     args: vec![],
+///     cwd: folder.path().to_owned(),
+///     env: process::environment(&[]),
+///     stdin: "hello".into(),
+///     timeout: None,
+///     grace: DEFAULT_GRACE,
+///     limits: OutputLimits::default(),
+///     nonce: Nonce::new("6f1c2a", "t0-1")?,
+///     spill_dir: folder.path().to_owned(),
+///     on_output: None,
+/// };
+/// let (_handle, ended) = process::start(spec);
+/// let report = ended.await;
+/// assert!(matches!(report.ended, Ended::Exited { code: 0 }));
+/// assert_eq!(report.stdout, Stdout::Inline(b"hello".to_vec()));
+/// # Ok(())
+/// # }
+/// ```
 pub struct ProcessSpec {
     /// A path, or a name that is looked up in the `PATH` of `env`.
     pub program: OsString,
@@ -95,6 +145,23 @@ pub struct ProcessSpec {
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
 /// Bounds on the output of one process, in bytes.
+///
+/// ```
+/// use meshwork::process::{self, OutputLimits, ProcessSpec, Stdout};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let spec = |line: &str| shell(folder.path(), line);
+///
+/// let limits = OutputLimits { inline_bytes: 4, ..OutputLimits::default() };
+/// let (_handle, ended) = process::start(ProcessSpec { limits, ..spec("echo more than four") });
+/// let Stdout::File { path, len } = ended.await.stdout else { panic!("it is too long for memory") };
+/// assert_eq!((std::fs::read_to_string(path)?, len), ("more than four\n".to_owned(), 15));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputLimits {
     /// Standard output up to this length is kept in memory, longer output goes to a file. Default 32 KiB: what the log
@@ -113,6 +180,23 @@ impl Default for OutputLimits {
 }
 
 /// How an attempt's process ended and what it said. When it exists, nothing of the attempt is running.
+///
+/// ```
+/// use meshwork::process::{self, Ended};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let spec = |line: &str| shell(folder.path(), line);
+///
+/// let (_handle, ended) = process::start(spec("echo result; echo why >&2; exit 3"));
+/// let report = ended.await;
+/// assert!(matches!(report.ended, Ended::Exited { code: 3 }));
+/// assert_eq!(report.stderr_tail, "why\n");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct ProcessReport {
@@ -127,6 +211,23 @@ pub struct ProcessReport {
 }
 
 /// Why a process ended.
+///
+/// ```
+/// use std::time::Duration;
+/// use meshwork::process::{self, Ended, ProcessSpec};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let spec = |line: &str| shell(folder.path(), line);
+///
+/// let timeout = Some(Duration::from_millis(1));
+/// let (_handle, ended) = process::start(ProcessSpec { timeout, ..spec("exec cat /dev/zero > /dev/null") });
+/// assert!(matches!(ended.await.ended, Ended::TimedOut));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Ended {
     /// It ended by itself with this exit code.
@@ -161,6 +262,25 @@ pub enum Ended {
 }
 
 /// Why a process could not be started. Nothing is left behind.
+///
+/// ```
+/// use meshwork::process::StartError;
+/// use meshwork::process::{self, Ended, ProcessSpec};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let spec = |line: &str| shell(folder.path(), line);
+///
+/// let (_handle, ended) = process::start(ProcessSpec { program: "no-such-program".into(), ..spec("") });
+/// let Ended::NotStarted { error: StartError::ProgramNotFound { program, .. } } = ended.await.ended else {
+///     panic!("there is no such program");
+/// };
+/// assert_eq!(program, "no-such-program");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A bare name that no directory of `PATH` has as an executable file.

@@ -16,6 +16,14 @@ const PART_BYTES: usize = 64;
 const CHAIN_BYTES: usize = 4096;
 
 /// Names one attempt of one swarm, uniquely on this machine.
+///
+/// ```
+/// use meshwork::process::Nonce;
+///
+/// let nonce = Nonce::new("6f1c2a", "t0-1")?;
+/// assert_eq!((nonce.swarm(), nonce.attempt()), ("6f1c2a", "t0-1"));
+/// # Ok::<(), meshwork::process::NonceError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Nonce {
     swarm: String,
@@ -23,6 +31,12 @@ pub struct Nonce {
 }
 
 /// A part of a nonce that is not 1 to 64 ASCII letters, digits, `-` or `_`.
+///
+/// ```
+/// use meshwork::process::Nonce;
+///
+/// assert!(Nonce::new("6f1c2a", "a,b").is_err(), "it could not be told from two");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a nonce has 1 to {PART_BYTES} ASCII letters, digits, '-' or '_' in each part, found {found:?}; nothing was changed"
@@ -33,6 +47,13 @@ pub struct NonceError {
 
 impl Nonce {
     /// From a swarm's part, which all its attempts share over restarts, and an attempt's part, which is never used again.
+    ///
+    /// ```
+    /// use meshwork::process::Nonce;
+    ///
+    /// assert!(Nonce::new("6f1c2a", "t0-1").is_ok());
+    /// assert!(Nonce::new("", "t0-1").is_err());
+    /// ```
     ///
     /// # Errors
     /// When a part holds anything but 1 to 64 ASCII letters, digits, `-` or `_`.
@@ -48,12 +69,26 @@ impl Nonce {
     }
 
     /// The swarm's part.
+    ///
+    /// ```
+    /// use meshwork::process::Nonce;
+    ///
+    /// assert_eq!(Nonce::new("6f1c2a", "t0-1")?.swarm(), "6f1c2a");
+    /// # Ok::<(), meshwork::process::NonceError>(())
+    /// ```
     #[must_use]
     pub fn swarm(&self) -> &str {
         &self.swarm
     }
 
     /// The attempt's part.
+    ///
+    /// ```
+    /// use meshwork::process::Nonce;
+    ///
+    /// assert_eq!(Nonce::new("6f1c2a", "t0-1")?.attempt(), "t0-1");
+    /// # Ok::<(), meshwork::process::NonceError>(())
+    /// ```
     #[must_use]
     pub fn attempt(&self) -> &str {
         &self.attempt

@@ -8,6 +8,13 @@ use std::path::PathBuf;
 use super::usage::{Usage, split_usage, split_usage_file};
 
 /// Standard output as it was kept.
+///
+/// ```
+/// use meshwork::process::Stdout;
+///
+/// let stdout = Stdout::Inline(b"hello\n".to_vec());
+/// assert!(matches!(stdout, Stdout::Inline(bytes) if bytes.len() == 6));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stdout {
     /// Short enough for memory.
@@ -23,6 +30,16 @@ pub enum Stdout {
 
 impl Stdout {
     /// Takes the usage line off the end, if there is one ([`split_usage`]).
+    ///
+    /// ```
+    /// use meshwork::process::Stdout;
+    ///
+    /// let text = "done\n{\"meshwork\":{\"usage\":{\"inputTokens\":1200,\"outputTokens\":300}}}\n";
+    /// let mut stdout = Stdout::Inline(text.into());
+    /// assert_eq!(stdout.take_usage()?.map(|usage| usage.input_tokens), Some(1_200));
+    /// assert_eq!(stdout, Stdout::Inline(b"done\n".to_vec()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the file cannot be read or shortened; it is unchanged then.

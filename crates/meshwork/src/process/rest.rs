@@ -25,6 +25,15 @@ const UNSURE_LOOKS: u32 = 5;
 /// From then on a child of this program that ended, is in a process group other than ours, and was not started by this
 /// module is taken for such an orphan and reaped: start other children in the program's own group (the default).
 ///
+/// ```
+/// use meshwork::process::become_subreaper;
+///
+/// # fn main() -> std::io::Result<()> {
+/// become_subreaper()?; // early, before anything is started
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// What the system said; nothing has changed.
 pub fn become_subreaper() -> io::Result<()> {

@@ -54,6 +54,23 @@ struct Wish {
 
 /// Steers a running process. Calls return at once, take effect when the future of [`start`] is polled, and do nothing
 /// once the process has ended.
+///
+/// ```
+/// use meshwork::process::{self, Ended};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let spec = |line: &str| shell(folder.path(), line);
+///
+/// let (handle, ended) = process::start(spec("exec cat /dev/zero > /dev/null"));
+/// assert!(handle.pid().is_some());
+/// handle.stop();
+/// assert!(matches!(ended.await.ended, Ended::Stopped));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ProcessHandle {
     wishes: watch::Sender<Wish>,
@@ -62,26 +79,108 @@ pub struct ProcessHandle {
 
 impl ProcessHandle {
     /// SIGTERM to the group, SIGKILL after the grace.
+    ///
+    /// ```
+    /// use meshwork::process::{self, Ended};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let spec = |line: &str| shell(folder.path(), line);
+    ///
+    /// let (handle, ended) = process::start(spec("exec cat /dev/zero > /dev/null"));
+    /// handle.stop();
+    /// assert!(matches!(ended.await.ended, Ended::Stopped));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stop(&self) {
         self.wishes.send_modify(|wish| wish.end = wish.end.max(End::Stop));
     }
 
     /// SIGKILL to the group, now.
+    ///
+    /// ```
+    /// use meshwork::process::{self, Ended};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let spec = |line: &str| shell(folder.path(), line);
+    ///
+    /// // It does not hear SIGTERM.
+    /// let (handle, ended) = process::start(spec("trap '' TERM; cat /dev/zero > /dev/null"));
+    /// handle.kill();
+    /// assert!(matches!(ended.await.ended, Ended::Stopped));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn kill(&self) {
         self.wishes.send_modify(|wish| wish.end = End::Kill);
     }
 
     /// SIGSTOP to the whole group; the time-out stands still. Descendants that left the group go on.
+    ///
+    /// ```
+    /// use meshwork::process::{self, Ended};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let spec = |line: &str| shell(folder.path(), line);
+    ///
+    /// let (handle, ended) = process::start(spec("echo done"));
+    /// handle.pause();
+    /// handle.resume();
+    /// assert!(matches!(ended.await.ended, Ended::Exited { code: 0 }));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pause(&self) {
         self.wishes.send_modify(|wish| wish.paused = true);
     }
 
     /// SIGCONT to the whole group.
+    ///
+    /// ```
+    /// use meshwork::process::{self, Stdout};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let spec = |line: &str| shell(folder.path(), line);
+    ///
+    /// let (handle, ended) = process::start(spec("echo done"));
+    /// handle.resume(); // of one that runs, nothing happens
+    /// assert_eq!(ended.await.stdout, Stdout::Inline(b"done\n".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn resume(&self) {
         self.wishes.send_modify(|wish| wish.paused = false);
     }
 
     /// The leader's process id, which is also its group's; `None` if it did not start.
+    ///
+    /// ```
+    /// use meshwork::process::{self, Stdout};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let spec = |line: &str| shell(folder.path(), line);
+    ///
+    /// let (handle, ended) = process::start(spec("echo $$"));
+    /// let pid = handle.pid().expect("it has started");
+    /// assert_eq!(ended.await.stdout, Stdout::Inline(format!("{pid}\n").into_bytes()));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.pid
@@ -94,6 +193,22 @@ impl ProcessHandle {
 ///
 /// The calling thread is held until the program is loaded, half a millisecond or so. Output beyond the limit for memory is
 /// written to its file on the polling thread: one write of at most 64 KiB at a time, into the page cache.
+///
+/// ```
+/// use meshwork::process::{self, Stdout};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let spec = |line: &str| shell(folder.path(), line);
+///
+/// let (_handle, ended) = process::start(spec("echo hello"));
+/// let report = ended.await; // nothing of it is running any more
+/// assert_eq!(report.stdout, Stdout::Inline(b"hello\n".to_vec()));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Panics
 /// Outside of a tokio runtime with I/O and time enabled.

@@ -15,6 +15,13 @@ pub const USAGE_LINE_BYTES: usize = 1024;
 const TRAILING_BYTES: usize = 64;
 
 /// Tokens that an attempt reported.
+///
+/// ```
+/// use meshwork::process::{Usage, split_usage};
+///
+/// let line = br#"{"meshwork":{"usage":{"inputTokens":1200,"outputTokens":300}}}"#;
+/// assert_eq!(split_usage(line).1, Some(Usage { input_tokens: 1_200, output_tokens: 300 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// Read by the model.
@@ -25,6 +32,15 @@ pub struct Usage {
 
 /// Splits off the last line when it has exactly the form `{"meshwork":{"usage":{"inputTokens":n,"outputTokens":n}}}`;
 /// line ends after it go with it. Anything else stays output.
+///
+/// ```
+/// use meshwork::process::split_usage;
+///
+/// let stdout = b"42\n{\"meshwork\":{\"usage\":{\"inputTokens\":7,\"outputTokens\":1}}}\n";
+/// let (rest, usage) = split_usage(stdout);
+/// assert_eq!((rest, usage.map(|usage| usage.output_tokens)), (&b"42\n"[..], Some(1)));
+/// assert_eq!(split_usage(b"42\n"), (&b"42\n"[..], None));
+/// ```
 #[must_use]
 pub fn split_usage(stdout: &[u8]) -> (&[u8], Option<Usage>) {
     let end = stdout.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
@@ -53,6 +69,18 @@ fn only<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
 
 /// The same for output that went to a file: looks at its end only, and shortens the file by the usage line.
 /// Answers with the file's length afterwards.
+///
+/// ```
+/// use meshwork::process::split_usage_file;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("stdout");
+/// std::fs::write(&path, "42\n{\"meshwork\":{\"usage\":{\"inputTokens\":7,\"outputTokens\":1}}}\n")?;
+/// let (len, usage) = split_usage_file(&path)?;
+/// assert_eq!((len, usage.is_some()), (3, true));
+/// assert_eq!(std::fs::read(&path)?, b"42\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the file cannot be opened, read or shortened; it is unchanged then.

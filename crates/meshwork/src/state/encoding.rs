@@ -14,6 +14,12 @@ const ID_BYTES: usize = 256;
 const LEVEL_BYTES: usize = 200;
 
 /// Why a text is not an id.
+///
+/// ```
+/// use meshwork::state::{IdError, encode};
+///
+/// assert_eq!(encode(""), Err(IdError::Empty));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// The empty text.
@@ -42,6 +48,16 @@ pub enum IdError {
 }
 
 /// The relative path for `id`: one folder level, or more for a very long one.
+///
+/// ```
+/// use meshwork::state::{IdError, decode, encode};
+///
+/// // Whatever the id holds, the path stays below the root, and its id can be told from it.
+/// let path = encode("../team/nightly")?;
+/// assert!(path.components().all(|part| matches!(part, std::path::Component::Normal(_))));
+/// assert_eq!(decode(&path).as_deref(), Some("../team/nightly"));
+/// # Ok::<(), IdError>(())
+/// ```
 ///
 /// # Errors
 /// What is not an id has no path.
@@ -92,6 +108,14 @@ fn check(id: &str) -> Result<(), IdError> {
 }
 
 /// The id whose path is `path`, or `None` if it is nobody's.
+///
+/// ```
+/// use meshwork::state::decode;
+/// use std::path::Path;
+///
+/// assert_eq!(decode(Path::new("nightly")).as_deref(), Some("nightly"));
+/// assert_eq!(decode(Path::new("../nightly")), None, "no id has this path");
+/// ```
 #[must_use]
 pub fn decode(path: &Path) -> Option<String> {
     let mut encoded = String::new();

@@ -6,6 +6,18 @@ use std::time::SystemTime;
 use super::IdError;
 
 /// Why a state folder could not be used. Each message says whether something was changed.
+///
+/// ```
+/// use meshwork::state::StateRoot;
+/// use std::time::SystemTime;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// let _lock = folder.lock(SystemTime::now())?;
+/// let refused = folder.lock(SystemTime::now()).expect_err("one run at a time").to_string();
+/// assert!(refused.contains("is in use by process") && refused.ends_with("nothing was changed"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The id can't name a swarm or a peer.

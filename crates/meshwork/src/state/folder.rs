@@ -14,6 +14,19 @@ use crate::failpoint::{self, Point};
 const NONCE_BYTES: usize = 16;
 
 /// The folder of one swarm: where things are. It exists once it was locked.
+///
+/// ```
+/// use meshwork::state::StateRoot;
+/// use std::time::SystemTime;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// assert!(!folder.exists(), "nothing is created by looking");
+/// let lock = folder.lock(SystemTime::now())?;
+/// assert!(folder.exists());
+/// drop(lock); // the folder stays, for the next run
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateFolder {
     pub(super) id: String,
@@ -26,48 +39,132 @@ impl StateFolder {
     }
 
     /// The swarm's id.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert_eq!(folder.id(), "nightly");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
     /// The folder.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert_eq!(folder.path(), dir.path().join("nightly"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The database of the log.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.database().ends_with("nightly/swarm.db"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.path.join("swarm.db")
     }
 
     /// The folder of the artifacts.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.artifacts().ends_with("nightly/artifacts"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn artifacts(&self) -> PathBuf {
         self.path.join("artifacts")
     }
 
     /// The run report, written by [`StateFolder::write_report`].
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.report().ends_with("nightly/report.json"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn report(&self) -> PathBuf {
         self.path.join("report.json")
     }
 
     /// Whether a swarm was ever started here.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(!folder.exists());
+    /// let _lock = folder.lock(SystemTime::now())?;
+    /// assert!(folder.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn exists(&self) -> bool {
         self.path.join(lock::NAME).is_file() || self.database().is_file()
     }
 
     /// Who holds the folder, or held it last.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert_eq!(folder.holder(), None);
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// drop(lock);
+    /// let holder = folder.holder().expect("it is still told who had it last");
+    /// assert_eq!(holder.pid, std::process::id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn holder(&self) -> Option<Holder> {
         lock::holder(&self.path)
     }
 
     /// Whether a run holds the folder at this moment.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// assert!(folder.is_locked()?);
+    /// drop(lock);
+    /// assert!(!folder.is_locked()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// What the operating system says.
@@ -76,6 +173,19 @@ impl StateFolder {
     }
 
     /// Takes the folder for this process, and creates it (0700) if there is none. `now` is what others are told.
+    ///
+    /// ```
+    /// use meshwork::state::StateError;
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let _lock = folder.lock(SystemTime::now())?;
+    /// let refused = folder.lock(SystemTime::now()).expect_err("one run at a time");
+    /// assert!(matches!(refused, StateError::Locked { pid: Some(pid), .. } if pid == std::process::id()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`StateError::Locked`] names the process that has it; nothing was changed then.
@@ -86,6 +196,18 @@ impl StateFolder {
 
     /// Like [`StateFolder::lock`], for starting over: what was there is moved beside it first and its new place
     /// returned.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// drop(folder.lock(SystemTime::now())?);
+    /// let (_lock, aside) = folder.fresh(SystemTime::now())?;
+    /// assert!(aside.expect("there was a folder").ends_with("nightly.old-1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`StateError::Locked`] if a run has the folder; nothing was moved then.
@@ -121,6 +243,19 @@ impl StateFolder {
 
     /// Opens the log file of a peer for appending, and creates it (0600).
     ///
+    /// ```
+    /// use std::io::Write as _;
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// writeln!(folder.open_peer_log("ada", &lock)?, "hello")?;
+    /// assert_eq!(std::fs::read_to_string(folder.peer_log("ada")?)?, "hello\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// What the operating system says, and ids that are none.
     pub fn open_peer_log(&self, peer: &str, _held: &FolderLock) -> Result<File, StateError> {
@@ -136,6 +271,16 @@ impl StateFolder {
 
     /// Where the log of a peer is.
     ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.peer_log("ada")?.ends_with("nightly/logs/ada.log"));
+    /// assert!(folder.peer_log("").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Ids that are none.
     pub fn peer_log(&self, peer: &str) -> Result<PathBuf, StateError> {
@@ -146,6 +291,18 @@ impl StateFolder {
 
     /// Writes the run report: readers see the former one or this one, never a part.
     ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// folder.write_report(br#"{"completed": true}"#, &lock)?;
+    /// assert_eq!(std::fs::read(folder.report())?, br#"{"completed": true}"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// What the operating system says; the former report stays.
     pub fn write_report(&self, report: &[u8], _held: &FolderLock) -> Result<(), StateError> {
@@ -153,6 +310,15 @@ impl StateFolder {
     }
 
     /// Where the node keeps how far it has applied its log; see [`crate::high_water`].
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.high_water().ends_with("nightly/high-water"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn high_water(&self) -> PathBuf {
         self.path.join("high-water")
@@ -164,6 +330,19 @@ impl StateFolder {
     }
 
     /// The swarm's nonce: 32 hexadecimal digits, random, made once. It marks processes as this swarm's.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// let nonce = folder.nonce(&lock)?;
+    /// assert_eq!(nonce.len(), 32);
+    /// assert_eq!(folder.nonce(&lock)?, nonce, "made once");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`StateError::Damaged`] for a file that holds something else.
@@ -191,6 +370,18 @@ impl StateFolder {
     /// long for a socket, a private folder under `$XDG_RUNTIME_DIR` or the temporary folder, which the file
     /// `control.path` names. A socket that a killed run left there is removed.
     ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// let socket = folder.prepare_socket(&lock)?;
+    /// assert_eq!(folder.socket(), socket, "others find it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// What the operating system says.
     pub fn prepare_socket(&self, _held: &FolderLock) -> Result<PathBuf, StateError> {
@@ -198,12 +389,36 @@ impl StateFolder {
     }
 
     /// Where the control socket of a live swarm is.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// assert!(folder.socket().ends_with("control.sock"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         socket::find(&self.path)
     }
 
     /// Removes the control socket, and what was made for it, at the end of a run.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixListener;
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// let socket = folder.prepare_socket(&lock)?;
+    /// let _listener = UnixListener::bind(&socket)?;
+    /// folder.remove_socket(&lock);
+    /// assert!(!socket.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_socket(&self, _held: &FolderLock) {
         socket::remove(&self.path);
     }

@@ -20,6 +20,18 @@ const BIRTH: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(2);
 
 /// The right to write a state folder, held until it is dropped or the process ends.
+///
+/// ```
+/// use meshwork::state::StateRoot;
+/// use std::time::SystemTime;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// let lock = folder.lock(SystemTime::now())?;
+/// // What writes in the folder asks for it.
+/// folder.write_report(b"{}", &lock)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FolderLock {
     file: File,
@@ -27,6 +39,19 @@ pub struct FolderLock {
 }
 
 /// What the lock file says: who holds the folder, or held it last.
+///
+/// ```
+/// use std::time::Duration;
+/// use meshwork::state::StateRoot;
+/// use std::time::SystemTime;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// let _lock = folder.lock(SystemTime::UNIX_EPOCH + Duration::from_secs(60))?;
+/// let holder = folder.holder().expect("we hold it");
+/// assert_eq!(holder.since, SystemTime::UNIX_EPOCH + Duration::from_secs(60));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
     /// Its process.
@@ -88,6 +113,17 @@ impl FolderLock {
     }
 
     /// The folder that is locked.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let lock = folder.lock(SystemTime::now())?;
+    /// assert_eq!(lock.folder(), folder.path());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -8,12 +8,34 @@ use std::time::SystemTime;
 use super::{IdError, StateError, StateFolder, decode, encoding};
 
 /// A folder that holds the state folders of swarms. It need not exist.
+///
+/// ```
+/// use meshwork::state::StateRoot;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let root = StateRoot::new(dir.path().join("not-there-yet"));
+/// assert!(root.swarms()?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateRoot {
     dir: PathBuf,
 }
 
 /// One swarm that was found.
+///
+/// ```
+/// use meshwork::state::StateRoot;
+/// use std::time::SystemTime;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// let _lock = folder.lock(SystemTime::now())?;
+/// let swarms = StateRoot::new(dir.path()).swarms()?;
+/// assert_eq!(swarms[0].folder.id(), "nightly");
+/// assert!(swarms[0].started.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwarmEntry {
     /// Where it is.
@@ -23,6 +45,18 @@ pub struct SwarmEntry {
 }
 
 /// The swarm that a command is about.
+///
+/// ```
+/// use meshwork::state::StateRoot;
+/// use std::time::SystemTime;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+/// let _lock = folder.lock(SystemTime::now())?;
+/// let chosen = StateRoot::new(dir.path()).choose(None)?;
+/// assert_eq!((chosen.folder.id(), chosen.note), ("nightly", None), "the only one");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     /// Where it is.
@@ -33,17 +67,38 @@ pub struct Chosen {
 
 impl StateRoot {
     /// The swarms under `dir`. Nothing is looked at yet.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// assert_eq!(StateRoot::new(".meshwork").dir(), std::path::Path::new(".meshwork"));
+    /// ```
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
     }
 
     /// The folder.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    ///
+    /// assert_eq!(StateRoot::new("/var/lib/meshwork").dir(), std::path::Path::new("/var/lib/meshwork"));
+    /// ```
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Where the swarm `id` is or would be.
+    ///
+    /// ```
+    /// use meshwork::state::{IdError, StateRoot};
+    ///
+    /// let root = StateRoot::new(".meshwork");
+    /// assert!(root.folder("nightly")?.path().ends_with("nightly"));
+    /// assert!(root.folder("-rf").is_err(), "it would look like an option");
+    /// # Ok::<(), IdError>(())
+    /// ```
     ///
     /// # Errors
     /// For what is not an id.
@@ -53,6 +108,18 @@ impl StateRoot {
 
     /// All swarms, the one started last first; what else lies in the folder is passed over. None if there is no
     /// folder.
+    ///
+    /// ```
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let _lock = folder.lock(SystemTime::now())?;
+    /// std::fs::write(dir.path().join("notes.txt"), "no swarm")?;
+    /// assert_eq!(StateRoot::new(dir.path()).swarms()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`StateError::NotAFolder`], [`StateError::Denied`], or what the operating system says.
@@ -95,6 +162,22 @@ impl StateRoot {
 
     /// The swarm that a command is about: the one named, else the only one, else the one started last (and a note
     /// that says so).
+    ///
+    /// ```
+    /// use meshwork::state::StateError;
+    /// use meshwork::state::StateRoot;
+    /// use std::time::SystemTime;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let folder = StateRoot::new(dir.path()).folder("nightly")?;
+    /// let root = StateRoot::new(dir.path());
+    /// assert!(matches!(root.choose(None), Err(StateError::NoSwarm { .. })));
+    /// let _lock = folder.lock(SystemTime::now())?;
+    /// assert_eq!(root.choose(Some("nightly"))?.folder.id(), "nightly");
+    /// let unknown = root.choose(Some("weekly")).err().expect("there is no such swarm");
+    /// assert!(matches!(unknown, StateError::UnknownSwarm { known, .. } if known == ["nightly"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`StateError::UnknownSwarm`], [`StateError::NoSwarm`], and those of [`StateRoot::swarms`].

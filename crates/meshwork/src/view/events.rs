@@ -8,6 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What happened. On the wire in kebab-case: `task-submitted`.
+///
+/// ```
+/// use meshwork::view::EventKind;
+///
+/// assert_eq!(serde_json::to_value(EventKind::TaskSubmitted)?, "task-submitted");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EventKind {
@@ -91,6 +98,12 @@ pub enum EventKind {
 
 impl EventKind {
     /// The word on the wire.
+    ///
+    /// ```
+    /// use meshwork::view::EventKind;
+    ///
+    /// assert_eq!(EventKind::RoundClosed.word(), "round-closed");
+    /// ```
     pub fn word(self) -> &'static str {
         match self {
             Self::SwarmOpened => "swarm-opened",
@@ -143,16 +156,38 @@ impl fmt::Display for EventKind {
 
 /// 128 bits that join everything of one task of one generation; of the swarm itself where there is no task.
 /// On the wire 32 hex digits, as OpenTelemetry has it.
+///
+/// ```
+/// use meshwork::view::TraceId;
+///
+/// let trace = TraceId::of_task("log-1", "build", 1);
+/// assert_eq!(serde_json::to_value(trace)?, trace.to_string());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TraceId([u8; 16]);
 
 impl TraceId {
     /// The trace of a log: stable, as it is made from its id.
+    ///
+    /// ```
+    /// use meshwork::view::TraceId;
+    ///
+    /// assert_eq!(TraceId::of_swarm("log-1"), TraceId::of_swarm("log-1"));
+    /// assert_ne!(TraceId::of_swarm("log-1"), TraceId::of_swarm("log-2"));
+    /// ```
     pub fn of_swarm(log_id: &str) -> Self {
         Self::derive(log_id, "", 0)
     }
 
     /// The trace of a task of one generation.
+    ///
+    /// ```
+    /// use meshwork::view::TraceId;
+    ///
+    /// let (first, again) = (TraceId::of_task("log-1", "build", 1), TraceId::of_task("log-1", "build", 2));
+    /// assert_ne!(first, again, "another generation of the same id");
+    /// ```
     pub fn of_task(log_id: &str, task_id: &str, generation: u32) -> Self {
         Self::derive(log_id, task_id, generation)
     }
@@ -171,6 +206,14 @@ impl TraceId {
     }
 
     /// The bytes.
+    ///
+    /// ```
+    /// use meshwork::view::TraceId;
+    ///
+    /// let trace = TraceId::of_swarm("log-1");
+    /// assert_eq!(u128::from_be_bytes(trace.as_bytes()), u128::from_str_radix(&trace.to_string(), 16)?);
+    /// # Ok::<(), std::num::ParseIntError>(())
+    /// ```
     pub fn as_bytes(self) -> [u8; 16] {
         self.0
     }
@@ -200,6 +243,19 @@ impl<'de> Deserialize<'de> for TraceId {
 
 /// One event. One JSON object a line in `--format json`; [`fmt::Display`] gives one line for people, in which
 /// no character acts on a terminal.
+///
+/// ```
+/// use meshwork::view::View;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let batches = batches();
+///
+/// let rows = View::new().apply(1, &batches[0])?;
+/// assert!(rows[0].to_string().starts_with("00:00:01.000      1.0  swarm-opened"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventRow {

@@ -9,6 +9,20 @@ use std::fmt::Write as _;
 const LISTED: usize = 20;
 
 /// The answer of `explain`: the same for every front end.
+///
+/// ```
+/// use meshwork::view::NoEntries;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let document = view.explain(TaskNo(0), false, &NoEntries).expect("there is a task 0");
+/// let json = serde_json::to_value(&document)?;
+/// assert_eq!((&json["taskId"], &json["task"]["state"]), (&"build".into(), &"completed".into()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainDocument {
@@ -62,6 +76,20 @@ impl From<PeerVerdict> for PeerAnswer {
 impl View {
     /// Why a task is where it is, and all that became of it. `live`: whether the swarm runs. `None` for an unknown
     /// number.
+    ///
+    /// ```
+    /// use meshwork::view::NoEntries;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let document = view.explain(TaskNo(0), true, &NoEntries).expect("there is a task 0");
+    /// assert!(document.task().closed);
+    /// assert!(view.explain(TaskNo(9), true, &NoEntries).is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn explain(&self, task: TaskNo, live: bool, source: &dyn EntrySource) -> Option<ExplainDocument> {
         let explanation = self.swarm().explain(task)?;
         let report = self.task_report_of(task, source)?;
@@ -74,6 +102,19 @@ impl View {
 
 impl ExplainDocument {
     /// The task as in the run report: state, the four facts, attempts, rejected results.
+    ///
+    /// ```
+    /// use meshwork::view::NoEntries;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let document = view.explain(TaskNo(0), true, &NoEntries).expect("there is a task 0");
+    /// assert_eq!(document.task().attempts[0].peer_id, "ada");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn task(&self) -> &TaskReport {
         &self.task
     }
@@ -91,6 +132,19 @@ impl ExplainDocument {
     }
 
     /// For people.
+    ///
+    /// ```
+    /// use meshwork::view::NoEntries;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let document = view.explain(TaskNo(0), true, &NoEntries).expect("there is a task 0");
+    /// assert!(document.human().starts_with("task \"build\""));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn human(&self) -> String {
         let mut out = format!("{}\n\n", visible(&self.sentence));
         let task = &self.task;

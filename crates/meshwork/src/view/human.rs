@@ -12,6 +12,19 @@ const ERROR_BYTES: usize = 120;
 
 impl RunReport {
     /// A compact rendering: tasks by outcome, those that need a look, peers, and what it was worth.
+    ///
+    /// ```
+    /// use meshwork::view::RuntimeFacts;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let text = view.report(&RuntimeFacts::default()).human();
+    /// assert!(text.starts_with("demo: completed, 1 of 1 tasks ok in 3.0 s\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn human(&self) -> String {
         let mut out = self.headline();
         out.push('\n');

@@ -18,11 +18,39 @@ const NEIGHBORS_LISTED: usize = 1_000;
 
 impl View {
     /// The run report of what was applied so far. Texts over 4 KiB are named by their position in the log.
+    ///
+    /// ```
+    /// use meshwork::view::RuntimeFacts;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let report = view.report(&RuntimeFacts::default());
+    /// assert!(report.completed && report.succeeded);
+    /// assert_eq!(report.completion_id.as_deref(), Some("log-1@3.1"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn report(&self, facts: &RuntimeFacts) -> RunReport {
         self.report_from(facts, &NoEntries)
     }
 
     /// The same, with large texts read again from the log.
+    ///
+    /// ```
+    /// use meshwork::view::{NoEntries, RuntimeFacts};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let facts = RuntimeFacts { messages_sent: Some(2), ..RuntimeFacts::default() };
+    /// let report = view.report_from(&facts, &NoEntries);
+    /// assert_eq!(report.metrics.messages_sent, Some(2), "what only the running process knows");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn report_from(&self, facts: &RuntimeFacts, source: &dyn EntrySource) -> RunReport {
         let tasks = self.task_reports(source);
         let peers = self.peer_reports(true);
@@ -228,11 +256,35 @@ impl View {
     }
 
     /// The counts of a coordinator. Looks at every task and attempt once.
+    ///
+    /// ```
+    /// use meshwork::view::RuntimeFacts;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let metrics = view.metrics(&RuntimeFacts::default());
+    /// assert_eq!((metrics.completed_tasks, metrics.total_tokens_used), (1, 1_500));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn metrics(&self, facts: &RuntimeFacts) -> MetricsReport {
         self.metrics_from(&savings(&self.peer_reports(false), facts), facts)
     }
 
     /// One peer, without its neighbours. Looks at every attempt once.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let ada = view.peer(meshwork_core::PeerNo(0)).expect("there is a peer 0");
+    /// assert_eq!((&*ada.id, ada.metrics.tasks_completed), ("ada", 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer(&self, no: PeerNo) -> Option<PeerReport> {
         let peer = self.swarm.peer(no)?;
         let mut sum = PeerSum::default();
@@ -243,11 +295,35 @@ impl View {
     }
 
     /// Tokens that the attempt under this grant reported; 0 for an unknown one.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// assert_eq!(view.tokens_of(TaskNo(0), Position::new(2, 1)), 1_500);
+    /// assert_eq!(view.tokens_of(TaskNo(0), Position::new(9, 0)), 0, "no such grant");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tokens_of(&self, task: TaskNo, grant: meshwork_core::Grant) -> u64 {
         self.ledger.attempts_of(task).find(|attempt| attempt.grant == grant).map_or(0, |attempt| attempt.tokens)
     }
 
     /// One task.
+    ///
+    /// ```
+    /// use meshwork::view::NoEntries;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let task = view.task(TaskNo(0), &NoEntries).expect("there is a task 0");
+    /// assert_eq!((task.state.word(), task.result), ("completed", Some(42.into())));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn task(&self, no: TaskNo, source: &dyn EntrySource) -> Option<TaskReport> {
         self.task_report_of(no, source)
     }

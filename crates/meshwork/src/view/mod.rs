@@ -37,6 +37,17 @@ use meshwork_core::{Applied, Batch, CodecError, LogFault, Op, Position, Swarm, T
 use record::Ledger;
 
 /// What a log says, for people.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let view = view(3); // of the three batches of a finished swarm
+/// let status = view.status();
+/// assert_eq!((status.state.word(), status.tasks.completed), ("completed", 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct View {
     swarm: Swarm,
@@ -44,6 +55,21 @@ pub struct View {
 }
 
 /// What one batch brought about.
+///
+/// ```
+/// use meshwork::view::{Step, View};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let batches = batches();
+///
+/// let mut view = View::new();
+/// let Step { applied, rows } = view.step(1, &batches[0], false)?;
+/// assert_eq!(applied.effects.len(), 2, "of each entry: it was opened, and a node has joined");
+/// assert!(rows.is_empty(), "nobody wanted any");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Step {
     /// What the state machine answered: the driver performs these effects.
@@ -53,6 +79,13 @@ pub struct Step {
 }
 
 /// A log that cannot be replayed. The view is gone: what it would show is not what happened.
+///
+/// ```
+/// use meshwork::view::{ReplayError, View};
+///
+/// let error = View::replay([(1, "no batch".into())].into_iter()).expect_err("it is refused");
+/// assert!(matches!(error, ReplayError::Codec { seq: 1, .. }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
     /// The bytes are no batch.
@@ -70,12 +103,49 @@ pub enum ReplayError {
 
 /// Where entries can be read again: texts over 4 KiB and everything of a task's specification that no table
 /// shows stay in the log.
+///
+/// ```
+/// use meshwork::view::EntrySource;
+/// use meshwork_core::{Batch, Op, Position};
+///
+/// /// A log that is small enough for memory.
+/// struct Batches(Vec<Batch>);
+///
+/// impl EntrySource for Batches {
+///     fn entry(&self, at: Position) -> Option<Op> {
+///         let batch = usize::try_from(at.seq()).ok()?.checked_sub(1)?;
+///         self.0.get(batch)?.entries.get(at.index()).cloned()
+///     }
+/// }
+///
+/// assert_eq!(Batches(Vec::new()).entry(Position::new(1, 0)), None);
+/// ```
 pub trait EntrySource {
     /// The entry that lies at a position; `None` if it cannot be had.
+    ///
+    /// ```
+    /// use meshwork::view::{EntrySource as _, NoEntries};
+    /// use meshwork_core::Position;
+    ///
+    /// assert_eq!(NoEntries.entry(Position::new(1, 0)), None);
+    /// ```
     fn entry(&self, at: Position) -> Option<Op>;
 }
 
 /// A source that has nothing: large texts are then named by their position.
+///
+/// ```
+/// use meshwork::view::NoEntries;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// assert!(view.task(TaskNo(0), &NoEntries).is_some(), "what is small is kept");
+/// assert_eq!(view.spec(TaskNo(0), &NoEntries), None, "the whole text of a task lies in the log");
+/// # Ok(())
+/// # }
+/// ```
 pub struct NoEntries;
 
 impl EntrySource for NoEntries {
@@ -86,11 +156,33 @@ impl EntrySource for NoEntries {
 
 impl View {
     /// A view of a log before its first entry.
+    ///
+    /// ```
+    /// use meshwork::view::View;
+    ///
+    /// assert_eq!(View::new().status().state.word(), "empty");
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Applies the batch that the log holds at `seq`, and tells what it brought about.
+    ///
+    /// ```
+    /// use meshwork::view::{EventKind, View};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let batches = batches();
+    ///
+    /// let mut view = View::new();
+    /// let rows = view.apply(1, &batches[0])?;
+    /// let kinds: Vec<EventKind> = rows.iter().map(|row| row.event).collect();
+    /// assert_eq!(kinds, [EventKind::SwarmOpened, EventKind::NodeJoined]);
+    /// assert!(view.apply(3, &batches[2]).is_err(), "batch 2 comes next; nothing was applied");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`LogFault`] when the log is not what it was; then nothing was applied, and the caller must stop.
@@ -99,6 +191,21 @@ impl View {
     }
 
     /// The same for a driver that performs the effects; `rows`: whether anybody wants to read them.
+    ///
+    /// ```
+    /// use meshwork::view::View;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let batches = batches();
+    ///
+    /// let mut view = View::new();
+    /// view.step(1, &batches[0], false)?;
+    /// let step = view.step(2, &batches[1], true)?;
+    /// assert!(step.rows.iter().any(|row| row.event.word() == "task-started"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As for [`View::apply`].
@@ -109,6 +216,24 @@ impl View {
     }
 
     /// The view of a whole log, from its first batch on.
+    ///
+    /// ```
+    /// use meshwork::view::View;
+    /// use meshwork_core::encode_batch;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let batches = batches();
+    ///
+    /// let mut stored = Vec::new();
+    /// for (seq, batch) in (1..).zip(&batches) {
+    ///     stored.push((seq, encode_batch(batch)?.into()));
+    /// }
+    /// let view = View::replay(stored.into_iter())?;
+    /// assert_eq!(view.status().batches, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ReplayError`] at the first batch that cannot be read or does not follow.
@@ -122,21 +247,74 @@ impl View {
     }
 
     /// The swarm as the log says that it is.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// assert_eq!(view.swarm().swarm_id(), "demo");
+    /// assert!(view.swarm().last_round().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn swarm(&self) -> &Swarm {
         &self.swarm
     }
 
     /// The time of the last batch, in ms since the epoch; 0 before the first.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// assert_eq!(view.now_ms(), 5_000);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn now_ms(&self) -> u64 {
         self.ledger.now
     }
 
     /// The id that joins everything of a task; `None` for an unknown number.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let trace = view.trace_id(TaskNo(0)).expect("there is a task 0");
+    /// assert_eq!(trace.to_string().len(), 32);
+    /// assert_eq!(view.trace_id(TaskNo(9)), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn trace_id(&self, task: TaskNo) -> Option<TraceId> {
         self.ledger.tasks.get(task.index()).map(|record| record.trace)
     }
 
     /// A task as it was submitted; a review as it is made from the task that it reviews. `None` if the task is unknown or its entry cannot be had.
+    ///
+    /// ```
+    /// use meshwork::view::EntrySource;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    ///
+    /// # struct Entries(Vec<Batch>);
+    /// # impl EntrySource for Entries {
+    /// #     fn entry(&self, at: Position) -> Option<Op> {
+    /// #         self.0.get(usize::try_from(at.seq()).ok()? - 1)?.entries.get(at.index()).cloned()
+    /// #     }
+    /// # }
+    /// let log = Entries(batches().to_vec()); // anything that finds an entry by its position
+    /// assert_eq!(view.spec(TaskNo(0), &log), Some(TaskSpec::new("build")));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn spec(&self, task: TaskNo, source: &dyn EntrySource) -> Option<TaskSpec> {
         let submitted = |(at, index): (Position, u32)| match source.entry(at)? {
             Op::Submit(mut submission) => {

@@ -10,6 +10,16 @@ use serde_json::Value;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What only the running process knows. Absent fields are left out of the report.
+///
+/// ```
+/// use meshwork::view::{RuntimeFacts, View};
+///
+/// let facts = RuntimeFacts { unread_messages: Some(3), ..RuntimeFacts::default() };
+/// let json = serde_json::to_value(View::new().metrics(&facts))?;
+/// assert_eq!(json["unreadMessages"], 3);
+/// assert_eq!(json.get("messagesSent"), None, "what nobody measured is left out");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeFacts {
     /// Application messages sent, one a recipient.
@@ -35,6 +45,19 @@ pub struct RuntimeFacts {
 }
 
 /// The run report (contracts, section 4).
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!((&*report.swarm_id, report.round, report.succeeded), ("demo", 1, true));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunReport {
@@ -86,12 +109,33 @@ pub struct RunReport {
 
 impl RunReport {
     /// The JSON Schema of the report.
+    ///
+    /// ```
+    /// use meshwork::view::RunReport;
+    ///
+    /// assert!(RunReport::schema()["properties"]["completionId"].is_object());
+    /// ```
     pub fn schema() -> Value {
         schemars::schema_for!(Self).to_value()
     }
 }
 
 /// The seed's `MeshTask`, and how it came about.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// let build = &report.tasks[0];
+/// assert_eq!((build.returned, build.settled, build.verified, build.closed), (true, true, None, true));
+/// assert_eq!((build.created_at, build.completed_at), (2_000, Some(5_000)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskReport {
@@ -162,6 +206,20 @@ pub struct TaskReport {
 }
 
 /// One attempt.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// let attempt = &report.tasks[0].attempts[0];
+/// assert_eq!((attempt.number, &*attempt.peer_id, attempt.tokens), (1, "ada", Some(1_500)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptReport {
@@ -187,6 +245,19 @@ pub struct AttemptReport {
 }
 
 /// A result that came too late.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert!(report.tasks[0].rejected.is_empty(), "no result of a former grant came in");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectedReport {
@@ -215,6 +286,20 @@ pub struct RejectedReport {
 }
 
 /// The seed's `PeerAgent` without its session.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// let ada = &report.peers[0];
+/// assert_eq!((&*ada.id, ada.load, ada.last_seen), ("ada", 0, 5_000));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerReport {
@@ -251,6 +336,19 @@ pub struct PeerReport {
 }
 
 /// What a peer is in a tree or in cells.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!(report.peers[0].role, None, "a mesh has no queen");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerRole {
@@ -264,6 +362,12 @@ pub enum PeerRole {
 
 impl PeerRole {
     /// The word.
+    ///
+    /// ```
+    /// use meshwork::view::PeerRole;
+    ///
+    /// assert_eq!(PeerRole::Queen.word(), "queen");
+    /// ```
     pub fn word(self) -> &'static str {
         match self {
             Self::Queen => "queen",
@@ -274,6 +378,20 @@ impl PeerRole {
 }
 
 /// How a peer did, over its attempts that ended.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// let metrics = &report.peers[0].metrics;
+/// assert_eq!((metrics.success_rate, metrics.tasks_completed, metrics.tasks_failed), (1.0, 1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerMetrics {
@@ -288,6 +406,19 @@ pub struct PeerMetrics {
 }
 
 /// The seed's `MeshMetrics`, `CoordinatorMetrics` included.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!((report.metrics.total_peers, report.metrics.uptime_ms), (1, 4_000));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricsReport {
@@ -340,6 +471,19 @@ pub struct MetricsReport {
 }
 
 /// The seed's `PeerDiscoveryMetrics`. Within one log a peer is known to all when its entry is applied.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!((report.discovery.peer_announcements_received, report.discovery.stale_peers), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiscoveryReport {
@@ -363,6 +507,20 @@ pub struct DiscoveryReport {
 }
 
 /// The seed's `CompletionDetectorMetrics`, over all rounds.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!(report.completion.last_return_position.as_deref(), Some("3.0"));
+/// assert_eq!(report.completion.completion_position.as_deref(), Some("3.1"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CompletionReport {
@@ -396,6 +554,19 @@ pub struct CompletionReport {
 }
 
 /// The seed's `LoadBalancerMetrics`.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!((report.load_balancer.total_rebalances, report.load_balancer.current_imbalance_ratio), (0, 1.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancerReport {
@@ -417,6 +588,19 @@ pub struct LoadBalancerReport {
 }
 
 /// The seed's `TokenSavings`: measured, never assumed.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!((report.token_savings.total, report.token_savings.saved), (1_500, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenSavingsReport {
@@ -442,6 +626,20 @@ pub struct TokenSavingsReport {
 }
 
 /// What the last round was worth.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!((report.worth.elapsed_ms, report.worth.busy_ms), (3_000, 2_800));
+/// assert_eq!(report.worth.tokens_per_completed_task, Some(1_500.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorthReport {
@@ -462,6 +660,19 @@ pub struct WorthReport {
 }
 
 /// State of a task (the seed's words).
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!(report.tasks[0].state, meshwork::view::TaskState::Completed);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskState {
@@ -479,6 +690,12 @@ pub enum TaskState {
 
 impl TaskState {
     /// The word.
+    ///
+    /// ```
+    /// use meshwork::view::TaskState;
+    ///
+    /// assert_eq!(TaskState::Pending.word(), "pending");
+    /// ```
     pub fn word(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -491,6 +708,19 @@ impl TaskState {
 }
 
 /// State of a peer: those of the contract's words that the log can tell.
+///
+/// ```
+/// use meshwork::view::RuntimeFacts;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(3); // of the three batches of a finished swarm
+/// let report = view.report(&RuntimeFacts::default());
+/// assert_eq!(report.peers[0].state, meshwork::view::PeerState::Idle);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerState {
@@ -510,6 +740,12 @@ pub enum PeerState {
 
 impl PeerState {
     /// The word.
+    ///
+    /// ```
+    /// use meshwork::view::PeerState;
+    ///
+    /// assert_eq!(PeerState::Paused.word(), "paused");
+    /// ```
     pub fn word(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -523,6 +759,13 @@ impl PeerState {
 }
 
 /// How an attempt or a task ended (contracts, section 1).
+///
+/// ```
+/// use meshwork::view::OutcomeWord;
+/// use meshwork_core::AttemptOutcome;
+///
+/// assert_eq!(OutcomeWord::from(AttemptOutcome::TimedOut), OutcomeWord::TimedOut);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutcomeWord {
@@ -549,6 +792,12 @@ pub enum OutcomeWord {
 
 impl OutcomeWord {
     /// The word on the wire.
+    ///
+    /// ```
+    /// use meshwork::view::OutcomeWord;
+    ///
+    /// assert_eq!(OutcomeWord::TimedOut.word(), "timed-out");
+    /// ```
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",

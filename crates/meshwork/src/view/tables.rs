@@ -11,6 +11,17 @@ use serde::{Deserialize, Serialize};
 const WHY_BYTES: usize = 80;
 
 /// What `tasks` shows: every task in its latest generation.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let view = view(3); // of the three batches of a finished swarm
+/// let table = view.tasks();
+/// assert_eq!((&*table.swarm_id, &*table.tasks[0].id), ("demo", "build"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TasksTable {
@@ -23,6 +34,17 @@ pub struct TasksTable {
 }
 
 /// What `peers` shows: every peer that was ever there.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let view = view(3); // of the three batches of a finished swarm
+/// let table = view.peers();
+/// assert_eq!((table.topology.as_deref(), &*table.peers[0].id), (Some("mesh"), "ada"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PeersTable {
@@ -44,6 +66,18 @@ pub struct PeersTable {
 }
 
 /// What `status` shows.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let view = view(3); // of the three batches of a finished swarm
+/// let status = view.status();
+/// assert_eq!((status.round, status.completion_id.as_deref()), (1, Some("log-1@3.1")));
+/// assert_eq!((status.started_at, status.ended_at), (Some(2_000), Some(5_000)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusTable {
@@ -91,6 +125,16 @@ pub struct StatusTable {
 }
 
 /// Tasks by state.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let view = view(2); // the third batch has not come
+/// assert_eq!((view.status().tasks.running, view.status().tasks.completed), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskCounts {
@@ -107,6 +151,18 @@ pub struct TaskCounts {
 }
 
 /// Where a swarm is.
+///
+/// ```
+/// use meshwork::view::SwarmState;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+/// # use demo::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let view = view(2); // the third batch has not come
+/// assert_eq!(view.status().state, SwarmState::Open, "nobody has sealed the round");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SwarmState {
@@ -126,6 +182,12 @@ pub enum SwarmState {
 
 impl SwarmState {
     /// The word.
+    ///
+    /// ```
+    /// use meshwork::view::SwarmState;
+    ///
+    /// assert_eq!(SwarmState::Stalled.word(), "stalled");
+    /// ```
     pub fn word(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -140,6 +202,16 @@ impl SwarmState {
 
 impl View {
     /// What `status` shows.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// assert_eq!(view.status().nodes, ["local"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn status(&self) -> StatusTable {
         let round = self.ledger.rounds.last();
         let closed = round.and_then(|round| round.closed);
@@ -194,17 +266,50 @@ impl View {
     }
 
     /// What `tasks` shows. Texts over 4 KiB are named by their position in the log.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// assert_eq!(view.tasks().tasks[0].attempts.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tasks(&self) -> TasksTable {
         self.tasks_from(&NoEntries)
     }
 
     /// The same, with large texts read again from the log.
+    ///
+    /// ```
+    /// use meshwork::view::NoEntries;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// assert_eq!(view.tasks_from(&NoEntries), view.tasks());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tasks_from(&self, source: &dyn EntrySource) -> TasksTable {
         let swarm_id = self.swarm.swarm_id().to_owned();
         TasksTable { schema_version: SCHEMA_VERSION, swarm_id, tasks: self.task_reports(source) }
     }
 
     /// What `peers` shows.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// let ada = &view.peers().peers[0];
+    /// assert_eq!((ada.state.word(), ada.tokens_used), ("idle", 1_500));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peers(&self) -> PeersTable {
         PeersTable {
             schema_version: SCHEMA_VERSION,
@@ -219,6 +324,16 @@ impl View {
 
 impl StatusTable {
     /// For people.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// assert!(view.status().human().contains("1 completed, 0 failed"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn human(&self) -> String {
         let line = |name: &str, value: String| vec![name.to_owned(), value];
         let TaskCounts { pending, assigned, running, completed, failed } = self.tasks;
@@ -255,6 +370,16 @@ fn in_words(topology: Option<&str>, queen: Option<&str>) -> String {
 
 impl TasksTable {
     /// For people.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// assert!(view.tasks().human().starts_with("TASK   STATE"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn human(&self) -> String {
         let row = |task: &TaskReport| {
             vec![
@@ -274,6 +399,16 @@ impl TasksTable {
 
 impl PeersTable {
     /// For people.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = view(3); // of the three batches of a finished swarm
+    /// assert!(view.peers().human().starts_with("topology mesh\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn human(&self) -> String {
         let row = |peer: &PeerReport| {
             let state = match &peer.pause_reason {

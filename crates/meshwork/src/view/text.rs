@@ -4,6 +4,13 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A text in which every character that could act on a terminal, or hide what stands there, is spelled out.
+///
+/// ```
+/// use meshwork::view::visible;
+///
+/// assert_eq!(visible("plain"), "plain");
+/// assert_eq!(visible("red\u{1b}[31m"), "red\\u{1b}[31m");
+/// ```
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
@@ -40,6 +47,12 @@ pub(super) fn clock(ms: u64) -> String {
 }
 
 /// A length of time in the units that it is best read in.
+///
+/// ```
+/// use meshwork::view::duration;
+///
+/// assert_eq!([duration(80), duration(1_250), duration(3_725_000)], ["80 ms", "1.2 s", "1 h 02 min"]);
+/// ```
 pub fn duration(ms: u64) -> String {
     let seconds = ms / 1_000;
     match ms {
@@ -51,6 +64,13 @@ pub fn duration(ms: u64) -> String {
 }
 
 /// Rows under headings, in columns that line up. A heading that starts with `>` is for numbers: to the right.
+///
+/// ```
+/// use meshwork::view::table;
+///
+/// let rows = [vec!["ada".to_owned(), "7".to_owned()], vec!["bob".to_owned(), "12".to_owned()]];
+/// assert_eq!(table(&["PEER", ">TASKS"], &rows), "PEER  TASKS\nada       7\nbob      12\n");
+/// ```
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let heads = headings.iter().map(|heading| heading.trim_start_matches('>').to_owned()).collect::<Vec<_>>();
     let rows: Vec<Vec<String>> =

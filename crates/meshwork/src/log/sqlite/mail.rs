@@ -20,6 +20,21 @@ pub const MAILBOX_LIMIT: u64 = 10_000;
 pub(super) const READ_KEPT: i64 = 100_000;
 
 /// One unread letter.
+///
+/// ```
+/// use meshwork::log::SqliteLog;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+/// let mail = log.mail();
+/// mail.put("ada", "letter 1", "hello".into()).await?;
+/// let letter = &mail.unread("ada", 1).await?[0];
+/// assert_eq!((&*letter.id, &letter.bytes[..]), ("letter 1", &b"hello"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
     /// Its number: rising within the swarm, with holes. [`Mail::mark_read`] takes it.
@@ -31,6 +46,22 @@ pub struct Letter {
 }
 
 /// The mailboxes of a swarm's peers. Clones are handles of the same.
+///
+/// ```
+/// use meshwork::log::SqliteLog;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+/// let mail = log.mail();
+/// mail.put("ada", "letter 1", "hello".into()).await?;
+/// let letters = mail.unread("ada", 10).await?;
+/// mail.mark_read("ada", letters[0].number).await?;
+/// assert!(mail.unread("ada", 10).await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Mail {
     shared: Arc<Shared>,
@@ -42,6 +73,20 @@ impl Mail {
     }
 
     /// Stores a letter, once for each `id`: `false` says that `peer` was sent it before, whether it was read or not.
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// let mail = log.mail();
+    /// assert!(mail.put("ada", "letter 1", "hello".into()).await?);
+    /// assert!(!mail.put("ada", "letter 1", "hello".into()).await?, "it was sent before");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`LogError::MailboxFull`], [`LogError::TooLarge`], [`LogError::Full`], [`LogError::Closed`]: not stored.
@@ -56,6 +101,23 @@ impl Mail {
 
     /// The first `limit` unread letters of `peer`, oldest first.
     ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// let mail = log.mail();
+    /// for id in ["one", "two", "three"] {
+    ///     mail.put("ada", id, "hello".into()).await?;
+    /// }
+    /// let oldest: Vec<String> = mail.unread("ada", 2).await?.into_iter().map(|letter| letter.id).collect();
+    /// assert_eq!(oldest, ["one", "two"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`LogError::Closed`], or what the database says.
     pub fn unread(&self, peer: &str, limit: usize) -> BoxFuture<'static, Result<Vec<Letter>, LogError>> {
@@ -65,6 +127,23 @@ impl Mail {
 
     /// Marks the letters of `peer` up to and including number `up_to` as read; answers how many it were.
     ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// let mail = log.mail();
+    /// for id in ["one", "two"] {
+    ///     mail.put("ada", id, "hello".into()).await?;
+    /// }
+    /// let second = mail.unread("ada", 2).await?[1].number;
+    /// assert_eq!(mail.mark_read("ada", second).await?, 2, "up to and including this one");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`LogError::Full`], [`LogError::Closed`], or what the database says.
     pub fn mark_read(&self, peer: &str, up_to: u64) -> BoxFuture<'static, Result<u64, LogError>> {
@@ -73,6 +152,20 @@ impl Mail {
     }
 
     /// How many unread letters each peer has that has any, by peer.
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// let mail = log.mail();
+    /// mail.put("ada", "letter 1", "hello".into()).await?;
+    /// assert_eq!(mail.count_unread().await?, [("ada".to_owned(), 1)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`LogError::Closed`], or what the database says.

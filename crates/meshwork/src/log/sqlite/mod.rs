@@ -46,6 +46,12 @@ const RECENT_BATCHES: usize = 8192;
 const IDLE_READERS: usize = 4;
 
 /// The version of the SQLite that is built in, such as `3.51.3`.
+///
+/// ```
+/// use meshwork::log::sqlite_version;
+///
+/// assert!(sqlite_version().starts_with("3."));
+/// ```
 #[must_use]
 pub fn sqlite_version() -> &'static str {
     rusqlite::version()
@@ -54,6 +60,20 @@ pub fn sqlite_version() -> &'static str {
 /// The log of one swarm in one SQLite database.
 ///
 /// Dropping it stores what was handed over and waits for the writer thread, as [`Log::close`] does.
+///
+/// ```
+/// use meshwork::log::{Log as _, SqliteLog};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+/// log.append("first".into()).await?;
+/// drop(log); // stores what was handed over
+/// assert_eq!(SqliteLog::open_read_only(folder.path().join("swarm.db"))?.last()?, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SqliteLog {
     shared: Arc<Shared>,
@@ -83,6 +103,21 @@ impl SqliteLog {
     ///
     /// The caller holds the state folder's lock: two writers of one log are noticed, not coordinated.
     ///
+    /// ```
+    /// use meshwork::log::{Log as _, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// log.close().await?;
+    /// let again = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// assert_eq!(again.read(1).await?, "first");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// A file that is damaged, newer or not ours is refused and left as it is.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
@@ -95,6 +130,16 @@ impl SqliteLog {
 
     /// Like [`SqliteLog::open`], but creates nothing.
     ///
+    /// ```
+    /// use meshwork::log::{LogError, SqliteLog};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("swarm.db");
+    /// assert!(matches!(SqliteLog::open_existing(&path), Err(LogError::NotFound { .. })));
+    /// assert!(!path.exists());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`LogError::NotFound`] if there is no file, else as [`SqliteLog::open`].
     pub fn open_existing(path: impl Into<PathBuf>) -> Result<Self, LogError> {
@@ -106,6 +151,20 @@ impl SqliteLog {
     }
 
     /// Opens the log of a live, finished or killed swarm for looking at it, from any process.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// let reader = SqliteLog::open_read_only(log.path())?;
+    /// log.append("first".into()).await?;
+    /// assert_eq!(reader.last()?, 1, "always up to date");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`LogReader::open`].
@@ -128,18 +187,55 @@ impl SqliteLog {
     }
 
     /// The database file.
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// assert!(log.path().ends_with("swarm.db"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
 
     /// The durable mailboxes in the same database, written by the same thread in the same transactions.
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// let mail = log.mail();
+    /// assert!(mail.put("ada", "letter 1", "hello".into()).await?);
+    /// assert_eq!(mail.unread("ada", 10).await?[0].bytes, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn mail(&self) -> Mail {
         Mail::new(Arc::clone(&self.shared))
     }
 
     /// Keeps a value beside the log, such as the swarm's id. Replaces what `key` had.
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.set_meta("swarm", "nightly".into()).await?;
+    /// log.set_meta("swarm", "weekly".into()).await?;
+    /// assert_eq!(log.meta("swarm").await?, Some("weekly".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Log::append`].
@@ -150,6 +246,18 @@ impl SqliteLog {
     }
 
     /// A value kept by [`SqliteLog::set_meta`].
+    ///
+    /// ```
+    /// use meshwork::log::SqliteLog;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// assert_eq!(log.meta("swarm").await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`LogError::Closed`], or what the database says.

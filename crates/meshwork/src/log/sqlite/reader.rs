@@ -13,6 +13,21 @@ use super::{Letter, mail, schema};
 ///
 /// It reads the write-ahead log of a killed writer too. Everything is synchronous; every batch that it returns was
 /// checked against its checksum.
+///
+/// ```
+/// use meshwork::log::{Log as _, LogReader, SqliteLog};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+///
+/// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+/// log.append("first".into()).await?;
+/// let reader = LogReader::open(log.path())?;
+/// reader.check()?;
+/// assert_eq!(reader.read(1)?, "first");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct LogReader {
     connection: Connection,
@@ -21,6 +36,15 @@ pub struct LogReader {
 
 impl LogReader {
     /// Opens the log at `path` without ever writing to it.
+    ///
+    /// ```
+    /// use meshwork::log::{LogError, LogReader};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let none = LogReader::open(folder.path().join("swarm.db"));
+    /// assert!(matches!(none, Err(LogError::NotFound { .. })), "looking creates nothing");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`LogError::NotFound`], [`LogError::NewerSchema`], [`LogError::OlderSchema`], [`LogError::NotADatabase`],
@@ -40,12 +64,40 @@ impl LogReader {
     }
 
     /// The database file.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.path(), log.path());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The position of the last batch, 0 when the log is empty.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.last()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What the database says.
@@ -55,6 +107,23 @@ impl LogReader {
 
     /// Batches from `from` (0 means 1) on, in order: as many as fit into `max_bytes`, but at least one if there is
     /// one. Empty means that the log ends before `from`.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// log.append("second".into()).await?;
+    /// assert_eq!(reader.batches(1, 1 << 20)?.len(), 2);
+    /// assert_eq!(reader.batches(1, 1)?.len(), 1, "at least one");
+    /// assert!(reader.batches(3, 1 << 20)?.is_empty(), "the log ends before");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`LogError::Hole`], [`LogError::Checksum`], [`LogError::Damaged`].
@@ -89,6 +158,21 @@ impl LogReader {
 
     /// One batch.
     ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogError, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.read(1)?, "first");
+    /// assert_eq!(reader.read(2), Err(LogError::Missing { seq: 2, last: 1 }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`LogError::Missing`], [`LogError::Checksum`], [`LogError::Damaged`].
     pub fn read(&self, seq: u64) -> Result<Bytes, LogError> {
@@ -104,6 +188,22 @@ impl LogReader {
 
     /// The newest intact snapshot that is not newer than the log. A damaged one is passed over with a warning: the
     /// log itself is the truth and can be applied from an earlier point.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.snapshot()?, None);
+    /// log.save_snapshot(1, "state".into()).await?;
+    /// assert_eq!(reader.snapshot()?, Some((1, "state".into())));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What the database says.
@@ -125,6 +225,21 @@ impl LogReader {
 
     /// A value kept by [`super::SqliteLog::set_meta`].
     ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// log.set_meta("swarm", "nightly".into()).await?;
+    /// assert_eq!(reader.meta("swarm")?, Some("nightly".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// What the database says.
     pub fn meta(&self, key: &str) -> Result<Option<Bytes>, LogError> {
@@ -138,6 +253,21 @@ impl LogReader {
 
     /// The first `limit` unread letters of a peer, oldest first.
     ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// log.mail().put("ada", "letter 1", "hello".into()).await?;
+    /// assert_eq!(reader.unread("ada", 10)?[0].id, "letter 1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// What the database says.
     pub fn unread(&self, peer: &str, limit: usize) -> Result<Vec<Letter>, LogError> {
@@ -145,6 +275,21 @@ impl LogReader {
     }
 
     /// How many unread letters each peer has that has any, by peer.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// log.mail().put("ada", "letter 1", "hello".into()).await?;
+    /// assert_eq!(reader.count_unread()?, [("ada".to_owned(), 1)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What the database says.
@@ -154,6 +299,20 @@ impl LogReader {
 
     /// Looks at everything: the structure of the file, the positions, and the checksum of every batch.
     ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.check(), Ok(()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The first thing found.
     pub fn check(&self) -> Result<(), LogError> {
@@ -162,6 +321,20 @@ impl LogReader {
     }
 
     /// Looks at the positions and the checksum of every batch.
+    ///
+    /// ```
+    /// use meshwork::log::{Log as _, LogReader, SqliteLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    ///
+    /// let log = SqliteLog::open(folder.path().join("swarm.db"))?;
+    /// log.append("first".into()).await?;
+    /// let reader = LogReader::open(log.path())?;
+    /// assert_eq!(reader.check_batches(), Ok(()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The first thing found.
