@@ -6,9 +6,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The name of a peer. Cheap to clone; compares as text.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The name of a peer. Cheap to clone; compares as text, and is text in JSON.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct PeerId(Arc<str>);
 
 impl PeerId {
@@ -64,13 +66,24 @@ impl fmt::Debug for PeerId {
 }
 
 /// What a message is called. The broker numbers messages itself; a caller who may repeat a
-/// send names the message, and it is delivered once for its sender and recipient.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// send names the message, and it is delivered once for its sender and recipient. Text in JSON, and text that is read
+/// is a name: the broker's numbers mean nothing to others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MessageId {
     /// Given by the broker: unique within it, rising for each sender.
     Number(u64),
     /// Given by the caller.
     Name(Arc<str>),
+}
+
+impl MessageId {
+    /// The same as a name of the caller's. A number is one too, once it comes back from a caller.
+    pub(super) fn as_name(&self) -> Arc<str> {
+        match self {
+            Self::Number(number) => number.to_string().into(),
+            Self::Name(name) => Arc::clone(name),
+        }
+    }
 }
 
 impl fmt::Display for MessageId {
@@ -82,13 +95,48 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// The type of a message. A literal costs nothing, a shared text one reference count.
+impl From<&str> for MessageId {
+    fn from(name: &str) -> Self {
+        Self::Name(name.into())
+    }
+}
+
+impl From<String> for MessageId {
+    fn from(name: String) -> Self {
+        Self::Name(name.into())
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(_) => serializer.collect_str(self),
+            Self::Name(name) => serializer.serialize_str(name),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer).map(Self::Name)
+    }
+}
+
+/// The type of a message. A literal costs nothing, a shared text one reference count. Text in JSON.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// A literal of the program.
     Static(&'static str),
     /// A text that came from outside.
     Shared(Arc<str>),
+}
+
+impl Kind {
+    /// The type as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self
+    }
 }
 
 impl Deref for Kind {
@@ -109,6 +157,30 @@ impl PartialEq for Kind {
 }
 
 impl Eq for Kind {}
+
+impl PartialEq<str> for Kind {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<&str> for Kind {
+    fn eq(&self, other: &&str) -> bool {
+        **self == **other
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer).map(Self::Shared)
+    }
+}
 
 impl From<&'static str> for Kind {
     fn from(text: &'static str) -> Self {
