@@ -414,7 +414,7 @@ async fn put_in_order(outgoing: Outgoing, mut room: RoomInStore) -> Result<Sent,
     shared.counters.add(Count::Acknowledged, 1);
     lane.remember_fate(&id, Fate::Acknowledged);
     lane.sender.tell(Moment::Acknowledge, &id, peer);
-    Ok(Sent(Receipt::Ended(id, Fate::Acknowledged)))
+    Ok(Sent(Receipt::ended(id, Fate::Acknowledged)))
 }
 
 impl Outgoing {
@@ -447,7 +447,7 @@ fn too_far(letter: &Letter) -> Receipt {
     lane.remember_fate(&id, Fate::DeadLettered(reason.clone()));
     lane.sender.tell(Moment::GiveUp, &id, lane.mailbox.peer());
     shared.dead.push(DeadLetter { message, reason: reason.clone(), at_ms });
-    Receipt::Ended(id, Fate::DeadLettered(reason))
+    Receipt::ended(id, Fate::DeadLettered(reason))
 }
 
 fn no_room(mailbox: &Mailbox, no: &TryAcquireError, waited: Duration) -> SendError {

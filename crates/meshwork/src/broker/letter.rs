@@ -355,7 +355,15 @@ pub(super) enum Receipt {
     /// With a handler.
     Letter(Arc<Letter>),
     /// Ended when it was accepted, or before.
-    Ended(MessageId, Fate),
+    ///
+    /// Boxed: it is rare, and a receipt is handed through every send.
+    Ended(Box<(MessageId, Fate)>),
+}
+
+impl Receipt {
+    pub(super) fn ended(id: MessageId, fate: Fate) -> Self {
+        Self::Ended(Box::new((id, fate)))
+    }
 }
 
 impl Sent {
@@ -363,7 +371,7 @@ impl Sent {
     pub fn id(&self) -> &MessageId {
         match &self.0 {
             Receipt::Letter(letter) => &letter.id,
-            Receipt::Ended(id, _) => id,
+            Receipt::Ended(ended) => &ended.0,
         }
     }
 
@@ -372,7 +380,7 @@ impl Sent {
     pub async fn acknowledged(&self) -> Fate {
         match &self.0 {
             Receipt::Letter(letter) => letter.resolved().await,
-            Receipt::Ended(_, fate) => fate.clone(),
+            Receipt::Ended(ended) => ended.1.clone(),
         }
     }
 
@@ -381,7 +389,7 @@ impl Sent {
     pub fn fate(&self) -> Option<Fate> {
         match &self.0 {
             Receipt::Letter(letter) => letter.fate(),
-            Receipt::Ended(_, fate) => Some(fate.clone()),
+            Receipt::Ended(ended) => Some(ended.1.clone()),
         }
     }
 }

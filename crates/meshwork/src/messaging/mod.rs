@@ -40,8 +40,8 @@ pub struct Message {
     pub recipient_id: Option<PeerId>,
     /// When the sender made it, in milliseconds since the epoch.
     pub timestamp: u64,
-    /// What it is called. One that comes again from the same sender to the same recipient or topic is the same
-    /// message: a broker that says so delivers it once.
+    /// What it is called; our broker numbers those that have no name. One that comes again from the same sender to the
+    /// same recipient or topic is the same message: a broker that says so delivers it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageId>,
     /// How it goes.
