@@ -48,7 +48,7 @@ pub(crate) fn handler(function: JsFunction) -> MessageHandler {
 
 /// A hook that is a JavaScript function. Nobody waits for it.
 pub(crate) fn hook(function: JsFunction) -> MessageHook {
-    Arc::new(move |_event: &MessageEvent| function.tell("[]".to_owned()))
+    Arc::new(move |_event: &MessageEvent<'_>| function.tell("[]".to_owned()))
 }
 
 /// A message from JSON text of at most so many bytes, judged before it is parsed.

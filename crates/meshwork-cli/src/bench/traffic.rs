@@ -7,9 +7,9 @@ use meshwork::messaging::{Message, MessageBroker, MessageHandler};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
-use tokio::sync::Semaphore;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// Peers, each of which sends to all others.
@@ -204,28 +204,71 @@ pub(crate) async fn of_any_broker(messages: usize, at_once: AtOnce) -> Result<f6
     rate(messages, seen, bytes, started)
 }
 
+/// What a sender's hooks have counted.
+#[derive(Default)]
+struct Hooked {
+    published: AtomicU64,
+    acknowledged: AtomicU64,
+    given_up: AtomicBool,
+    /// The sender waits until so many are acknowledged. 0: it doesn't wait.
+    awaited: AtomicU64,
+    reached: Notify,
+}
+
+impl Hooked {
+    fn of(broker: &Arc<dyn MessageBroker>, name: &str) -> Arc<Self> {
+        let hooked: Arc<Self> = Arc::default();
+        let (sent, done, lost) = (hooked.clone(), hooked.clone(), hooked.clone());
+        broker.on_publish(name, Arc::new(move |_| _ = sent.published.fetch_add(1, Ordering::Relaxed)));
+        broker.on_acknowledge(name, Arc::new(move |_| done.one_acknowledged()));
+        broker.on_give_up(
+            name,
+            Arc::new(move |_| {
+                lost.given_up.store(true, Ordering::SeqCst);
+                lost.reached.notify_one();
+            }),
+        );
+        hooked
+    }
+
+    fn one_acknowledged(&self) {
+        let acknowledged = self.acknowledged.fetch_add(1, Ordering::SeqCst) + 1;
+        let awaited = self.awaited.load(Ordering::SeqCst);
+        if awaited != 0 && acknowledged >= awaited {
+            self.reached.notify_one();
+        }
+    }
+
+    /// Waits until so many are acknowledged.
+    async fn until(&self, count: u64) -> Result<(), String> {
+        if self.acknowledged.load(Ordering::SeqCst) < count {
+            self.awaited.store(count, Ordering::SeqCst);
+            while self.acknowledged.load(Ordering::SeqCst) < count {
+                if self.given_up.load(Ordering::SeqCst) {
+                    return Err("a message was given up".to_owned());
+                }
+                self.reached.notified().await;
+            }
+            self.awaited.store(0, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
 /// Ends when each of its messages is acknowledged.
 async fn sender(broker: Arc<dyn MessageBroker>, me: usize, count: usize, at_once: AtOnce) -> Result<(), String> {
     let name = peer(me);
-    // Permits are messages that may be sent; a closed one says that a message was given up.
-    let most = at_once.most().min(count.max(1));
-    let room = Arc::new(Semaphore::new(most));
-    let published = Arc::new(AtomicU64::new(0));
-    let (more, counted, no_more) = (room.clone(), published.clone(), room.clone());
-    broker.on_publish(&name, Arc::new(move |_| _ = counted.fetch_add(1, Ordering::Relaxed)));
-    broker.on_acknowledge(&name, Arc::new(move |_| more.add_permits(1)));
-    broker.on_give_up(&name, Arc::new(move |_| no_more.close()));
+    let hooked = Hooked::of(&broker, &name);
     let names: Vec<String> = (0..PEERS).map(peer).collect();
     let mut picks = Picks::of(me);
-    for _ in 0..count {
-        room.acquire().await.map_err(|_| "a message was given up")?.forget();
+    for sent in 0..count {
+        hooked.until((sent + 1).saturating_sub(at_once.most()) as u64).await?;
         let message = Message::new("work", Value::String("7".repeat(BYTES)), 0);
         let sent = broker.send_to_peer(&name, &names[picks.next()], message).await;
         sent.map_err(|error| error.to_string())?;
     }
-    let all = u32::try_from(most).map_err(|error| error.to_string())?;
-    room.acquire_many(all).await.map_err(|_| "a message was given up")?.forget();
-    match published.load(Ordering::Acquire) {
+    hooked.until(count as u64).await?;
+    match hooked.published.load(Ordering::Acquire) {
         published if published == count as u64 => Ok(()),
         published => Err(format!("expected {count} messages of {name}, its hook was told of {published}")),
     }

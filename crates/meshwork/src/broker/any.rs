@@ -7,31 +7,26 @@ use futures_util::future::{BoxFuture, join_all};
 
 use super::errors::{BroadcastError, Fate};
 use super::listeners::{OWN, check_name};
-use super::message::{MessageId, PeerId};
+use super::message::PeerId;
 use super::sender::Moment;
-use super::{Broker, Hook};
+use super::{Broker, Context, Hook};
 use crate::messaging::{
     HandlingHook, Message, MessageBroker, MessageBrokerError, MessageEvent, MessageHandler, MessageHook, Pattern,
     RoutingType, Topic,
 };
 
-/// No name of a caller's looks like a number of ours.
-fn event_name(id: &MessageId) -> Arc<str> {
-    match id {
-        MessageId::Number(number) => format!("#{number}").into(),
-        MessageId::Name(name) if name.starts_with('#') => format!("#{name}").into(),
-        MessageId::Name(name) => Arc::clone(name),
-    }
-}
-
 fn named(hook: MessageHook) -> Hook {
     Arc::new(move |id, recipient| {
-        let recipient = (!recipient.starts_with(OWN)).then(|| recipient.clone());
-        hook(&MessageEvent { message: Some(event_name(id)), recipient });
+        let recipient = (!recipient.starts_with(OWN)).then_some(recipient);
+        hook(&MessageEvent { message: Some(id), recipient });
     })
 }
 
 impl Broker {
+    fn outside_of(&self, sender: &str) -> Context {
+        Context::outside(self.shared().sender_of(sender))
+    }
+
     /// Publishes as [`MessageBroker::publish`] does, and waits until the message is acknowledged or given up.
     ///
     /// ```
@@ -73,7 +68,7 @@ impl MessageBroker for Broker {
     }
 
     fn subscribe(&self, pattern: &str, handler: MessageHandler) -> Result<(), MessageBrokerError> {
-        Ok(self.shared().subscribe(Pattern::new(pattern)?, handler)?)
+        Ok(self.shared().subscribe(&Pattern::new(pattern)?, handler)?)
     }
 
     fn unsubscribe(&self, pattern: &str, handler: &MessageHandler) {
@@ -86,11 +81,12 @@ impl MessageBroker for Broker {
         recipient: &'a str,
         message: Message,
     ) -> BoxFuture<'a, Result<(), MessageBrokerError>> {
+        // Here already: the future carries a reference, and not all of it.
+        let message = Arc::new(message);
         async move {
             check_name(sender)?;
             check_name(recipient)?;
-            let message = Message { sender_id: Some(sender.to_owned()), ..message };
-            drop(self.shared().send_whole(recipient, message).await?);
+            drop(self.outside_of(sender).send_whole(recipient, message).await?);
             Ok(())
         }
         .boxed()
@@ -106,8 +102,9 @@ impl MessageBroker for Broker {
             check_name(sender)?;
             neighbors.iter().try_for_each(|name| check_name(name))?;
             let routing_type = message.routing_type.or(Some(RoutingType::Broadcast));
-            let message = Message { sender_id: Some(sender.to_owned()), routing_type, ..message };
-            let sends = neighbors.iter().map(|peer| self.shared().send_whole(peer, message.clone()));
+            let message = Arc::new(Message { routing_type, ..message });
+            let context = self.outside_of(sender);
+            let sends = neighbors.iter().map(|peer| context.send_whole(peer, Arc::clone(&message)));
             let (mut reached, mut missed) = (Vec::new(), Vec::new());
             for (peer, sent) in neighbors.iter().zip(join_all(sends).await) {
                 match sent {

@@ -14,11 +14,12 @@ use super::attempts::Attempt;
 use super::dead_letters::DeadLetter;
 use super::errors::{BroadcastError, DeadReason, Fate, SendError};
 use super::lane::{Lane, Queued};
-use super::letter::{Draft, Letter, Receipt, Sent};
-use super::mailbox::{Mailbox, Recipient};
-use super::message::{Kind, Message, MessageId, Origin, PeerId};
+use super::letter::{Content, Letter, Receipt, Sent};
+use super::mailbox::Mailbox;
+use super::message::{Kind, MessageId, Origin, PeerId};
 use super::metrics::Count;
 use super::sender::{Moment, Sender};
+use super::size;
 use super::store::MailStoreError;
 use crate::messaging;
 
@@ -55,11 +56,26 @@ enum Holder {
     Handler { letter: Arc<Letter>, run: u32 },
 }
 
-/// A message that is to be sent, past all checks that need no waiting.
-struct Outgoing {
-    lane: Arc<Lane>,
-    engagement: Engagement,
-    draft: Draft,
+/// A message that is to be sent, past all checks that need no waiting. Dropped, it was not sent.
+struct Outgoing(Option<Arc<Letter>>);
+
+impl Outgoing {
+    /// It goes on its way: from here on it is the letter that holds what is above it.
+    fn into_letter(mut self) -> Arc<Letter> {
+        self.0.take().expect("only `into_letter`, which consumes it, takes the letter out")
+    }
+
+    fn letter(&self) -> &Arc<Letter> {
+        self.0.as_ref().expect("only `into_letter`, which consumes it, takes the letter out")
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(letter) = &self.0 {
+            not_sent(letter);
+        }
+    }
 }
 
 impl Context {
@@ -285,8 +301,8 @@ impl Context {
             Begun::Outgoing(outgoing) => outgoing,
             Begun::Ended(receipt) => return Ok(Sent(receipt)),
         };
-        let mailbox = &outgoing.lane.mailbox;
-        if matches!(mailbox.recipient, Recipient::Mailbox) {
+        let mailbox = &outgoing.letter().lane.mailbox;
+        if mailbox.is_stored() {
             return Err(SendError::MustWait { peer: mailbox.peer().clone() });
         }
         if let Err(no) = outgoing.take_room() {
@@ -354,39 +370,36 @@ impl Context {
     }
 
     /// Sends a whole message, by its name if it has one. A mailbox keeps type and payload of it.
-    pub(super) async fn send_whole(&self, to: &str, message: messaging::Message) -> Result<Sent, SendError> {
-        let name = message.message_id.as_deref().map(Arc::from);
-        self.send_whole_as(name, to, message).await
-    }
-
-    /// The same by a number of ours: whether it was sent before is not asked.
-    pub(super) async fn send_unnamed(&self, to: &str, message: messaging::Message) -> Result<Sent, SendError> {
-        self.send_whole_as(None, to, message).await
-    }
-
-    async fn send_whole_as(
-        &self,
-        name: Option<Arc<str>>,
-        to: &str,
-        mut message: messaging::Message,
-    ) -> Result<Sent, SendError> {
+    pub(super) async fn send_whole(&self, to: &str, message: Arc<messaging::Message>) -> Result<Sent, SendError> {
         consume_budget().await;
-        let payload = Bytes::from(message.payload.to_string());
-        match self.begin(name, to, Kind::from(message.kind.clone()), payload)? {
-            Begun::Outgoing(mut outgoing) => {
-                message.message_id.get_or_insert_with(|| outgoing.draft.id.to_string());
-                outgoing.draft.whole = Some(Arc::new(message));
-                self.send_outgoing(outgoing).await
-            }
+        match self.begin_whole(to, message)? {
+            Begun::Outgoing(outgoing) => self.send_outgoing(outgoing).await,
+            Begun::Ended(receipt) => Ok(Sent(receipt)),
+        }
+    }
+
+    /// Sends a message that is complete, by a number of ours: whether it was sent before is not asked.
+    pub(super) async fn send_unnamed(&self, to: &str, message: Arc<messaging::Message>) -> Result<Sent, SendError> {
+        consume_budget().await;
+        match self.begin_on(self.lane_to(to)?, None, |_| Content::whole(message))? {
+            Begun::Outgoing(outgoing) => self.send_outgoing(outgoing).await,
             Begun::Ended(receipt) => Ok(Sent(receipt)),
         }
     }
 
     async fn send_outgoing(&self, outgoing: Outgoing) -> Result<Sent, SendError> {
+        if !outgoing.letter().lane.mailbox.is_stored() && outgoing.take_room().is_ok() {
+            return Ok(deliver(outgoing));
+        }
+        // Boxed: otherwise every send would be as large as one that waits.
+        Box::pin(self.send_waiting(outgoing)).await
+    }
+
+    async fn send_waiting(&self, outgoing: Outgoing) -> Result<Sent, SendError> {
         if outgoing.take_room().is_ok() {
             return self.put(outgoing).await;
         }
-        let lane = Arc::clone(&outgoing.lane);
+        let lane = Arc::clone(&outgoing.letter().lane);
         let queued = lane.entry.queue();
         // Held until the message is in the lane.
         let _turn = self.wait_for_room(&lane, &queued).await?;
@@ -395,10 +408,7 @@ impl Context {
 
     /// The room is taken; until it is filled or given back there is nothing to wait for.
     async fn put(&self, outgoing: Outgoing) -> Result<Sent, SendError> {
-        match outgoing.lane.mailbox.recipient {
-            Recipient::Handler(_) => Ok(deliver(outgoing)),
-            Recipient::Mailbox => store(outgoing, self.origin()).await,
-        }
+        if outgoing.letter().lane.mailbox.is_stored() { store(outgoing).await } else { Ok(deliver(outgoing)) }
     }
 
     async fn wait_for_room<'a>(&self, lane: &'a Lane, queued: &Queued<'a>) -> Result<MutexGuard<'a, ()>, SendError> {
@@ -418,25 +428,50 @@ impl Context {
 
     /// Everything about a send that needs no waiting. From here on it is counted.
     fn begin(&self, name: Option<Arc<str>>, to: &str, kind: Kind, payload: Bytes) -> Result<Begun, SendError> {
-        let sender = self.as_sender();
-        let config = &sender.shared.config;
-        if payload.len() > config.max_message_bytes {
-            let limit = config.max_message_bytes;
+        let limit = self.as_sender().shared.config.max_message_bytes;
+        if payload.len() > limit {
             return Err(SendError::TooLarge { limit, found: payload.len() });
         }
-        let Some(lane) = sender.lane_to(to) else {
-            return Err(SendError::UnknownPeer { peer: to.into() });
-        };
+        self.begin_on(self.lane_to(to)?, name, |_| Content::Parts { kind, payload })
+    }
+
+    /// The same for a whole message, which gets its sender, its recipient and its number here.
+    fn begin_whole(&self, to: &str, mut message: Arc<messaging::Message>) -> Result<Begun, SendError> {
+        let lane = self.lane_to(to)?;
+        let whole = Arc::make_mut(&mut message);
+        whole.sender_id = Some(lane.sender.id.clone());
+        whole.recipient_id = Some(lane.mailbox.peer().clone());
+        whole.routing_type.get_or_insert(messaging::RoutingType::P2p);
+        size::check(whole, lane.shared.config.max_message_bytes)?;
+        let name = message.message_id.as_ref().map(MessageId::as_name);
+        self.begin_on(lane, name, |id| {
+            Arc::make_mut(&mut message).message_id = Some(id.clone());
+            Content::whole(message)
+        })
+    }
+
+    fn lane_to(&self, to: &str) -> Result<Arc<Lane>, SendError> {
+        self.as_sender().lane_to(to).ok_or_else(|| SendError::UnknownPeer { peer: to.into() })
+    }
+
+    fn begin_on(
+        &self,
+        lane: Arc<Lane>,
+        name: Option<Arc<str>>,
+        content: impl FnOnce(&MessageId) -> Content,
+    ) -> Result<Begun, SendError> {
         let (engagement, hops) = self.engage().ok_or(SendError::TokenDead)?;
         if let Some(name) = &name
             && let Some(receipt) = lane.known(name)
         {
             return Ok(Begun::Ended(receipt));
         }
-        let id = name.map_or_else(|| sender.next_id(), MessageId::Name);
-        let outgoing = Outgoing { lane, engagement, draft: Draft { id, kind, payload, hops, whole: None } };
-        if hops > config.max_hops {
-            return Ok(Begun::Ended(too_far(&outgoing, self.origin())));
+        let id = name.map_or_else(|| lane.sender.next_id(), MessageId::Name);
+        let content = content(&id);
+        let letter = Arc::new(Letter::new(lane, id, content, engagement.into_parent(), hops));
+        let outgoing = Outgoing(Some(letter));
+        if hops > outgoing.letter().lane.shared.config.max_hops {
+            return Ok(Begun::Ended(too_far(outgoing.letter())));
         }
         Ok(Begun::Outgoing(outgoing))
     }
@@ -476,10 +511,9 @@ enum Begun {
 
 /// Gives the message to the recipient's pump, in the room that was taken for it.
 fn deliver(outgoing: Outgoing) -> Sent {
-    let Outgoing { lane, engagement, draft } = outgoing;
-    let shared = &lane.shared;
-    let parent = engagement.into_parent();
-    let letter = Arc::new(Letter::new(&lane, draft, parent, shared.clock.now_ns()));
+    let letter = outgoing.into_letter();
+    letter.accept();
+    let lane = &letter.lane;
     if let MessageId::Name(name) = &letter.id
         && let Some(first) = lane.known_or_remember(name, &letter)
     {
@@ -487,7 +521,7 @@ fn deliver(outgoing: Outgoing) -> Sent {
         lane.mailbox.make_room(1);
         return Sent(first);
     }
-    shared.counters.add(Count::Sent, 1);
+    lane.shared.counters.add(Count::Sent, 1);
     lane.sender.tell(Moment::Publish, &letter.id, lane.mailbox.peer());
     if !lane.push(Arc::clone(&letter)) {
         dead_lettered(&letter, DeadReason::RecipientGone);
@@ -511,20 +545,21 @@ impl Drop for RoomInStore {
 
 /// Puts the message into the mail store. It is acknowledged when it is there. A call that has
 /// begun is not to be abandoned, or nobody would know whether its message takes room.
-async fn store(outgoing: Outgoing, origin: Origin) -> Result<Sent, SendError> {
-    let peer = outgoing.lane.mailbox.peer().clone();
-    let runtime = outgoing.lane.shared.runtime.clone();
-    let room_in_store = RoomInStore { mailbox: Arc::clone(&outgoing.lane.mailbox), stored: false };
-    let storing = runtime.spawn(put_in_order(outgoing, room_in_store, origin));
+async fn store(outgoing: Outgoing) -> Result<Sent, SendError> {
+    let lane = Arc::clone(&outgoing.letter().lane);
+    let peer = lane.mailbox.peer().clone();
+    let room_in_store = RoomInStore { mailbox: Arc::clone(&lane.mailbox), stored: false };
+    let storing = lane.shared.runtime.spawn(put_in_order(outgoing, room_in_store));
     storing
         .await
         .unwrap_or_else(|failed| Err(SendError::Store { peer, error: MailStoreError::new(failed.to_string()) }))
 }
 
-async fn put_in_order(outgoing: Outgoing, mut room: RoomInStore, origin: Origin) -> Result<Sent, SendError> {
-    let lane = &outgoing.lane;
+async fn put_in_order(outgoing: Outgoing, mut room: RoomInStore) -> Result<Sent, SendError> {
+    let letter = outgoing.letter();
+    let lane = &letter.lane;
     let _in_order = lane.storing.lock().await;
-    if let MessageId::Name(name) = &outgoing.draft.id
+    if let MessageId::Name(name) = &letter.id
         && let Some(first) = lane.known(name)
     {
         return Ok(Sent(first));
@@ -534,7 +569,8 @@ async fn put_in_order(outgoing: Outgoing, mut room: RoomInStore, origin: Origin)
     if lane.mailbox.is_gone() {
         return Err(SendError::RecipientGone { peer: peer.clone() });
     }
-    let message = outgoing.to_message(origin);
+    letter.accept();
+    let message = letter.to_message();
     let id = message.id.clone();
     lane.sender.tell(Moment::Publish, &id, peer);
     if let Err(error) = shared.store.put(message).await {
@@ -546,15 +582,15 @@ async fn put_in_order(outgoing: Outgoing, mut room: RoomInStore, origin: Origin)
     shared.counters.add(Count::Acknowledged, 1);
     lane.remember_fate(&id, Fate::Acknowledged);
     lane.sender.tell(Moment::Acknowledge, &id, peer);
-    Ok(Sent(Receipt::Ended(id, Fate::Acknowledged)))
+    Ok(Sent(Receipt::ended(id, Fate::Acknowledged)))
 }
 
 impl Outgoing {
     /// Takes room, if there is some and nobody of the same lane waits for it.
     fn take_room(&self) -> Result<(), TryAcquireError> {
-        let room = &self.lane.mailbox.room;
-        match room.try_acquire() {
-            Ok(taken) if self.lane.entry.is_free() => {
+        let lane = &self.letter().lane;
+        match lane.mailbox.room.try_acquire() {
+            Ok(taken) if lane.entry.is_free() => {
                 taken.forget();
                 Ok(())
             }
@@ -563,36 +599,23 @@ impl Outgoing {
             Err(no) => Err(no),
         }
     }
-
-    fn to_message(&self, origin: Origin) -> Message {
-        let clock = &self.lane.shared.clock;
-        Message {
-            id: self.draft.id.clone(),
-            kind: self.draft.kind.clone(),
-            payload: self.draft.payload.clone(),
-            sender: self.lane.sender.id.clone(),
-            recipient: self.lane.mailbox.peer().clone(),
-            sent_at_ms: clock.epoch_ms(clock.now_ns()),
-            origin,
-            hops: self.draft.hops,
-        }
-    }
 }
 
 /// A message too far from its task is accepted and dies at once: an endless exchange ends here,
 /// and people can see between whom it went.
-fn too_far(outgoing: &Outgoing, origin: Origin) -> Receipt {
-    let shared = &outgoing.lane.shared;
-    let reason = DeadReason::TooFar { hops: outgoing.draft.hops, limit: shared.config.max_hops };
-    let message = outgoing.to_message(origin);
+fn too_far(letter: &Letter) -> Receipt {
+    let (lane, shared) = (&letter.lane, &letter.lane.shared);
+    let reason = DeadReason::TooFar { hops: letter.hops, limit: shared.config.max_hops };
+    letter.accept();
+    let message = letter.to_message();
     let (id, at_ms) = (message.id.clone(), message.sent_at_ms);
-    outgoing.lane.sender.tell(Moment::Publish, &id, outgoing.lane.mailbox.peer());
+    lane.sender.tell(Moment::Publish, &id, lane.mailbox.peer());
     shared.counters.add(Count::Sent, 1);
     shared.counters.add(Count::Dead, 1);
-    outgoing.lane.remember_fate(&id, Fate::DeadLettered(reason.clone()));
-    outgoing.lane.sender.tell(Moment::GiveUp, &id, outgoing.lane.mailbox.peer());
+    lane.remember_fate(&id, Fate::DeadLettered(reason.clone()));
+    lane.sender.tell(Moment::GiveUp, &id, lane.mailbox.peer());
     shared.dead.push(DeadLetter { message, reason: reason.clone(), at_ms });
-    Receipt::Ended(id, Fate::DeadLettered(reason))
+    Receipt::ended(id, Fate::DeadLettered(reason))
 }
 
 fn no_room(mailbox: &Mailbox, no: &TryAcquireError, waited: Duration) -> SendError {

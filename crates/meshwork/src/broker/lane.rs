@@ -92,7 +92,7 @@ enum KnownMessage {
 impl Known {
     fn find(&self, name: &Arc<str>) -> Option<Receipt> {
         match self.entries.get(name)? {
-            KnownMessage::Ended(fate) => Some(Receipt::Ended(MessageId::Name(Arc::clone(name)), fate.clone())),
+            KnownMessage::Ended(fate) => Some(Receipt::ended(MessageId::Name(Arc::clone(name)), fate.clone())),
             // Gone without an end: it never came into the lane.
             KnownMessage::Open(letter) => letter.upgrade().map(Receipt::Letter),
         }

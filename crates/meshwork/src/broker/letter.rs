@@ -1,8 +1,8 @@
 //! One message to a handler, from being accepted to being closed.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context as Wakeup, Poll, Waker};
 
 use bytes::Bytes;
@@ -20,10 +20,9 @@ use crate::messaging;
 pub(super) struct Letter {
     pub(super) lane: Arc<Lane>,
     pub(super) id: MessageId,
-    pub(super) kind: Kind,
-    pub(super) payload: Bytes,
+    pub(super) content: Content,
     /// On the broker's clock, in nanoseconds.
-    pub(super) accepted_ns: u64,
+    accepted_ns: AtomicU64,
     pub(super) hops: u8,
     pub(super) parent: Parent,
     /// What its handler sent and what is not closed; passive when the handler has finished.
@@ -54,16 +53,9 @@ struct Rare {
     waiting: Vec<Waker>,
     reason: Option<DeadReason>,
     cancellation: Option<CancellationToken>,
-    /// What was sent, where more was sent than type and payload.
-    whole: Option<Arc<messaging::Message>>,
 }
 
 impl Aside {
-    fn of(whole: Option<Arc<messaging::Message>>) -> Self {
-        let rare = whole.map(|whole| Box::new(Rare { whole: Some(whole), ..Rare::default() }));
-        Self { waiting: None, rare }
-    }
-
     fn take_waiting(&mut self) -> (Option<Waker>, Vec<Waker>) {
         let others = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.waiting));
         (self.waiting.take(), others.unwrap_or_default())
@@ -81,30 +73,68 @@ impl Aside {
     }
 }
 
-/// What a message is made of.
-pub(super) struct Draft {
-    pub(super) id: MessageId,
-    pub(super) kind: Kind,
-    pub(super) payload: Bytes,
-    pub(super) hops: u8,
-    pub(super) whole: Option<Arc<messaging::Message>>,
+/// What a message carries.
+pub(super) enum Content {
+    /// A type and bytes.
+    Parts {
+        /// The type.
+        kind: Kind,
+        /// The bytes.
+        payload: Bytes,
+    },
+    /// A whole message.
+    Whole {
+        /// The message.
+        message: Arc<messaging::Message>,
+        /// Its content as JSON text, once somebody has asked for it.
+        text: OnceLock<Bytes>,
+    },
+}
+
+impl Content {
+    pub(super) fn whole(message: Arc<messaging::Message>) -> Self {
+        Self::Whole { message, text: OnceLock::new() }
+    }
+
+    pub(super) fn kind(&self) -> &Kind {
+        match self {
+            Self::Parts { kind, .. } => kind,
+            Self::Whole { message, .. } => &message.kind,
+        }
+    }
+
+    pub(super) fn payload(&self) -> &Bytes {
+        match self {
+            Self::Parts { payload, .. } => payload,
+            Self::Whole { message, text } => text.get_or_init(|| message.payload.to_string().into()),
+        }
+    }
 }
 
 impl Letter {
-    pub(super) fn new(lane: &Arc<Lane>, draft: Draft, parent: Parent, accepted_ns: u64) -> Self {
+    /// A letter that is not on its way yet.
+    pub(super) fn new(lane: Arc<Lane>, id: MessageId, content: Content, parent: Parent, hops: u8) -> Self {
         Self {
-            lane: Arc::clone(lane),
-            id: draft.id,
-            kind: draft.kind,
-            payload: draft.payload,
-            accepted_ns,
-            hops: draft.hops,
+            lane,
+            id,
+            content,
+            accepted_ns: AtomicU64::new(0),
+            hops,
             parent,
             deficit: Deficit::default(),
             run: AtomicU32::new(0),
             fate: AtomicU8::new(0),
-            aside: Mutex::new(Aside::of(draft.whole)),
+            aside: Mutex::default(),
         }
+    }
+
+    /// It is accepted now.
+    pub(super) fn accept(&self) {
+        self.accepted_ns.store(self.lane.shared.clock.now_ns(), Ordering::Relaxed);
+    }
+
+    pub(super) fn accepted_ns(&self) -> u64 {
+        self.accepted_ns.load(Ordering::Relaxed)
     }
 
     /// The attempt that it belongs to. The walk is at most as long as the hop limit, mostly one
@@ -224,11 +254,11 @@ impl Letter {
     pub(super) fn to_message(&self) -> Message {
         Message {
             id: self.id.clone(),
-            kind: self.kind.clone(),
-            payload: self.payload.clone(),
+            kind: self.content.kind().clone(),
+            payload: self.content.payload().clone(),
             sender: self.lane.sender.id.clone(),
             recipient: self.lane.mailbox.peer().clone(),
-            sent_at_ms: self.lane.shared.clock.epoch_ms(self.accepted_ns),
+            sent_at_ms: self.lane.shared.clock.epoch_ms(self.accepted_ns()),
             origin: self.origin(),
             hops: self.hops,
         }
@@ -317,7 +347,11 @@ impl Delivery {
     /// ```
     #[must_use]
     pub fn kind(&self) -> &str {
-        &self.0.kind
+        self.0.content.kind()
+    }
+
+    pub(super) fn to_kind(&self) -> Kind {
+        self.0.content.kind().clone()
     }
 
     /// Its content.
@@ -343,7 +377,7 @@ impl Delivery {
     /// ```
     #[must_use]
     pub fn payload(&self) -> &Bytes {
-        &self.0.payload
+        self.0.content.payload()
     }
 
     /// Who sent it.
@@ -477,12 +511,15 @@ impl Delivery {
     /// ```
     #[must_use]
     pub fn sent_at_ms(&self) -> u64 {
-        self.0.lane.shared.clock.epoch_ms(self.0.accepted_ns)
+        self.0.lane.shared.clock.epoch_ms(self.0.accepted_ns())
     }
 
     /// The whole message, where it was sent as one.
-    pub(super) fn whole(&self) -> Option<Arc<messaging::Message>> {
-        self.0.aside().rare.as_ref()?.whole.clone()
+    pub(super) fn whole(&self) -> Option<&Arc<messaging::Message>> {
+        match &self.0.content {
+            Content::Whole { message, .. } => Some(message),
+            Content::Parts { .. } => None,
+        }
     }
 
     /// The same as plain data.
@@ -542,7 +579,15 @@ pub(super) enum Receipt {
     /// With a handler.
     Letter(Arc<Letter>),
     /// Ended when it was accepted, or before.
-    Ended(MessageId, Fate),
+    ///
+    /// Boxed: it is rare, and a receipt is handed through every send.
+    Ended(Box<(MessageId, Fate)>),
+}
+
+impl Receipt {
+    pub(super) fn ended(id: MessageId, fate: Fate) -> Self {
+        Self::Ended(Box::new((id, fate)))
+    }
 }
 
 impl Sent {
@@ -565,7 +610,7 @@ impl Sent {
     pub fn id(&self) -> &MessageId {
         match &self.0 {
             Receipt::Letter(letter) => &letter.id,
-            Receipt::Ended(id, _) => id,
+            Receipt::Ended(ended) => &ended.0,
         }
     }
 
@@ -590,7 +635,7 @@ impl Sent {
     pub async fn acknowledged(&self) -> Fate {
         match &self.0 {
             Receipt::Letter(letter) => letter.resolved().await,
-            Receipt::Ended(_, fate) => fate.clone(),
+            Receipt::Ended(ended) => ended.1.clone(),
         }
     }
 
@@ -616,7 +661,7 @@ impl Sent {
     pub fn fate(&self) -> Option<Fate> {
         match &self.0 {
             Receipt::Letter(letter) => letter.fate(),
-            Receipt::Ended(_, fate) => Some(fate.clone()),
+            Receipt::Ended(ended) => Some(ended.1.clone()),
         }
     }
 }

@@ -10,16 +10,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::task::Poll;
 
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::watch;
 use tokio::task::unconstrained;
 
-use super::errors::{BroadcastError, DeadReason, Fate, HandlerError, RegisterError, SendError};
+use super::chain::Chain;
+use super::errors::{BroadcastError, DeadReason, Fate, HandlerError, RegisterError};
+use super::index::Index;
 use super::letter::{Delivery, Sent};
-use super::mailbox::{Handler, Recipient};
+use super::mailbox::Taker;
 use super::message::{MessageId, PeerId};
 use super::sender::{Moment, Sender};
-use super::{Context, Shared};
+use super::{Context, Shared, size};
 use crate::messaging::{Message, MessageBrokerError, MessageHandler, Pattern, RoutingType, Topic};
 
 /// The broker's own names begin so.
@@ -33,18 +35,17 @@ pub(super) struct Listeners {
 }
 
 /// The handlers of one peer, all of which get each message.
-type Handlers = Arc<RwLock<Vec<MessageHandler>>>;
+type Handlers = Arc<Chain<MessageHandler>>;
 
 #[derive(Default)]
 struct Subscriptions {
     next: u64,
-    all: Vec<Arc<Subscription>>,
+    index: Index<Arc<Subscription>>,
 }
 
 struct Subscription {
     /// The peer that it is.
     name: PeerId,
-    pattern: Pattern,
     handler: MessageHandler,
     shared: Weak<Shared>,
 }
@@ -72,7 +73,7 @@ impl Publication {
     }
 }
 
-type PublicationKey = (Option<String>, Topic, String);
+type PublicationKey = (Option<PeerId>, Topic, Arc<str>);
 
 /// The last published messages that their senders named.
 #[derive(Default)]
@@ -85,41 +86,32 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes each message to one peer. `all` has a handler at least.
-fn give_to(all: Handlers) -> Handler {
-    Handler::new(move |_context, delivery| {
-        // Mostly there is one, which needs no list of its own.
-        let (first, others) = {
-            let handlers = all.read().unwrap_or_else(PoisonError::into_inner);
-            (handlers.first().cloned(), handlers.get(1..).unwrap_or_default().to_vec())
-        };
-        async move {
-            let message = whole(&delivery)?;
-            let Some(first) = first else { return Ok(()) };
-            if others.is_empty() {
-                return first.handle(message).await;
-            }
-            let all = std::iter::once(&first).chain(&others);
-            let handled = join_all(all.map(|handler| handler.handle(message.clone()))).await;
-            handled.into_iter().collect()
+/// Gives a message to all of these, of which there is one at least.
+pub(super) fn give(message: Arc<Message>, all: &Chain<MessageHandler>) -> BoxFuture<'static, Result<(), HandlerError>> {
+    let mut handlers = all.iter();
+    match (handlers.next(), handlers.next()) {
+        (Some(only), None) => only.handle(message),
+        _ => {
+            let handled: Vec<_> = all.iter().map(|handler| handler.handle(Arc::clone(&message))).collect();
+            join_all(handled).map(|handled| handled.into_iter().collect()).boxed()
         }
-    })
+    }
 }
 
 /// The message as it was sent; one that was sent in another way, in the same form.
-fn whole(delivery: &Delivery) -> Result<Message, HandlerError> {
+pub(super) fn whole(delivery: &Delivery) -> Result<Arc<Message>, HandlerError> {
     if let Some(message) = delivery.whole() {
-        return Ok((*message).clone());
+        return Ok(Arc::clone(message));
     }
     let payload = serde_json::from_slice(delivery.payload());
     let payload = payload.map_err(|error| HandlerError::new(format!("the payload is no JSON: {error}")))?;
-    Ok(Message {
-        sender_id: Some(delivery.sender().to_string()),
-        recipient_id: Some(delivery.recipient().to_string()),
-        message_id: Some(delivery.id().to_string()),
+    Ok(Arc::new(Message {
+        sender_id: Some(delivery.sender().clone()),
+        recipient_id: Some(delivery.recipient().clone()),
+        message_id: Some(delivery.id().clone()),
         routing_type: Some(RoutingType::P2p),
-        ..Message::new(delivery.kind(), payload, delivery.sent_at_ms())
-    })
+        ..Message::new(delivery.to_kind(), payload, delivery.sent_at_ms())
+    }))
 }
 
 pub(super) fn check_name(name: &str) -> Result<(), MessageBrokerError> {
@@ -129,35 +121,16 @@ pub(super) fn check_name(name: &str) -> Result<(), MessageBrokerError> {
     Ok(())
 }
 
-/// Counts what is written, and keeps nothing.
-struct Length(usize);
-
-impl std::io::Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn check_size(message: &Message, limit: usize) -> Result<(), SendError> {
-    let mut length = Length(0);
-    let found = serde_json::to_writer(&mut length, message).map_or(usize::MAX, |()| length.0);
-    if found > limit { Err(SendError::TooLarge { limit, found }) } else { Ok(()) }
-}
-
 impl Shared {
     pub(super) fn listen(self: &Arc<Self>, peer: &str, handler: MessageHandler) -> Result<(), RegisterError> {
         let mut peers = self.listeners.peers.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(handlers) = peers.get(peer) {
-            handlers.write().unwrap_or_else(PoisonError::into_inner).push(handler);
+            handlers.push(handler);
             return Ok(());
         }
-        let handlers = Handlers::new(RwLock::new(vec![handler]));
-        self.admit(&peer.into(), Recipient::Handler(give_to(Arc::clone(&handlers))), 0)?;
+        let handlers = Handlers::default();
+        handlers.push(handler);
+        self.admit(&peer.into(), Taker::Listeners(Arc::clone(&handlers)), 0)?;
         peers.insert(peer.into(), handlers);
         Ok(())
     }
@@ -167,23 +140,22 @@ impl Shared {
         self.listeners.peers.write().unwrap_or_else(PoisonError::into_inner).remove(peer);
     }
 
-    pub(super) fn subscribe(self: &Arc<Self>, pattern: Pattern, handler: MessageHandler) -> Result<(), RegisterError> {
+    pub(super) fn subscribe(self: &Arc<Self>, pattern: &Pattern, handler: MessageHandler) -> Result<(), RegisterError> {
         let mut subscriptions = self.listeners.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
         subscriptions.next += 1;
         let name = PeerId::from(format!("{OWN}subscription.{}.{pattern}", subscriptions.next));
-        let handlers = Handlers::new(RwLock::new(vec![handler.clone()]));
-        self.admit(&name, Recipient::Handler(give_to(handlers)), 0)?;
-        let subscription = Subscription { name, pattern, handler, shared: Arc::downgrade(self) };
-        subscriptions.all.push(Arc::new(subscription));
+        let handlers = Handlers::default();
+        handlers.push(handler.clone());
+        self.admit(&name, Taker::Listeners(handlers), 0)?;
+        let subscription = Subscription { name, handler, shared: Arc::downgrade(self) };
+        subscriptions.index.insert(pattern, Arc::new(subscription));
         Ok(())
     }
 
     pub(super) fn unsubscribe(&self, pattern: &str, handler: &MessageHandler) {
         let gone = {
             let mut subscriptions = self.listeners.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
-            let wanted = |one: &Arc<Subscription>| one.pattern.as_str() == pattern && one.handler.is(handler);
-            let at = subscriptions.all.iter().position(wanted);
-            at.map(|at| subscriptions.all.remove(at))
+            subscriptions.index.remove(pattern, |one| one.handler.is(handler))
         };
         // Not under the lock: the last reference unregisters it.
         drop(gone);
@@ -192,19 +164,10 @@ impl Shared {
     pub(super) fn forget_subscriptions(&self) {
         let gone = {
             let mut subscriptions = self.listeners.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut subscriptions.all)
+            std::mem::take(&mut subscriptions.index)
         };
         drop(gone);
         self.listeners.peers.write().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// Sends to one peer, whole.
-    pub(super) async fn send_whole(self: &Arc<Self>, to: &str, mut message: Message) -> Result<Sent, SendError> {
-        message.recipient_id = Some(to.to_owned());
-        message.routing_type.get_or_insert(RoutingType::P2p);
-        check_size(&message, self.config.max_message_bytes)?;
-        let sender = self.sender_of(message.sender_id.as_deref().unwrap_or_default());
-        Context::outside(sender).send_whole(to, message).await
     }
 
     /// Publishes; the publication ends when every subscriber of this moment has finished.
@@ -213,7 +176,7 @@ impl Shared {
         topic: Topic,
         message: Message,
     ) -> Result<Publication, MessageBrokerError> {
-        check_size(&message, self.config.max_message_bytes)?;
+        size::check(&message, self.config.max_message_bytes)?;
         let (ended, publication) = watch::channel(None);
         let publication = Publication(publication);
         if let Some(first) = self.known_or_remember(&topic, &message, &publication) {
@@ -236,7 +199,7 @@ impl Shared {
     }
 
     fn known_or_remember(&self, topic: &Topic, message: &Message, publication: &Publication) -> Option<Publication> {
-        let id = message.message_id.clone()?;
+        let id = message.message_id.as_ref()?.as_name();
         let key = (message.sender_id.clone(), topic.clone(), id);
         let mut known = locked(&self.listeners.known);
         if let Some(first) = known.entries.get(&key) {
@@ -267,11 +230,11 @@ impl Post {
         let Self { shared, topic, message, ended } = self;
         let subscribers: Vec<Arc<Subscription>> = {
             let subscriptions = shared.listeners.subscriptions.read().unwrap_or_else(PoisonError::into_inner);
-            subscriptions.all.iter().filter(|one| one.pattern.matches(&topic)).cloned().collect()
+            subscriptions.index.matching(&topic)
         };
-        let sender = message.sender_id.as_deref().map(|sender| shared.sender(&sender.into()));
+        let sender = message.sender_id.as_ref().map(|sender| shared.sender(sender));
         let id = match (&message.message_id, &sender) {
-            (Some(id), _) => MessageId::Name(id.as_str().into()),
+            (Some(id), _) => MessageId::Name(id.as_name()),
             (None, Some(sender)) => sender.next_id(),
             (None, None) => shared.sender(&PeerId::from(format!("{OWN}publisher"))).next_id(),
         };
@@ -279,10 +242,8 @@ impl Post {
         watched.tell(Moment::Publish);
         let publisher = format!("{OWN}publisher.{}", message.sender_id.as_deref().unwrap_or_default());
         let publisher = Context::outside(shared.sender(&publisher.into()));
-        let sends = subscribers.iter().map(|subscriber| {
-            let message = Message { message_id: Some(watched.id.to_string()), ..message.clone() };
-            publisher.send_unnamed(&subscriber.name, message)
-        });
+        let message = Arc::new(Message { message_id: Some(watched.id.clone()), ..message });
+        let sends = subscribers.iter().map(|one| publisher.send_unnamed(&one.name, Arc::clone(&message)));
         let (mut reached, mut receipts, mut missed) = (Vec::new(), Vec::new(), Vec::new());
         for (subscriber, sent) in subscribers.iter().zip(join_all(sends).await) {
             match sent {

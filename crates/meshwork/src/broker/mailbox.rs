@@ -7,12 +7,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::chain::Chain;
 use super::context::Context;
 use super::errors::HandlerError;
 use super::lane::Lane;
 use super::letter::Delivery;
 use super::message::PeerId;
 use super::sender::Sender;
+use crate::messaging::MessageHandler;
 
 /// An in-process handler that may wait.
 ///
@@ -134,9 +136,27 @@ pub enum Recipient {
     Mailbox,
 }
 
+/// Where the messages of one registration go.
+#[derive(Clone)]
+pub(super) enum Taker {
+    Handler(Handler),
+    /// All of these get each message; there is one at least.
+    Listeners(Arc<Chain<MessageHandler>>),
+    Store,
+}
+
+impl From<Recipient> for Taker {
+    fn from(recipient: Recipient) -> Self {
+        match recipient {
+            Recipient::Handler(handler) => Self::Handler(handler),
+            Recipient::Mailbox => Self::Store,
+        }
+    }
+}
+
 /// One registration of a peer. A peer that leaves and comes back gets another.
 pub(super) struct Mailbox {
-    pub(super) recipient: Recipient,
+    pub(super) taker: Taker,
     /// The same peer, sending.
     pub(super) owner: Arc<Sender>,
     /// One permit for each message that still fits.
@@ -155,9 +175,9 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn new(owner: Arc<Sender>, recipient: Recipient, capacity: u32, waiting: usize) -> Self {
+    pub(super) fn new(owner: Arc<Sender>, taker: Taker, capacity: u32, waiting: usize) -> Self {
         Self {
-            recipient,
+            taker,
             owner,
             room: Semaphore::new((capacity as usize).saturating_sub(waiting)),
             capacity,
@@ -167,6 +187,11 @@ impl Mailbox {
             departure: CancellationToken::new(),
             lanes: Mutex::default(),
         }
+    }
+
+    /// Whether messages are read from a store.
+    pub(super) fn is_stored(&self) -> bool {
+        matches!(self.taker, Taker::Store)
     }
 
     pub(super) fn peer(&self) -> &PeerId {

@@ -6,8 +6,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The name of a peer. Cheap to clone; compares as text.
+/// The name of a peer. Cheap to clone; compares as text, and is text in JSON.
 ///
 /// ```
 /// use meshwork::broker::PeerId;
@@ -15,7 +16,8 @@ use bytes::Bytes;
 /// let ada = PeerId::from("ada");
 /// assert_eq!((&*ada, ada.to_string()), ("ada", "ada".to_owned()));
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct PeerId(Arc<str>);
 
 impl PeerId {
@@ -77,7 +79,8 @@ impl fmt::Debug for PeerId {
 }
 
 /// What a message is called. The broker numbers messages itself; a caller who may repeat a
-/// send names the message, and it is delivered once for its sender and recipient.
+/// send names the message, and it is delivered once for its sender and recipient. Text in JSON, and text that is read
+/// is a name: the broker's numbers mean nothing to others.
 ///
 /// ```
 /// use meshwork::broker::MessageId;
@@ -85,12 +88,22 @@ impl fmt::Debug for PeerId {
 /// assert_eq!(MessageId::Number(3).to_string(), "3");
 /// assert_ne!(MessageId::Number(3), MessageId::Name("3".into()));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MessageId {
     /// Given by the broker: unique within it, rising for each sender.
     Number(u64),
     /// Given by the caller.
     Name(Arc<str>),
+}
+
+impl MessageId {
+    /// The same as a name of the caller's. A number is one too, once it comes back from a caller.
+    pub(super) fn as_name(&self) -> Arc<str> {
+        match self {
+            Self::Number(number) => number.to_string().into(),
+            Self::Name(name) => Arc::clone(name),
+        }
+    }
 }
 
 impl fmt::Display for MessageId {
@@ -102,7 +115,34 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// The type of a message. A literal costs nothing, a shared text one reference count.
+impl From<&str> for MessageId {
+    fn from(name: &str) -> Self {
+        Self::Name(name.into())
+    }
+}
+
+impl From<String> for MessageId {
+    fn from(name: String) -> Self {
+        Self::Name(name.into())
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(_) => serializer.collect_str(self),
+            Self::Name(name) => serializer.serialize_str(name),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer).map(Self::Name)
+    }
+}
+
+/// The type of a message. A literal costs nothing, a shared text one reference count. Text in JSON.
 ///
 /// ```
 /// use meshwork::broker::Kind;
@@ -117,6 +157,14 @@ pub enum Kind {
     Static(&'static str),
     /// A text that came from outside.
     Shared(Arc<str>),
+}
+
+impl Kind {
+    /// The type as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self
+    }
 }
 
 impl Deref for Kind {
@@ -137,6 +185,30 @@ impl PartialEq for Kind {
 }
 
 impl Eq for Kind {}
+
+impl PartialEq<str> for Kind {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<&str> for Kind {
+    fn eq(&self, other: &&str) -> bool {
+        **self == **other
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer).map(Self::Shared)
+    }
+}
 
 impl From<&'static str> for Kind {
     fn from(text: &'static str) -> Self {

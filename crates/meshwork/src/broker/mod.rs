@@ -18,9 +18,11 @@
 mod ack;
 mod any;
 mod attempts;
+mod chain;
 mod context;
 mod dead_letters;
 mod errors;
+mod index;
 mod lane;
 mod letter;
 mod listeners;
@@ -29,6 +31,7 @@ mod message;
 mod metrics;
 mod pump;
 mod sender;
+mod size;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -43,7 +46,7 @@ use tokio::runtime::Handle;
 use attempts::Attempts;
 use dead_letters::DeadLetters;
 use listeners::Listeners;
-use mailbox::Mailbox;
+use mailbox::{Mailbox, Taker};
 use metrics::{Clock, Count, Counters, Histogram};
 use sender::{Moment, Sender};
 
@@ -146,7 +149,7 @@ impl Shared {
         known.unwrap_or_else(|| self.sender(&peer.into()))
     }
 
-    fn admit(self: &Arc<Self>, peer: &PeerId, recipient: Recipient, waiting: usize) -> Result<(), RegisterError> {
+    fn admit(self: &Arc<Self>, peer: &PeerId, taker: Taker, waiting: usize) -> Result<(), RegisterError> {
         let owner = self.sender(peer);
         let mut mailboxes = self.mailboxes.write().unwrap_or_else(PoisonError::into_inner);
         if self.closed.load(Ordering::Acquire) {
@@ -155,7 +158,7 @@ impl Shared {
         if mailboxes.contains_key(peer) {
             return Err(RegisterError::AlreadyRegistered { peer: peer.clone() });
         }
-        let mailbox = Arc::new(Mailbox::new(owner, recipient, self.config.mailbox_capacity, waiting));
+        let mailbox = Arc::new(Mailbox::new(owner, taker, self.config.mailbox_capacity, waiting));
         mailboxes.insert(peer.clone(), mailbox);
         Ok(())
     }
@@ -297,7 +300,7 @@ impl Broker {
                 Err(error) => return Err(RegisterError::Store { peer, error }),
             },
         };
-        shared.admit(&peer, recipient, waiting)
+        shared.admit(&peer, recipient.into(), waiting)
     }
 
     /// That peer left or was lost: its running handlers are dropped, what waits for it becomes
@@ -353,7 +356,7 @@ impl Broker {
         let shared = self.shared();
         let mailbox = shared
             .mailbox(peer)
-            .filter(|mailbox| matches!(mailbox.recipient, Recipient::Mailbox))
+            .filter(|mailbox| mailbox.is_stored())
             .ok_or_else(|| ReadError::NoMailbox { peer: peer.into() })?;
         let peer = mailbox.peer().clone();
         // A task of its own: a reader that gives up between the marks and the room given back would leave the

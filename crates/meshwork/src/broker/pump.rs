@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::task::coop::consume_budget;
 
 use super::ack::{dead_lettered, handler_finished};
@@ -15,7 +16,8 @@ use super::context::Context;
 use super::errors::{DeadReason, HandlerError};
 use super::lane::Lane;
 use super::letter::{Delivery, Letter};
-use super::mailbox::{AsyncHandler, Handler, Recipient, SyncHandler};
+use super::listeners;
+use super::mailbox::{Handler, SyncHandler, Taker};
 use super::message::MessageId;
 use super::metrics::Count;
 
@@ -33,11 +35,8 @@ const ROOM_BATCH: usize = 64;
 
 /// Works the lane until its recipient is gone.
 pub(super) async fn run(lane: Arc<Lane>) {
-    let Recipient::Handler(handler) = &lane.mailbox.recipient else {
-        return;
-    };
     let mut batch = VecDeque::new();
-    let mut pump = Pump { lane: &lane, handler, handled: 0 };
+    let mut pump = Pump { lane: &lane, handled: 0 };
     while lane.next_batch(&mut batch).await {
         while let Some(letter) = batch.pop_front() {
             pump.deliver(&Delivery(letter)).await;
@@ -49,7 +48,6 @@ pub(super) async fn run(lane: Arc<Lane>) {
 
 struct Pump<'a> {
     lane: &'a Arc<Lane>,
-    handler: &'a Handler,
     /// Messages whose room has not been given back yet.
     handled: usize,
 }
@@ -107,21 +105,28 @@ impl Pump<'_> {
         };
         if sampled {
             let shared = &self.lane.shared;
-            shared.latency.record(shared.clock.now_ns().saturating_sub(letter.accepted_ns));
+            shared.latency.record(shared.clock.now_ns().saturating_sub(letter.accepted_ns()));
         }
     }
 
     async fn run_handler(&mut self, delivery: &Delivery) -> Run {
         let _watched = self.lane.mailbox.owner.handling_begins();
-        match self.handler {
-            Handler::Sync(handler) => run_sync(handler, delivery),
-            Handler::Async(handler) => self.run_async(handler, delivery).await,
+        match &self.lane.mailbox.taker {
+            Taker::Handler(Handler::Sync(handler)) => run_sync(handler, delivery),
+            Taker::Handler(Handler::Async(handler)) => {
+                let context = Context::of_handler(Arc::clone(&delivery.0));
+                self.run_async(|| handler(context, delivery.clone())).await
+            }
+            Taker::Listeners(all) => match listeners::whole(delivery) {
+                Ok(message) => self.run_async(|| listeners::give(message, all)).await,
+                Err(error) => Run::Failed(error),
+            },
+            Taker::Store => Run::Failed(HandlerError::new("its recipient reads from a store, and has no handler")),
         }
     }
 
-    async fn run_async(&mut self, handler: &AsyncHandler, delivery: &Delivery) -> Run {
-        let context = Context::of_handler(Arc::clone(&delivery.0));
-        let made = catch_unwind(AssertUnwindSafe(|| handler(context, delivery.clone())));
+    async fn run_async(&mut self, start: impl FnOnce() -> BoxFuture<'static, Result<(), HandlerError>>) -> Run {
+        let made = catch_unwind(AssertUnwindSafe(start));
         let mut running = match made {
             Ok(future) => AssertUnwindSafe(future).catch_unwind(),
             Err(panic) => return Run::Failed(panicked(&*panic)),

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Shared;
+use super::chain::Chain;
 use super::lane::Lane;
 use super::message::{MessageId, PeerId};
 use crate::messaging::{HandlingEvent, HandlingHook};
@@ -36,10 +37,10 @@ pub(super) enum Moment {
 
 #[derive(Default)]
 struct Hooks {
-    publish: Vec<Hook>,
-    acknowledge: Vec<Hook>,
-    give_up: Vec<Hook>,
-    handling: Vec<HandlingHook>,
+    publish: Chain<Hook>,
+    acknowledge: Chain<Hook>,
+    give_up: Chain<Hook>,
+    handling: Chain<HandlingHook>,
 }
 
 /// Made when a peer is first heard of; kept, so that its numbers never start again.
@@ -50,8 +51,7 @@ pub(super) struct Sender {
     index: u64,
     next: AtomicU64,
     lanes: RwLock<HashMap<PeerId, Arc<Lane>>>,
-    hooked: AtomicBool,
-    hooks: RwLock<Hooks>,
+    hooks: Hooks,
 }
 
 /// A sender numbers 2^40 messages, about a million million, before its numbers meet another's.
@@ -59,15 +59,7 @@ const SEQUENCE_BITS: u32 = 40;
 
 impl Sender {
     pub(super) fn new(id: PeerId, shared: Arc<Shared>, index: u64) -> Self {
-        Self {
-            id,
-            shared,
-            index,
-            next: AtomicU64::new(0),
-            lanes: RwLock::default(),
-            hooked: AtomicBool::new(false),
-            hooks: RwLock::default(),
-        }
+        Self { id, shared, index, next: AtomicU64::new(0), lanes: RwLock::default(), hooks: Hooks::default() }
     }
 
     pub(super) fn next_id(&self) -> MessageId {
@@ -114,48 +106,36 @@ impl Sender {
     }
 
     pub(super) fn hook(&self, moment: Moment, hook: Hook) {
-        let mut hooks = self.hooks.write().unwrap_or_else(PoisonError::into_inner);
+        self.hooks_of(moment).push(hook);
+    }
+
+    fn hooks_of(&self, moment: Moment) -> &Chain<Hook> {
         match moment {
-            Moment::Publish => hooks.publish.push(hook),
-            Moment::Acknowledge => hooks.acknowledge.push(hook),
-            Moment::GiveUp => hooks.give_up.push(hook),
+            Moment::Publish => &self.hooks.publish,
+            Moment::Acknowledge => &self.hooks.acknowledge,
+            Moment::GiveUp => &self.hooks.give_up,
         }
-        self.hooked.store(true, Ordering::Release);
     }
 
     pub(super) fn hook_handling(&self, hook: HandlingHook) {
-        self.hooks.write().unwrap_or_else(PoisonError::into_inner).handling.push(hook);
-        self.hooked.store(true, Ordering::Release);
+        self.hooks.handling.push(hook);
     }
 
     /// A handler of this peer begins; its end is told to the same hooks.
-    pub(super) fn handling_begins(&self) -> Option<Handling> {
-        if !self.hooked.load(Ordering::Acquire) {
-            return None;
-        }
-        let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner).handling.clone();
+    pub(super) fn handling_begins(&self) -> Option<Handling<'_>> {
+        let hooks = &self.hooks.handling;
         if hooks.is_empty() {
             return None;
         }
-        let handling = Handling { run: self.shared.runs.fetch_add(1, Ordering::Relaxed), hooks };
+        let run = self.shared.runs.fetch_add(1, Ordering::Relaxed);
+        let handling = Handling { run, hooks: hooks.iter().collect() };
         handling.tell(true);
         Some(handling)
     }
 
     /// Calls the hooks of that moment, with no lock held: a hook may do anything.
     pub(super) fn tell(&self, moment: Moment, id: &MessageId, recipient: &PeerId) {
-        if !self.hooked.load(Ordering::Acquire) {
-            return;
-        }
-        let hooks = {
-            let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner);
-            match moment {
-                Moment::Publish => hooks.publish.clone(),
-                Moment::Acknowledge => hooks.acknowledge.clone(),
-                Moment::GiveUp => hooks.give_up.clone(),
-            }
-        };
-        for hook in hooks {
+        for hook in self.hooks_of(moment).iter() {
             // A hook that panics must not end the lane that called it.
             if catch_unwind(AssertUnwindSafe(|| hook(id, recipient))).is_err() {
                 tracing::error!(peer = %self.id, message = %id, "a message hook panicked");
@@ -165,12 +145,13 @@ impl Sender {
 }
 
 /// A run of a handler that somebody watches. Its end is told when it is dropped.
-pub(super) struct Handling {
+pub(super) struct Handling<'a> {
     run: u64,
-    hooks: Vec<HandlingHook>,
+    /// Those who heard of the begin hear of the end.
+    hooks: Vec<&'a HandlingHook>,
 }
 
-impl Handling {
+impl Handling<'_> {
     fn tell(&self, begins: bool) {
         for hook in &self.hooks {
             if catch_unwind(AssertUnwindSafe(|| hook(&HandlingEvent { run: self.run, begins }))).is_err() {
@@ -180,7 +161,7 @@ impl Handling {
     }
 }
 
-impl Drop for Handling {
+impl Drop for Handling<'_> {
     fn drop(&mut self) {
         self.tell(false);
     }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use meshwork_core::consensus::{Ballot, Effect, Input, Outcome, Terms, Timer, Voter};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -59,7 +59,7 @@ struct Inner {
     books: Mutex<Books>,
 }
 
-fn message(kind: &str, content: &impl Serialize) -> Result<Message, MessageBrokerError> {
+fn message(kind: &'static str, content: &impl Serialize) -> Result<Message, MessageBrokerError> {
     let payload = serde_json::to_value(content).map_err(|error| MessageBrokerError::Foreign(error.to_string()))?;
     Ok(Message::new(kind, payload, now_ms()))
 }
@@ -69,11 +69,11 @@ impl Inner {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hear(self: &Arc<Self>, message: Message) -> Result<(), HandlerError> {
+    fn hear(self: &Arc<Self>, message: &Message) -> Result<(), HandlerError> {
         let wrong = |error| HandlerError::new(format!("this is no message of a ballot: {error}"));
         match message.kind.as_str() {
-            ASK => self.on_ask(&serde_json::from_value(message.payload).map_err(wrong)?),
-            VOTE => self.on_vote(serde_json::from_value(message.payload).map_err(wrong)?),
+            ASK => self.on_ask(&Ask::deserialize(&message.payload).map_err(wrong)?),
+            VOTE => self.on_vote(Cast::deserialize(&message.payload).map_err(wrong)?),
             _ => {}
         }
         Ok(())
@@ -204,7 +204,7 @@ impl Consensus {
         let inner = Arc::new(Inner { broker, side, books: Mutex::default() });
         let weak = Arc::downgrade(&inner);
         let handler = MessageHandler::new(move |message| {
-            let heard = weak.upgrade().map_or(Ok(()), |inner| inner.hear(message));
+            let heard = weak.upgrade().map_or(Ok(()), |inner| inner.hear(&message));
             async move { heard }
         });
         inner.broker.subscribe(EVERY_SWARM, handler.clone())?;

@@ -237,7 +237,7 @@ async fn every_vote_is_counted_by_what_became_of_it() {
     consensus.register_voter("c", handler).unwrap();
     let voters = names(&["a", "b", "c"]);
     let (sees, mut seen) = tokio::sync::mpsc::unbounded_channel();
-    let watch = MessageHandler::new(move |message: Message| {
+    let watch = MessageHandler::new(move |message: Arc<Message>| {
         let told = if message.kind == VOTE { sees.send(()).is_ok() } else { true };
         async move { told.then_some(()).ok_or_else(|| HandlerError::new("the test is over")) }
     });

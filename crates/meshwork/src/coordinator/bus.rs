@@ -1,5 +1,6 @@
 //! What peers send over the message bus, counted by the bus's own hooks.
 
+use crate::broker::MessageId;
 use crate::messaging::{MessageBroker, MessageEvent};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ struct Counted {
     sent: u64,
     handled: u64,
     /// By the bus's name of the message, where it has one, else in order.
-    named: HashMap<(Arc<str>, Arc<str>), Instant>,
+    named: HashMap<(Arc<str>, MessageId), Instant>,
     unnamed: HashMap<Arc<str>, VecDeque<Instant>>,
     latencies: VecDeque<Duration>,
 }
@@ -70,10 +71,10 @@ impl Traffic {
 }
 
 impl Counted {
-    fn sent(&mut self, sender: &Arc<str>, event: &MessageEvent) {
+    fn sent(&mut self, sender: &Arc<str>, event: &MessageEvent<'_>) {
         self.sent += 1;
         let now = Instant::now();
-        match &event.message {
+        match event.message {
             Some(name) if self.named.len() < OPEN => _ = self.named.insert((sender.clone(), name.clone()), now),
             None => {
                 let open = self.unnamed.entry(sender.clone()).or_default();
@@ -85,9 +86,9 @@ impl Counted {
         }
     }
 
-    fn handled(&mut self, sender: &Arc<str>, event: &MessageEvent) {
+    fn handled(&mut self, sender: &Arc<str>, event: &MessageEvent<'_>) {
         self.handled += 1;
-        let sent = match &event.message {
+        let sent = match event.message {
             Some(name) => self.named.remove(&(sender.clone(), name.clone())),
             None => self.unnamed.get_mut(sender).and_then(VecDeque::pop_front),
         };

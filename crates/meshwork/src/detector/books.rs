@@ -1,7 +1,6 @@
 //! The machine, with names in place of numbers, and everybody who waits for it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 
 use meshwork_core::detector::{
     Config, DetectionNo, Detector, Effect, Input, Message, Peer, ProbeNo, Run, Timer, Verdict, WaveRecord,
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use super::wire::{CompletionProbe, ProbeKind};
 use super::words::{Checkpoint, CompletionDetectorConfig, CompletionDetectorMetrics, Holder, NotCompleted, WaitEnd};
-use crate::broker::PeerId;
+use crate::broker::{MessageId, PeerId};
 use crate::messaging::{HandlingEvent, MessageEvent, MessageHandler};
 
 /// Waves that are kept where waves are kept: an hour of one a retry interval would be more than anybody reads.
@@ -30,7 +29,7 @@ struct Call {
 }
 
 /// A message by the names that the broker has for it.
-type MessageKey = (Peer, Option<PeerId>, Arc<str>);
+type MessageKey = (Peer, Option<PeerId>, MessageId);
 
 /// Everything that changes.
 pub(super) struct Books {
@@ -105,25 +104,25 @@ impl Books {
         self.numbers.get(name).copied().filter(|peer| self.machine.report(*peer).is_some())
     }
 
-    pub(super) fn published(&mut self, sender: &PeerId, event: &MessageEvent, now_ms: u64) -> Vec<Job> {
+    pub(super) fn published(&mut self, sender: &PeerId, event: &MessageEvent<'_>, now_ms: u64) -> Vec<Job> {
         let Some(sender) = self.is_local(sender) else {
             return Vec::new();
         };
-        let message = event.message.as_ref().map(|name| {
-            let to = event.recipient.as_deref().and_then(|name| self.numbers.get(name)).copied();
-            let key = (sender, event.recipient.clone(), Arc::clone(name));
+        let message = event.message.map(|name| {
+            let to = event.recipient.and_then(|name| self.numbers.get(name)).copied();
+            let key = (sender, event.recipient.cloned(), name.clone());
             (self.message(key), to.filter(|peer| self.machine.knows(*peer)))
         });
         self.handle(Input::Published { sender, message }, now_ms)
     }
 
-    pub(super) fn acknowledged(&mut self, sender: &PeerId, event: &MessageEvent, now_ms: u64) -> Vec<Job> {
+    pub(super) fn acknowledged(&mut self, sender: &PeerId, event: &MessageEvent<'_>, now_ms: u64) -> Vec<Job> {
         let Some(&sender) = self.numbers.get(sender) else {
             return Vec::new();
         };
-        let message = match &event.message {
+        let message = match event.message {
             None => None,
-            Some(name) => match self.messages.get(&(sender, event.recipient.clone(), Arc::clone(name))) {
+            Some(name) => match self.messages.get(&(sender, event.recipient.cloned(), name.clone())) {
                 // Closed already, or sent before anybody looked.
                 None => return Vec::new(),
                 Some(message) => Some(*message),

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use meshwork_core::detector::{DetectionNo, Input, Timer};
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -74,11 +75,11 @@ impl Inner {
         }
     }
 
-    fn hear(&self, swarm: &str, message: Message) -> Result<(), HandlerError> {
+    fn hear(&self, swarm: &str, message: &Message) -> Result<(), HandlerError> {
         if message.kind != KIND {
             return Ok(());
         }
-        let probe = serde_json::from_value(message.payload);
+        let probe = CompletionProbe::deserialize(&message.payload);
         let probe = probe.map_err(|error| HandlerError::new(format!("this is no completion probe: {error}")))?;
         self.change(|books, now_ms| books.heard(swarm, probe, now_ms));
         Ok(())
@@ -329,7 +330,7 @@ impl CompletionDetector {
         let topic = wire::topic(swarm_id)?;
         let (inner, swarm) = (Arc::downgrade(&self.inner), swarm_id.to_owned());
         let handler = MessageHandler::new(move |message| {
-            let heard = inner.upgrade().map_or(Ok(()), |inner| inner.hear(&swarm, message));
+            let heard = inner.upgrade().map_or(Ok(()), |inner| inner.hear(&swarm, &message));
             async move { heard }
         });
         match self.inner.books().swarms.entry(swarm_id.to_owned()) {

@@ -99,7 +99,7 @@ impl Inner {
         }
     }
 
-    fn hear(&self, message: Message) {
+    fn hear(&self, message: &Message) {
         match wire::read(&self.side, message) {
             Ok(Incoming::Query { side }) => self.handle(Input::Queried { side }),
             Ok(Incoming::Word { peer, how, said }) => self.handle(Input::Heard { peer, how, said }),
@@ -385,7 +385,7 @@ impl PeerDiscovery {
         let heard = Arc::downgrade(&self.inner);
         let handler = MessageHandler::new(move |message| {
             if let Some(inner) = heard.upgrade() {
-                inner.hear(message);
+                inner.hear(&message);
             }
             std::future::ready(Ok(()))
         });

@@ -181,9 +181,9 @@ pub(super) enum Incoming {
 }
 
 /// Reads what came on one of the topics.
-pub(super) fn read(own: &str, message: Message) -> Result<Incoming, String> {
-    let metadata = message.metadata.unwrap_or_default();
-    let side = metadata.get(SIDE).and_then(Value::as_str).unwrap_or_default();
+pub(super) fn read(own: &str, message: &Message) -> Result<Incoming, String> {
+    let said = |key| message.metadata.as_ref()?.get(key)?.as_str();
+    let side = said(SIDE).unwrap_or_default();
     if side == own {
         return Ok(Incoming::NotForUs);
     }
@@ -195,11 +195,11 @@ pub(super) fn read(own: &str, message: Message) -> Result<Incoming, String> {
     }
     let how = match message.kind.as_str() {
         QUERY => return Ok(Incoming::Query { side: side.to_owned() }),
-        ANNOUNCEMENT => Heard::Announcement { answers_us: metadata.get(ANSWERS).and_then(Value::as_str) == Some(own) },
+        ANNOUNCEMENT => Heard::Announcement { answers_us: said(ANSWERS) == Some(own) },
         HEARTBEAT => Heard::Heartbeat,
         _ => return Ok(Incoming::NotForUs),
     };
-    let word: PeerWord = serde_json::from_value(message.payload).map_err(|error| error.to_string())?;
+    let word = PeerWord::deserialize(&message.payload).map_err(|error| error.to_string())?;
     let PeerWord { info: PeerInfo { id, capabilities, load, last_seen, state, metadata }, incarnation } = word;
     let profile = profile(capabilities, Carried { load, state, metadata });
     let said = Said { incarnation, stamp: last_seen, profile };
@@ -207,7 +207,7 @@ pub(super) fn read(own: &str, message: Message) -> Result<Incoming, String> {
     Ok(Incoming::Word { peer: id, how, said })
 }
 
-fn message(kind: &str, payload: Value, own: &str, now_ms: u64) -> Message {
+fn message(kind: &'static str, payload: Value, own: &str, now_ms: u64) -> Message {
     let metadata = Map::from_iter([(SIDE.to_owned(), json!(own))]);
     Message { metadata: Some(metadata), ..Message::new(kind, payload, now_ms) }
 }
@@ -218,7 +218,7 @@ pub(super) fn query(own: &str, swarm: &str, now_ms: u64) -> Message {
 
 /// A peer's word as a message of that type, in answer to that side.
 pub(super) fn word(
-    kind: &str,
+    kind: &'static str,
     own: &str,
     peer: &str,
     said: &Said<Carried>,

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
 use super::{Message, MessageBroker, MessageEvent, MessageHandler, RoutingType};
-use crate::broker::HandlerError;
+use crate::broker::{HandlerError, MessageId, PeerId};
 
 /// How long anything may take before a scenario fails.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -54,11 +54,11 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn message(kind: &str) -> Message {
-    Message::new(kind, json!({ "of": kind }), 1_700_000_000_000)
+    Message::new(kind.to_owned(), json!({ "of": kind }), 1_700_000_000_000)
 }
 
 /// A handler that says what it got.
-fn teller() -> (MessageHandler, mpsc::UnboundedReceiver<Message>) {
+fn teller() -> (MessageHandler, mpsc::UnboundedReceiver<Arc<Message>>) {
     let (told, heard) = mpsc::unbounded_channel();
     let handler = MessageHandler::new(move |message| {
         let told = told.clone();
@@ -68,7 +68,7 @@ fn teller() -> (MessageHandler, mpsc::UnboundedReceiver<Message>) {
 }
 
 /// A handler that says what it got, and waits.
-fn waiter() -> (MessageHandler, mpsc::UnboundedReceiver<Message>, Arc<Notify>) {
+fn waiter() -> (MessageHandler, mpsc::UnboundedReceiver<Arc<Message>>, Arc<Notify>) {
     let (told, heard) = mpsc::unbounded_channel();
     let open = Arc::new(Notify::new());
     let gate = Arc::clone(&open);
@@ -83,10 +83,13 @@ fn waiter() -> (MessageHandler, mpsc::UnboundedReceiver<Message>, Arc<Notify>) {
     (handler, heard, open)
 }
 
+/// What happened, to which message, to whom it went.
+type Event = (&'static str, Option<MessageId>, Option<PeerId>);
+
 /// What the hooks of a peer are told, in order.
 #[derive(Clone, Default)]
 struct Told {
-    events: Arc<Mutex<Vec<(&'static str, MessageEvent)>>>,
+    events: Arc<Mutex<Vec<Event>>>,
     any: Arc<Notify>,
 }
 
@@ -95,8 +98,9 @@ impl Told {
         let told = Self::default();
         let hook = |what: &'static str| {
             let told = told.clone();
-            Arc::new(move |event: &MessageEvent| {
-                told.events.lock().unwrap_or_else(PoisonError::into_inner).push((what, event.clone()));
+            Arc::new(move |event: &MessageEvent<'_>| {
+                let event = (what, event.message.cloned(), event.recipient.cloned());
+                told.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
                 told.any.notify_one();
             })
         };
@@ -106,10 +110,10 @@ impl Told {
     }
 
     fn count(&self, what: &str) -> usize {
-        self.all().iter().filter(|(told, _)| *told == what).count()
+        self.all().iter().filter(|(told, _, _)| *told == what).count()
     }
 
-    fn all(&self) -> Vec<(&'static str, MessageEvent)> {
+    fn all(&self) -> Vec<Event> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -124,12 +128,12 @@ impl Told {
 }
 
 /// Of so many different messages, until each was there: their types in the order of their first arrival.
-async fn kinds(heard: &mut mpsc::UnboundedReceiver<Message>, count: usize) -> Vec<String> {
+async fn kinds(heard: &mut mpsc::UnboundedReceiver<Arc<Message>>, count: usize) -> Vec<String> {
     let (mut seen, mut order) = (BTreeSet::new(), Vec::new());
     while seen.len() < count {
         let message = within(heard.recv()).await.expect("the handler is there");
-        if seen.insert(message.kind.clone()) {
-            order.push(message.kind);
+        if seen.insert(message.kind.to_string()) {
+            order.push(message.kind.to_string());
         }
     }
     order
@@ -144,9 +148,9 @@ async fn a_peer_gets_what_is_sent_to_it(place: &Place) {
     };
     within(place.broker.send_to_peer("a", "b", sent.clone())).await.expect("b is there");
     let got = within(heard.recv()).await.expect("the handler is there");
-    assert_eq!((got.kind, got.payload, got.metadata), (sent.kind, sent.payload, sent.metadata));
+    assert_eq!((&got.kind, &got.payload, &got.metadata), (&sent.kind, &sent.payload, &sent.metadata));
     assert_eq!((got.sender_id.as_deref(), got.recipient_id.as_deref()), (Some("a"), Some("b")));
-    assert_eq!((got.message_id.as_deref(), got.timestamp), (Some("m-1"), sent.timestamp));
+    assert_eq!((&got.message_id, got.timestamp), (&sent.message_id, sent.timestamp));
     assert_eq!(got.routing_type, Some(RoutingType::P2p));
 }
 
@@ -174,7 +178,7 @@ async fn a_broadcast_reaches_all_or_names_those_it_missed(place: &Place) {
     let all = ["b".to_owned(), "c".to_owned()];
     within(place.broker.broadcast_to_mesh("a", &all, message("news"))).await.expect("both are there");
     let got = within(heard_first.recv()).await.expect("the handler is there");
-    assert_eq!((got.kind.as_str(), got.routing_type), ("news", Some(RoutingType::Broadcast)));
+    assert_eq!((&*got.kind, got.routing_type), ("news", Some(RoutingType::Broadcast)));
     assert_eq!(kinds(&mut heard_second, 1).await, ["news"]);
     let some = ["b".to_owned(), "nobody".to_owned()];
     let missed = within(place.broker.broadcast_to_mesh("a", &some, message("more"))).await;
@@ -224,18 +228,18 @@ async fn hooks_name_all_messages_or_none(place: &Place) {
     place.broker.subscribe("t", handler).expect("a topic");
     within(place.broker.send_to_peer("a", "b", message("unnamed"))).await.expect("b is there");
     within(place.broker.send_to_peer("a", "b", message("named").named("m"))).await.expect("b is there");
-    let published = Message { sender_id: Some("a".to_owned()), ..message("published") };
+    let published = Message { sender_id: Some("a".into()), ..message("published") };
     within(place.broker.publish("t", published)).await.expect("somebody subscribed");
     kinds(&mut heard, 3).await;
     told.acknowledged(3).await;
     let all = told.all();
-    let names = |what| all.iter().filter(move |(told, _)| *told == what).map(|(_, event)| event.message.clone());
+    let names = |what| all.iter().filter(move |(told, _, _)| *told == what).map(|(_, message, _)| message.clone());
     if place.names {
         let sent: BTreeSet<_> = names("sent").flatten().collect();
         let acknowledged: BTreeSet<_> = names("acknowledged").flatten().collect();
         assert_eq!((sent.len(), &sent), (3, &acknowledged), "each by a name of its own");
-        let to_b = |event: &MessageEvent| event.recipient.as_deref() == Some("b");
-        assert_eq!(all.iter().filter(|(_, event)| to_b(event)).count(), 4, "two messages, sent and acknowledged");
+        let to_b = all.iter().filter(|(_, _, recipient)| recipient.as_deref() == Some("b"));
+        assert_eq!(to_b.count(), 4, "two messages, sent and acknowledged");
     } else {
         assert!(names("sent").chain(names("acknowledged")).all(|name| name.is_none()), "none is named");
     }
@@ -266,7 +270,7 @@ async fn a_published_message_is_one(place: &Place) {
     let ((first, mut heard_first), (second, mut heard_second, open)) = (teller(), waiter());
     place.broker.subscribe("t", first).expect("a topic");
     place.broker.subscribe("t", second).expect("a topic");
-    let published = Message { sender_id: Some("a".to_owned()), ..message("news") };
+    let published = Message { sender_id: Some("a".into()), ..message("news") };
     within(place.broker.publish("t", published)).await.expect("both have it");
     kinds(&mut heard_first, 1).await;
     kinds(&mut heard_second, 1).await;
@@ -285,7 +289,7 @@ async fn a_published_message_is_one(place: &Place) {
 
 async fn nobody_subscribed_is_acknowledged_at_once(place: &Place) {
     let told = Told::of(&place.broker, "a");
-    let published = Message { sender_id: Some("a".to_owned()), ..message("news") };
+    let published = Message { sender_id: Some("a".into()), ..message("news") };
     within(place.broker.publish("t", published)).await.expect("nobody has to have it");
     told.acknowledged(1).await;
     assert_eq!(told.count("sent"), 1);
@@ -323,7 +327,7 @@ async fn a_known_message_is_delivered_once(place: &Place) {
     within(place.broker.publish("once", message("last published"))).await.expect("somebody subscribed");
     let mut all = Vec::new();
     while all.len() < 4 {
-        all.push(within(heard.recv()).await.expect("the handler is there").kind);
+        all.push(within(heard.recv()).await.expect("the handler is there").kind.to_string());
     }
     all.sort();
     assert_eq!(all, ["last", "last published", "published", "sent"]);

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::broker::{BroadcastError, HandlerError, PeerId, RegisterError, SendError};
+use crate::broker::{BroadcastError, HandlerError, Kind, MessageId, PeerId, RegisterError, SendError};
 
 pub use topic::{Pattern, Topic, TopicError};
 
@@ -41,21 +41,21 @@ pub use topic::{Pattern, Topic, TopicError};
 pub struct Message {
     /// Its type.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Kind,
     /// Its content.
     pub payload: Value,
     /// Who sent it. The broker sets it where a sender is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sender_id: Option<String>,
+    pub sender_id: Option<PeerId>,
     /// To whom, where it went to one peer. The broker sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipient_id: Option<String>,
+    pub recipient_id: Option<PeerId>,
     /// When the sender made it, in milliseconds since the epoch.
     pub timestamp: u64,
-    /// What it is called. One that comes again from the same sender to the same recipient or topic is the same
-    /// message: a broker that says so delivers it once.
+    /// What it is called; our broker numbers those that have no name. One that comes again from the same sender to the
+    /// same recipient or topic is the same message: a broker that says so delivers it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message_id: Option<String>,
+    pub message_id: Option<MessageId>,
     /// How it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing_type: Option<RoutingType>,
@@ -74,7 +74,7 @@ impl Message {
     /// let message = Message::new("greeting", json!({ "text": "hello" }), 1_700_000_000_000);
     /// assert_eq!((message.kind.as_str(), message.sender_id, message.message_id), ("greeting", None, None));
     /// ```
-    pub fn new(kind: impl Into<String>, payload: Value, timestamp: u64) -> Self {
+    pub fn new(kind: impl Into<Kind>, payload: Value, timestamp: u64) -> Self {
         Self {
             kind: kind.into(),
             payload,
@@ -114,8 +114,8 @@ impl Message {
     /// # }
     /// ```
     #[must_use]
-    pub fn named(mut self, message_id: impl Into<String>) -> Self {
-        self.message_id = Some(message_id.into());
+    pub fn named(mut self, message_id: impl Into<Arc<str>>) -> Self {
+        self.message_id = Some(MessageId::Name(message_id.into()));
         self
     }
 }
@@ -141,10 +141,11 @@ pub enum RoutingType {
     Multicast,
 }
 
-type Handle = dyn Fn(Message) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync;
+type Handle = dyn Fn(Arc<Message>) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync;
 
-/// Takes messages. A message is acknowledged when its handlers have finished well. Clones are the same handler:
-/// [`MessageBroker::unsubscribe`] wants the one that was subscribed.
+/// Takes messages. A message is acknowledged when its handlers have finished well. All handlers of a message share it;
+/// one that wants to change it clones it. Clones are the same handler: [`MessageBroker::unsubscribe`] wants the one
+/// that was subscribed.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -195,7 +196,7 @@ impl MessageHandler {
     /// ```
     pub fn new<F, Running>(handler: F) -> Self
     where
-        F: Fn(Message) -> Running + Send + Sync + 'static,
+        F: Fn(Arc<Message>) -> Running + Send + Sync + 'static,
         Running: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         Self(Arc::new(move |message| Box::pin(handler(message))))
@@ -217,8 +218,8 @@ impl MessageHandler {
     /// # }
     /// ```
     #[must_use]
-    pub fn handle(&self, message: Message) -> BoxFuture<'static, Result<(), HandlerError>> {
-        (self.0)(message)
+    pub fn handle(&self, message: impl Into<Arc<Message>>) -> BoxFuture<'static, Result<(), HandlerError>> {
+        (self.0)(message.into())
     }
 
     /// Whether it is the same handler.
@@ -266,12 +267,12 @@ impl std::fmt::Debug for MessageHandler {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MessageEvent {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageEvent<'a> {
     /// A name that no other open message of the same sender to the same recipient has.
-    pub message: Option<Arc<str>>,
+    pub message: Option<&'a MessageId>,
     /// Its recipient, where it went to one peer.
-    pub recipient: Option<PeerId>,
+    pub recipient: Option<&'a PeerId>,
 }
 
 /// Called when a message of the watched peer is sent, acknowledged or given up. It must not block.
@@ -287,7 +288,7 @@ pub struct MessageEvent {
 /// hook(&MessageEvent::default());
 /// assert_eq!(count.load(Ordering::Relaxed), 1);
 /// ```
-pub type MessageHook = Arc<dyn Fn(&MessageEvent) + Send + Sync>;
+pub type MessageHook = Arc<dyn Fn(&MessageEvent<'_>) + Send + Sync>;
 
 /// A handler begins or ends.
 ///

@@ -1,5 +1,6 @@
 //! Topics, and patterns of them: tokens between dots, as in NATS.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use thiserror::Error;
@@ -156,6 +157,12 @@ impl Pattern {
         &self.0
     }
 
+    /// Whether it is one topic, without a wildcard.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        !self.0.contains(['*', '>'])
+    }
+
     /// Whether the topic is one of these.
     ///
     /// ```
@@ -182,6 +189,12 @@ impl Pattern {
             }
         }
         tokens.next().is_none()
+    }
+}
+
+impl Borrow<str> for Pattern {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

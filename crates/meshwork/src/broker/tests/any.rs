@@ -7,7 +7,7 @@ use crate::messaging::contract::{Place, suite};
 use crate::messaging::{HandlingEvent, Message as Whole, MessageBroker, MessageBrokerError, MessageHandler};
 
 fn whole(kind: &str) -> Whole {
-    Whole::new(kind, json!(null), 1)
+    Whole::new(kind.to_owned(), json!(null), 1)
 }
 
 #[tokio::test(start_paused = true)]
@@ -31,8 +31,8 @@ async fn a_peer_that_is_listened_to_gets_what_others_send_in_their_way() {
     broker.on_peer_message("b", handler).unwrap();
     let payload = Bytes::from_static(b"{\"x\":1}");
     drop(broker.attempt_started("a", attempt(1)).send("b", "go", payload).await.unwrap());
-    let got: Whole = within(heard.recv()).await.unwrap();
-    assert_eq!((got.kind.as_str(), got.payload, got.sender_id.as_deref()), ("go", json!({ "x": 1 }), Some("a")));
+    let got: Arc<Whole> = within(heard.recv()).await.unwrap();
+    assert_eq!((&*got.kind, &got.payload, got.sender_id.as_deref()), ("go", &json!({ "x": 1 }), Some("a")));
     // What is no JSON has no whole form: it is a dead letter that says so.
     let sent = broker.outside("a").send("b", "go", Bytes::from_static(b"{")).await.unwrap();
     let Fate::DeadLettered(reason) = within(sent.acknowledged()).await else { panic!("it can't be handled") };
@@ -67,12 +67,12 @@ async fn a_subscriber_that_fails_for_good_leaves_the_message_unacknowledged() {
     let diary = Diary::default();
     for (what, hooked) in [("acknowledged", false), ("given up", true)] {
         let diary = diary.clone();
-        let hook = Arc::new(move |_: &crate::messaging::MessageEvent| diary.note(what));
+        let hook = Arc::new(move |_: &crate::messaging::MessageEvent<'_>| diary.note(what));
         if hooked { broker.on_give_up("a", hook) } else { MessageBroker::on_acknowledge(&broker, "a", hook) }
     }
     broker.subscribe("t", MessageHandler::new(|_| async { Err(HandlerError::new("no")) })).unwrap();
     broker.subscribe("t", MessageHandler::new(|_| async { Ok(()) })).unwrap();
-    let message = Whole { sender_id: Some("a".to_owned()), ..whole("news") };
+    let message = Whole { sender_id: Some("a".into()), ..whole("news") };
     let fate = within(broker.publish_and_wait("t", message)).await.unwrap();
     assert!(matches!(fate, Fate::DeadLettered(DeadReason::HandlerFailed { .. })), "{fate:?}");
     assert_eq!(diary.all(), ["given up"]);
@@ -102,11 +102,11 @@ async fn what_was_published_before_the_unsubscription_is_handled() {
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let open = Arc::new(Notify::new());
     let gate = Arc::clone(&open);
-    let slow = MessageHandler::new(move |message: Whole| {
+    let slow = MessageHandler::new(move |message: Arc<Whole>| {
         let (arrived, gate) = (arrived.clone(), Arc::clone(&gate));
         async move {
             gate.notified().await;
-            arrived.send(message.kind).map_err(|_| HandlerError::new("gone"))
+            arrived.send(message.kind.clone()).map_err(|_| HandlerError::new("gone"))
         }
     });
     broker.subscribe("t", slow.clone()).unwrap();
@@ -158,7 +158,7 @@ async fn publications_beside_each_other_keep_their_order() {
         let (told, mut heard) = mpsc::unbounded_channel();
         let handler = MessageHandler::new(move |message| {
             let told = told.clone();
-            async move { told.send(message.kind).map_err(|_| HandlerError::new("nobody listens")) }
+            async move { told.send(message.kind.clone()).map_err(|_| HandlerError::new("nobody listens")) }
         });
         broker.subscribe("t", handler).unwrap();
         let mut publications = tokio::task::JoinSet::new();
@@ -173,7 +173,45 @@ async fn publications_beside_each_other_keep_their_order() {
         }
         within(publications.join_all()).await;
         for number in 0..1_000 {
-            assert_eq!(within(heard.recv()).await.unwrap(), number.to_string());
+            assert_eq!(*within(heard.recv()).await.unwrap(), *number.to_string());
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_bytes_gets_the_content_of_a_whole_message() {
+    let (broker, _settled) = broker();
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let handler = Handler::sync(move |_, delivery| {
+        told.send(delivery.payload().clone()).map_err(|_| HandlerError::new("nobody listens"))
+    });
+    register(&broker, "b", handler).await;
+    broker.register("reader", Recipient::Mailbox).await.unwrap();
+    let message = Whole::new("go", json!({ "x": "\n" }), 1);
+    broker.send_to_peer("a", "b", message.clone()).await.unwrap();
+    broker.send_to_peer("a", "reader", message).await.unwrap();
+    assert_eq!(*within(heard.recv()).await.unwrap(), *b"{\"x\":\"\\n\"}");
+    let read = broker.read("reader", 10).await.unwrap();
+    assert_eq!((&*read[0].kind, &*read[0].payload), ("go", &b"{\"x\":\"\\n\"}"[..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_comes_back_is_a_name_and_known_as_one() {
+    let (broker, _settled) = broker();
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let handler = MessageHandler::new(move |message| {
+        let told = told.clone();
+        async move { told.send(message).map_err(|_| HandlerError::new("nobody listens")) }
+    });
+    broker.on_peer_message("b", handler).unwrap();
+    broker.send_to_peer("a", "b", whole("first")).await.unwrap();
+    let first = within(heard.recv()).await.unwrap();
+    let Some(MessageId::Number(number)) = first.message_id else { panic!("the broker numbers it: {first:?}") };
+    for _ in 0..2 {
+        broker.send_to_peer("a", "b", (*first).clone()).await.unwrap();
+    }
+    broker.send_to_peer("a", "b", whole("last")).await.unwrap();
+    let again = within(heard.recv()).await.unwrap();
+    assert_eq!(again.message_id, Some(MessageId::from(number.to_string())));
+    assert_eq!(within(heard.recv()).await.unwrap().kind, "last");
 }

@@ -100,7 +100,7 @@ async fn every_metric_is_what_was_counted_beside_it() {
     let listener = MessageHandler::new(move |message| {
         let told = told.clone();
         async move {
-            let probe: CompletionProbe = serde_json::from_value(message.payload).unwrap();
+            let probe: CompletionProbe = serde_json::from_value(message.payload.clone()).unwrap();
             assert_eq!(message.sender_id, None, "a probe is nobody's message");
             told.send(probe).map_err(|_| HandlerError::new("the test is over"))
         }

@@ -64,11 +64,11 @@ impl Plain {
             let mut state = self.0.lock().unwrap();
             state.messages += 1;
             let number = state.messages;
-            message.message_id.get_or_insert_with(|| format!("plain-{number}"));
+            message.message_id.get_or_insert_with(|| format!("plain-{number}").into());
             let delay = Self::dice(&mut state) % 30;
             let again = Self::dice(&mut state).is_multiple_of(4).then_some(Self::dice(&mut state) % 60);
             let hooks = |of: &HashMap<String, Vec<MessageHook>>| {
-                message.sender_id.as_ref().and_then(|sender| of.get(sender)).cloned().unwrap_or_default()
+                message.sender_id.as_deref().and_then(|sender| of.get(sender)).cloned().unwrap_or_default()
             };
             (Way { handlers, delay, again }, hooks(&state.sent), hooks(&state.acknowledged))
         };
@@ -98,7 +98,7 @@ impl Plain {
     fn send(&self, sender: &str, recipient: &str, message: Message) -> Result<(), MessageBrokerError> {
         let handlers = self.handlers_of(recipient)?;
         let routing_type = message.routing_type.or(Some(RoutingType::P2p));
-        let (sender_id, recipient_id) = (Some(sender.to_owned()), Some(recipient.to_owned()));
+        let (sender_id, recipient_id) = (Some(sender.into()), Some(recipient.into()));
         self.post(handlers, Message { sender_id, recipient_id, routing_type, ..message });
         Ok(())
     }

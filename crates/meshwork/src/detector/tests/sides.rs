@@ -139,7 +139,7 @@ async fn messages_to_topics_count_for_their_sender() {
     let detector = detector(&broker, &["a"]).await;
     let mut gate = Gate::new();
     broker.subscribe("news", gate.handler()).unwrap();
-    let news = Message { sender_id: Some("a".to_owned()), ..message(json!(null)) };
+    let news = Message { sender_id: Some("a".into()), ..message(json!(null)) };
     broker.publish("news", news).await.unwrap();
     gate.reached().await;
     assert_eq!(detector.deficit_counter("a"), 1);

@@ -120,7 +120,7 @@ async fn what_is_counted_is_what_happened() {
     let heard = Arc::new([const { AtomicUsize::new(0) }; 2]);
     let told = Arc::clone(&heard);
     // Counts beside it: queries of the second side, and announcements of the first one's peers.
-    let listener = MessageHandler::new(move |message: Message| {
+    let listener = MessageHandler::new(move |message: Arc<Message>| {
         let of_first = message.payload["id"] == "a" || message.payload["id"] == "b";
         let index = usize::from(message.kind == ANNOUNCEMENT);
         if message.kind == QUERY || of_first {
