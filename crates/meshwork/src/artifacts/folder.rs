@@ -185,8 +185,8 @@ impl FolderArtifacts {
     }
 
     #[cfg(test)]
-    pub(super) async fn limit_pages(&self, pages: u32) {
-        self.inner.writer().unwrap().queue.push(Work::LimitPages(pages)).await.unwrap();
+    pub(super) async fn limit_pages(&self, pages: u32) -> Result<bool, ArtifactError> {
+        self.inner.writer()?.queue.push(Work::LimitPages(pages)).await
     }
 }
 

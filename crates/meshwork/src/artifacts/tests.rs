@@ -337,7 +337,7 @@ async fn what_does_not_fit_takes_nothing_with_it() {
     let scene = Scene::new();
     let store = scene.open();
     store.store("before", "kept".into()).await.unwrap();
-    store.limit_pages(40).await;
+    store.limit_pages(40).await.unwrap();
     // At once, so that they share a transaction.
     let small = (0..8).map(|n| store.store(if n % 2 == 0 { "a" } else { "b" }, vec![n; 100].into()));
     let (refusal, small) = tokio::join!(store.store("before", vec![1; ROW_BYTES].into()), join_all(small));
