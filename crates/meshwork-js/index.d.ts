@@ -1111,7 +1111,7 @@ export function createSwarmMemory(config?: { path?: string; swarmId?: string }):
 /** Makes a controller; coordinators start their peers from `agents`, in turn. */
 export function createQueryController(config?: { agents?: AgentDefinition[] }): IQueryController;
 
-/** Makes an artifact storage: in the folder at `path`, or in one that goes with the process. Throws `Io`, `Damaged`. */
+/** Makes an artifact storage: in the folder at `path`, or in one that goes with the process. Throws `Io`, `Damaged`, `OtherLayout`. */
 export function createArtifactStorage(config?: { path?: string }): LocalArtifactStorage;
 
 /** Makes a logger that writes a line of JSON a message: level, time, msg, context. Throws `InvalidConfig`. */

@@ -103,16 +103,6 @@ fn texts() -> io::Result<()> {
             keep("tool_call", verb, &[&[number], body.as_bytes()].concat())?;
         }
     }
-    for manifest in [
-        "{\"key\":\"a/b\",\"content\":{\"digest\":\"DIGEST\",\"size\":5,\"stored_ms\":7}}",
-        "{\"key\":\"a/b\",\"content\":null}",
-        "{\"key\":\"../x\",\"content\":null}",
-    ] {
-        let json = manifest.replace("DIGEST", &"0f".repeat(32));
-        let line = format!("{} {json}", meshwork::fuzzing::manifest_sum(json.as_bytes()));
-        keep("artifact_manifest", "line", line.as_bytes())?;
-        keep("artifact_manifest", "lines", format!("{line}\n{line}\n").as_bytes())?;
-    }
     Ok(())
 }
 

@@ -172,7 +172,8 @@ impl From<ArtifactError> for Failure {
             ArtifactError::Damaged { .. } => Self::new("Damaged", text),
             ArtifactError::Source { .. } => Self::new("Source", text),
             ArtifactError::ReadOnly { .. } => Self::new("ReadOnly", text),
-            ArtifactError::Stopped { .. } => Self::new("Stopped", text),
+            ArtifactError::OtherLayout { .. } => Self::new("OtherLayout", text),
+            ArtifactError::Stopped => Self::new("Stopped", text),
             ArtifactError::Io { .. } => Self::new("Io", text),
             ArtifactError::Foreign { .. } => Self::new("Foreign", text),
         }

@@ -109,8 +109,9 @@ points! {
     Evidence "evidence", "evidence is about to be looked at";
     EvidenceSeen "evidence-seen", "evidence was looked at; that is not reported";
     // Artifacts.
-    ArtifactDraft "artifact-draft", "a content is written under a name that nobody looks for";
-    ArtifactPlaced "artifact-placed", "a content is in its place; no key means it";
+    ArtifactDraft "artifact-draft", "a large content is written; its file is not synced";
+    ArtifactPlaced "artifact-placed", "its file is durable; no row names it";
+    ArtifactCommit "artifact-commit", "keys and contents are in the transaction; the commit is next";
     ArtifactKeyed "artifact-keyed" answers, "a key means the content; nobody knows";
     // The state folder.
     Locked "locked", "the state folder is locked; nothing else was done";

@@ -6,7 +6,6 @@ use crate::endpoint::{ErrorBody, fuzzing as endpoint, json};
 use crate::log::Letter;
 use bytes::Bytes;
 use meshwork_core::TaskSpec;
-use std::path::Path;
 
 pub use crate::endpoint::fuzzing::Read;
 
@@ -82,26 +81,6 @@ pub fn from_base64(text: &str) -> Option<(Vec<u8>, String)> {
 pub fn letter(bytes: &[u8]) -> Option<Vec<u8>> {
     let letter = Letter { number: 1, id: "id".to_owned(), bytes: Bytes::copy_from_slice(bytes) };
     crate::mail::kept_again(&letter)
-}
-
-/// A line of an artifact manifest without its line end, written again.
-#[must_use]
-pub fn manifest_line(line: &[u8]) -> Option<Vec<u8>> {
-    crate::artifacts::fuzzing::manifest_line(line)
-}
-
-/// The checksum that a manifest has before this JSON.
-#[must_use]
-pub fn manifest_sum(json: &[u8]) -> String {
-    crate::artifacts::fuzzing::manifest_sum(json)
-}
-
-/// Opens a manifest for writing, which rewrites one that is mostly past; its keys.
-///
-/// # Errors
-/// What the node is told.
-pub fn manifest(path: &Path) -> Result<Vec<String>, crate::artifacts::ArtifactError> {
-    crate::artifacts::fuzzing::manifest_keys(path)
 }
 
 /// A result as the log holds it: JSON as it is, anything else as a string.

@@ -97,6 +97,7 @@ pub mod consensus;
 pub mod control;
 pub mod controller;
 pub mod coordinator;
+mod database;
 pub mod detector;
 pub mod discovery;
 pub mod endpoint;

@@ -14,7 +14,6 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("apply", apply::apply),
     ("artifact_key", artifacts::key),
-    ("artifact_manifest", artifacts::manifest),
     ("batch", batches::batch),
     ("control_answer", wire::control_answer),
     ("control_request", wire::control_request),

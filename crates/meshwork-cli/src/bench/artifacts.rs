@@ -1,5 +1,5 @@
-//! 64 KiB stored durably and read back, beside what bare files take for the same: write, fsync, rename, fsync of the
-//! folder, read.
+//! 64 KiB stored durably and read back, beside what bare files take for the same (write, fdatasync, rename, fsync of the
+//! folder, read) and one commit of the disk (4 KiB appended, fdatasync).
 
 use super::Setting;
 use super::measure::{Figure, milliseconds, percentiles};
@@ -21,6 +21,7 @@ struct Samples {
     read: Vec<f64>,
     both: Vec<f64>,
     bare: Vec<f64>,
+    commit: Vec<f64>,
 }
 
 pub(super) fn artifacts(setting: &Setting) -> Result<Vec<Figure>, String> {
@@ -32,27 +33,32 @@ pub(super) fn artifacts(setting: &Setting) -> Result<Vec<Figure>, String> {
             runs.push(samples);
         }
     }
+    // One percentile is held against the same one of the reference.
+    let against = |figures: [Figure; 3], name: &str, reference: &[Figure; 3]| {
+        let pairs = figures.into_iter().zip(reference);
+        pairs.map(|(figure, reference)| figure.against(name, reference.median)).collect::<Vec<_>>()
+    };
     let of_all = |name: &str, which: fn(&Samples) -> &Vec<f64>| {
         let runs: Vec<Vec<f64>> = runs.iter().map(|run| which(run).clone()).collect();
         percentiles(name, &runs)
     };
     let bare = of_all("64 KiB in a bare file, synced, renamed, synced and read", |run| &run.bare);
     let both = of_all("64 KiB artifact stored durably and read back", |run| &run.both);
-    let mut figures: Vec<Figure> = both
-        .into_iter()
-        .zip(&bare)
-        .map(|(figure, bare)| figure.against("a bare file, synced, renamed, synced and read", bare.median))
-        .collect();
-    figures.extend(of_all("64 KiB artifact stored durably", |run| &run.stored));
+    let commit = of_all("4 KiB appended and synced: one commit of this disk", |run| &run.commit);
+    let mut figures = against(both, "a bare file, synced, renamed, synced and read", &bare);
+    let stored = of_all("64 KiB artifact stored durably", |run| &run.stored);
+    figures.extend(against(stored, "one commit of this disk", &commit));
     figures.extend(of_all("64 KiB artifact read back, its digest checked", |run| &run.read));
     figures.extend(bare);
+    figures.extend(commit);
     Ok(figures)
 }
 
-/// In turn, so that both meet the same disk.
+/// In turn, so that all meet the same disk.
 async fn round(dir: &Path, run: u32, count: u32) -> Result<Samples, String> {
     let store = FolderArtifacts::open(dir.join("store")).map_err(|error| error.to_string())?;
     let folder = empty(dir, "bare")?;
+    let mut appended = File::create(dir.join("appended")).map_err(|error| error.to_string())?;
     let mut samples = Samples::default();
     for number in 0..count {
         let content = content(run, number);
@@ -71,6 +77,10 @@ async fn round(dir: &Path, run: u32, count: u32) -> Result<Samples, String> {
         let started = Instant::now();
         bare(&folder, &format!("result-{number}"), &content).map_err(|error| error.to_string())?;
         samples.bare.push(milliseconds(started.elapsed()));
+        let started = Instant::now();
+        let committed = appended.write_all(&content[..4096]).and_then(|()| appended.sync_data());
+        committed.map_err(|error| error.to_string())?;
+        samples.commit.push(milliseconds(started.elapsed()));
     }
     Ok(samples)
 }

@@ -118,8 +118,10 @@ pub fn run(arguments: &Arguments) -> Result<Ending, CliFailure> {
 
 /// The store; `None` where the swarm has not stored anything yet.
 fn open(folder: &StateFolder) -> Result<Option<FolderArtifacts>, CliFailure> {
-    let path = folder.artifacts();
-    if path.is_dir() { Ok(Some(FolderArtifacts::open_read_only(path)?)) } else { Ok(None) }
+    match FolderArtifacts::open_read_only(folder.artifacts()) {
+        Err(ArtifactError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        opened => Ok(Some(opened?)),
+    }
 }
 
 async fn list(folder: &StateFolder, prefix: &str, format: Format) -> Result<(), CliFailure> {

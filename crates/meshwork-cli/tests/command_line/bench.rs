@@ -66,4 +66,5 @@ fn artifacts_are_measured_beside_bare_files() {
     let names = measured("bench artifacts --tasks 2");
     say(&names, "64 KiB artifact", 9);
     say(&names, "64 KiB in a bare file", 3);
+    say(&names, "one commit of this disk", 3);
 }

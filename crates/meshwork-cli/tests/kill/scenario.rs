@@ -220,7 +220,7 @@ run = 'echo ran >> ran/getter; test "$("$MESHWORK_BIN" get notes/kept)" = "kept 
 id = "big"
 required_capabilities = ["sh"]
 retries = 1
-run = 'echo ran >> ran/big; head -c 40000 /dev/zero | tr "\0" x'
+run = 'echo ran >> ran/big; head -c 400000 /dev/zero | tr "\0" x'
 [[tasks]]
 id = "pauser"
 required_capabilities = ["sh"]

@@ -72,12 +72,17 @@ pub enum ArtifactError {
         /// The store.
         path: PathBuf,
     },
-    /// An earlier write failed in a way that leaves open what is on the disk.
-    #[error("the artifacts in {} take no more changes after an earlier failure: open them again; nothing was changed", path.display())]
-    Stopped {
-        /// The store.
+    /// The store was made by another version of this program, or it is no store.
+    #[error("{} has another layout: {found}; nothing was changed", path.display())]
+    OtherLayout {
+        /// What was found, and what was expected.
+        found: String,
+        /// The store or its database.
         path: PathBuf,
     },
+    /// The thread that writes is gone, after a fault of this program.
+    #[error("the writer of the artifacts has ended; what was being stored may be there: open them again")]
+    Stopped,
     /// The operating system refused.
     #[error("could not {what} {}: {source}; the key means what it meant", path.display())]
     Io {

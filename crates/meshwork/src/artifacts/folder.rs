@@ -1,32 +1,44 @@
 //! Artifacts in a folder of this machine.
 //!
-//! Storing takes three syncs: the content's file, the folder that it is put into (which then has little to do), the
-//! line of the manifest. In this order a crash at any point leaves the key with what it meant before, and perhaps a content that no key means,
-//! which the next opening removes.
+//! Keys and small contents are rows of one SQLite database, so storing one takes one commit, which all that is stored
+//! at the same time shares. A larger content is a file of its own, durable before the row that names it. A crash at
+//! any point leaves the key with what it meant before, and perhaps a file that no row names, which the next opening
+//! removes.
 
-use std::fs::DirBuilder;
-use std::io::{ErrorKind, Read, Write};
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
+use rusqlite::Connection;
 use tokio::io::AsyncReadExt;
 
-use super::blobs::{Blobs, Draft};
-use super::manifest::{self, Manifest};
+use super::files::{Draft, Files};
 use super::reading::{Opened, Verified};
+use super::rows::{self, Content, damaged};
+use super::writer::{New, NewContent, Work, Writer};
 use super::{ARTIFACT_LIMIT, ArtifactError, ArtifactInfo, Artifacts, ByteStream, check_key};
-use crate::failpoint::{self, Point};
+use crate::clock::now_ms;
+use crate::database::{self, Readers};
 
 /// A stream is taken in pieces of this size: 256 KiB.
 const PIECE: usize = 256 * 1024;
+/// A content of at most this many bytes lies in the database.
+pub(super) const ROW_BYTES: usize = 256 * 1024;
 
-/// Artifacts in a folder: contents under `blobs/`, keys in `manifest`. Clones are handles of the same store.
+/// The name of the database in a store's folder.
+const DATABASE: &str = "artifacts.db";
+/// What stores had before there was a database.
+const OLD: &str = "manifest";
+
+/// Artifacts in a folder: keys and contents up to 256 KiB in `artifacts.db`, larger contents under `blobs/`. Clones are
+/// handles of the same store; the last one that is dropped stores what was handed over and waits for that.
 ///
-/// One process at a time opens it for writing; the state folder's lock sees to that. Others may open it for reading
-/// at any time and see what was there when they did.
+/// Several processes may have it open, for writing too.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -51,9 +63,11 @@ pub struct FolderArtifacts {
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
-    blobs: Blobs,
-    /// Held while a content and its key change together, so that no content goes while a key comes to mean it.
-    manifest: Mutex<Manifest>,
+    /// Dropped before the writer, whose connection puts the database in order when it is the last one.
+    readers: Readers,
+    files: Arc<Files>,
+    /// `None` when opened for reading.
+    writer: Option<Writer>,
     limit: u64,
 }
 
@@ -76,7 +90,7 @@ impl FolderArtifacts {
     /// ```
     ///
     /// # Errors
-    /// [`ArtifactError::Damaged`] if the manifest is; nothing was changed then.
+    /// [`ArtifactError::OtherLayout`], and [`ArtifactError::Damaged`] if that is found out now: nothing was changed.
     pub fn open(root: impl AsRef<Path>) -> Result<Self, ArtifactError> {
         Self::open_with_limit(root, ARTIFACT_LIMIT)
     }
@@ -107,23 +121,25 @@ impl FolderArtifacts {
             .mode(0o700)
             .create(root)
             .map_err(|error| ArtifactError::io("create", root, error))?;
-        let manifest = root.join("manifest");
-        let found = Manifest::open(&manifest, false)?;
-        let blobs = Blobs::open(root, true)?;
-        let digests = blobs.digests()?;
-        if found.is_empty() && !manifest.exists() && !digests.is_empty() {
-            // The manifest is made before the first content: without it, all contents would look unused.
-            let what = "it is missing although there are contents".to_owned();
-            return Err(ArtifactError::Damaged { what, path: manifest });
+        let there = is_there(root)?;
+        let (files, alone) = Files::open(root)?;
+        if !there && alone && !files.names()?.is_empty() {
+            // The database is made before the first file: without it, all of them would look unused.
+            return Err(damaged(&root.join(DATABASE), "it is missing although there are contents".to_owned()));
         }
-        let manifest = Manifest::open(&manifest, true)?;
-        for digest in digests.iter().filter(|digest| !manifest.uses(digest)) {
-            blobs.remove(digest);
+        let path = root.join(DATABASE);
+        let connection = database::open(rows::KIND, &path)?;
+        if alone {
+            remove_leftovers(root, &files, &connection)?;
+            files.share()?;
         }
-        Ok(Self::over(root, blobs, manifest, limit))
+        let files = Arc::new(files);
+        let writer = Writer::start(connection, path, Arc::clone(&files))?;
+        Ok(Self::over(root, files, Some(writer), limit))
     }
 
-    /// Opens the store in `root` for reading; it must be there.
+    /// Opens the store in `root` for reading; it must be there. Everything that was stored when a method is called
+    /// is seen, whoever stored it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -142,38 +158,45 @@ impl FolderArtifacts {
     /// ```
     ///
     /// # Errors
-    /// What the operating system says, and [`ArtifactError::Damaged`].
+    /// What the operating system says, [`ArtifactError::OtherLayout`] and [`ArtifactError::Damaged`].
     pub fn open_read_only(root: impl AsRef<Path>) -> Result<Self, ArtifactError> {
         let root = root.as_ref();
-        // The keys first: contents that come later do no harm.
-        let manifest = Manifest::open(&root.join("manifest"), false)?;
-        let blobs = Blobs::open(root, false)?;
-        Ok(Self::over(root, blobs, manifest, ARTIFACT_LIMIT))
+        if !is_there(root)? {
+            return Err(ArtifactError::io("open", &root.join(DATABASE), io::Error::from(ErrorKind::NotFound)));
+        }
+        let files = Arc::new(Files::open_read_only(root)?);
+        let store = Self::over(root, files, None, ARTIFACT_LIMIT);
+        store.inner.readers.with(|_| Ok::<(), ArtifactError>(()))?;
+        Ok(store)
     }
 
-    fn over(root: &Path, blobs: Blobs, manifest: Manifest, limit: u64) -> Self {
-        let (root, manifest) = (root.to_owned(), Mutex::new(manifest));
-        let inner = Arc::new(Inner { root, blobs, manifest, limit });
+    fn over(root: &Path, files: Arc<Files>, writer: Option<Writer>, limit: u64) -> Self {
+        let (root, readers) = (root.to_owned(), Readers::new(rows::KIND, root.join(DATABASE)));
+        let inner = Arc::new(Inner { root, readers, files, writer, limit });
         Self { inner }
     }
 
     /// Runs `work`, which waits for the disk, in a blocking thread.
-    fn blocking<T: Send + 'static>(
+    async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, ArtifactError> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, ArtifactError>> {
+    ) -> Result<T, ArtifactError> {
         let inner = Arc::clone(&self.inner);
-        async move {
-            let path = inner.root.clone();
-            let ended = tokio::task::spawn_blocking(move || work(&inner)).await;
-            ended.unwrap_or_else(|error| Err(ArtifactError::io("work in", &path, std::io::Error::other(error))))
-        }
-        .boxed()
+        let ended = tokio::task::spawn_blocking(move || work(&inner)).await;
+        ended.unwrap_or_else(|error| Err(ArtifactError::io("work in", &self.inner.root, io::Error::other(error))))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, &Path) -> Result<T, ArtifactError> + Send + 'static,
+    ) -> Result<T, ArtifactError> {
+        self.blocking(|inner| inner.readers.with(|connection| read(connection, inner.readers.path()))).await
     }
 
     async fn take_in(self, key: String, mut content: ByteStream) -> Result<ArtifactInfo, ArtifactError> {
         check_key(&key)?;
-        let mut writing = self.blocking(Writing::new).await?;
+        self.inner.writer()?;
+        let mut writing = Writing::new();
         loop {
             let mut piece = Vec::with_capacity(PIECE);
             let read = (&mut content).take(PIECE as u64).read_to_end(&mut piece).await;
@@ -182,92 +205,184 @@ impl FolderArtifacts {
                 Ok(_) => {}
                 Err(source) => return Err(ArtifactError::Source { key, source }),
             }
-            let name = key.clone();
-            writing = self
-                .blocking(move |inner| {
-                    writing.write(inner, &name, &piece)?;
-                    Ok(writing)
-                })
-                .await?;
+            writing = self.write(writing, &key, piece.into()).await?;
         }
-        self.blocking(move |inner| writing.finish(inner, key)).await
+        self.finish(key, writing).await
     }
+
+    async fn give(self, key: String, bytes: Bytes) -> Result<ArtifactInfo, ArtifactError> {
+        check_key(&key)?;
+        self.inner.writer()?;
+        let mut writing = Writing::new();
+        // Looking through a small one takes less than handing it to another thread.
+        if bytes.len() <= ROW_BYTES {
+            writing.write(&self.inner, &key, bytes)?;
+        } else {
+            writing = self.write(writing, &key, bytes).await?;
+        }
+        self.finish(key, writing).await
+    }
+
+    async fn write(&self, mut writing: Writing, key: &str, piece: Bytes) -> Result<Writing, ArtifactError> {
+        let key = key.to_owned();
+        self.blocking(move |inner| writing.write(inner, &key, piece).map(|()| writing)).await
+    }
+
+    /// Makes what was written durable, and then the key.
+    async fn finish(self, key: String, writing: Writing) -> Result<ArtifactInfo, ArtifactError> {
+        let Writing { hasher, size, content } = writing;
+        let content = match content {
+            NewContent::File(draft) => {
+                let draft = self.blocking(move |_| draft.sync().map(|()| draft)).await?;
+                NewContent::File(draft)
+            }
+            bytes => bytes,
+        };
+        let (digest, stored_ms) = (hasher.finalize(), now_ms());
+        let stored = UNIX_EPOCH + Duration::from_millis(stored_ms);
+        let info = ArtifactInfo { key: key.clone(), size, digest: digest.to_hex().to_string(), stored };
+        let new = New { key, digest, size, stored_ms, content };
+        self.inner.writer()?.queue.push(Work::Store(new)).await?;
+        Ok(info)
+    }
+
+    #[cfg(test)]
+    pub(super) async fn limit_pages(&self, pages: u32) -> Result<bool, ArtifactError> {
+        self.inner.writer()?.queue.push(Work::LimitPages(pages)).await
+    }
+}
+
+/// Whether there is a database. Who says no has looked for the layout of old, too.
+fn is_there(root: &Path) -> Result<bool, ArtifactError> {
+    let path = root.join(DATABASE);
+    match fs::symlink_metadata(&path) {
+        Ok(about) if about.is_file() => Ok(true),
+        Ok(_) => Err(damaged(&path, "a symbolic link or another kind of file is in its place".to_owned())),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(ArtifactError::io("look at", &path, error)),
+        Err(_) if root.join(OLD).exists() => {
+            let found = format!("there is a file {OLD:?} of an earlier version and no {DATABASE:?}");
+            Err(ArtifactError::OtherLayout { found, path: root.to_owned() })
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+/// Removes what a crash left: half-made databases, and contents that no row names. Nobody else has the store open.
+fn remove_leftovers(root: &Path, files: &Files, connection: &Connection) -> Result<(), ArtifactError> {
+    let half_made = format!("{DATABASE}{}", database::NEW);
+    let clear = || {
+        for entry in fs::read_dir(root)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(&half_made) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    clear().map_err(|error: io::Error| ArtifactError::io("clear", root, error))?;
+    let mut unused = files.names()?;
+    if unused.is_empty() {
+        return Ok(());
+    }
+    let path = root.join(DATABASE);
+    let named: std::collections::BTreeSet<String> = rows::named_files(connection, &path)?.into_iter().collect();
+    unused.retain(|name| !named.contains(name));
+    if !unused.is_empty() {
+        // A database that has lost rows must not take their contents with it.
+        rows::check_structure(connection, &path)?;
+        unused.iter().for_each(|name| files.remove(name));
+    }
+    Ok(())
 }
 
 /// A content on its way in.
 struct Writing {
-    draft: Draft,
     hasher: blake3::Hasher,
     size: u64,
+    content: NewContent,
 }
 
 impl Writing {
-    fn new(inner: &Inner) -> Result<Self, ArtifactError> {
-        let (draft, hasher) = (inner.blobs.draft()?, blake3::Hasher::new());
-        Ok(Self { draft, hasher, size: 0 })
+    fn new() -> Self {
+        Self { hasher: blake3::Hasher::new(), size: 0, content: NewContent::Bytes(Bytes::new()) }
     }
 
-    fn write(&mut self, inner: &Inner, key: &str, piece: &[u8]) -> Result<(), ArtifactError> {
+    fn write(&mut self, inner: &Inner, key: &str, piece: Bytes) -> Result<(), ArtifactError> {
         self.size += piece.len() as u64;
         if self.size > inner.limit {
             let (key, limit) = (key.to_owned(), inner.limit);
             return Err(ArtifactError::TooLarge { key, limit });
         }
-        self.hasher.update(piece);
-        let written = self.draft.file.write_all(piece);
-        written.map_err(|error| ArtifactError::io("write to", &inner.root, error))
-    }
-
-    fn finish(self, inner: &Inner, key: String) -> Result<ArtifactInfo, ArtifactError> {
-        let digest = self.hasher.finalize().to_hex().to_string();
-        let (size, stored) = (self.size, manifest::now());
-        let info = ArtifactInfo { key, size, digest, stored };
-        // The lock is not held while the disk is waited for, so the content is held instead.
-        let expected = inner.manifest().hold(&info.digest);
-        let placed = inner.blobs.place(self.draft, &info.digest, expected);
-        let mut manifest = inner.manifest();
-        let set = placed.and_then(|()| manifest.set(info.clone()));
-        let held = manifest.let_go(info.digest.clone());
-        // If this failed, whether the line is on the disk may be unknown: the content stays until the next opening.
-        let unused = set?;
-        inner.drop_unused(&manifest, unused.0);
-        inner.drop_unused(&manifest, held.0);
-        let lost = || ArtifactError::io("sync", &inner.root, std::io::Error::from(ErrorKind::Other));
-        failpoint::acknowledge(Point::ArtifactKeyed, Ok(info), lost).unwrap_or_else(|| Err(lost()))
+        self.hasher.update(&piece);
+        match &mut self.content {
+            NewContent::File(draft) => draft.write(&piece),
+            NewContent::Bytes(before) if before.is_empty() && piece.len() <= ROW_BYTES => {
+                *before = piece;
+                Ok(())
+            }
+            NewContent::Bytes(before) if before.len() + piece.len() <= ROW_BYTES => {
+                *before = [&before[..], &piece].concat().into();
+                Ok(())
+            }
+            NewContent::Bytes(before) => {
+                let mut draft: Draft = inner.files.draft()?;
+                draft.write(before)?;
+                draft.write(&piece)?;
+                self.content = NewContent::File(draft);
+                Ok(())
+            }
+        }
     }
 }
 
+/// A content that was found.
+enum Found {
+    Bytes(Vec<u8>),
+    File(fs::File, PathBuf),
+}
+
 impl Inner {
-    fn manifest(&self) -> MutexGuard<'_, Manifest> {
-        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writer(&self) -> Result<&Writer, ArtifactError> {
+        self.writer.as_ref().ok_or_else(|| ArtifactError::ReadOnly { path: self.root.clone() })
     }
 
-    fn drop_unused(&self, manifest: &Manifest, digest: Option<String>) {
-        if let Some(digest) = digest.filter(|digest| !manifest.uses(digest)) {
-            self.blobs.remove(&digest);
+    /// The artifact and its content.
+    fn find(&self, key: &str) -> Result<(ArtifactInfo, Found), ArtifactError> {
+        check_key(key)?;
+        let mut gone = None;
+        loop {
+            let found = self.readers.with(|connection| rows::find(connection, self.readers.path(), key))?;
+            let (info, content) = found.ok_or_else(|| ArtifactError::NotFound { key: key.to_owned() })?;
+            let name = match content {
+                Content::Bytes(bytes) => return Ok((info, Found::Bytes(bytes))),
+                Content::File(name) => name,
+            };
+            match self.files.read(&name)? {
+                Some(file) => return Ok((info, Found::File(file, self.files.path_of(&name)))),
+                // It was removed when no row named it any more, and one does again: a name never comes back.
+                None if gone.as_ref() == Some(&name) => {
+                    return Err(damaged(&self.files.path_of(&name), "it is gone".to_owned()));
+                }
+                // The key may have come to mean something else since.
+                None => gone = Some(name),
+            }
         }
     }
 
-    /// The artifact and its content, opened together: an overwriting in between does not come between them.
-    fn find(&self, key: &str) -> Result<(ArtifactInfo, std::fs::File), ArtifactError> {
-        check_key(key)?;
-        let manifest = self.manifest();
-        let info = manifest.get(key).cloned();
-        let info = info.ok_or_else(|| ArtifactError::NotFound { key: key.to_owned() })?;
-        let file = self.blobs.open_blob(&info.digest)?;
-        Ok((info, file))
-    }
-
     fn read_whole(&self, key: &str) -> Result<Bytes, ArtifactError> {
-        let (info, file) = self.find(key)?;
-        let path = self.blobs.path(&info.digest);
-        let mut bytes = Vec::with_capacity(usize::try_from(info.size).unwrap_or(0));
-        // One byte more than there should be, to notice a content that has grown.
-        let read = file.take(info.size + 1).read_to_end(&mut bytes);
-        read.map_err(|error| ArtifactError::io("read", &path, error))?;
+        let (info, found) = self.find(key)?;
+        let (bytes, path) = match found {
+            Found::Bytes(bytes) => (bytes, self.readers.path().to_owned()),
+            Found::File(file, path) => {
+                let mut bytes = Vec::new();
+                // One byte more than there should be, to notice a content that has grown.
+                let read = file.take(info.size.saturating_add(1)).read_to_end(&mut bytes);
+                read.map_err(|error| ArtifactError::io("read", &path, error))?;
+                (bytes, path)
+            }
+        };
         if *blake3::hash(&bytes).to_hex() != *info.digest {
-            let what = "its content is not what was stored".to_owned();
-            return Err(ArtifactError::Damaged { what, path });
+            return Err(damaged(&path, format!("the content of {key:?} is not what was stored")));
         }
         Ok(bytes.into())
     }
@@ -275,13 +390,7 @@ impl Inner {
 
 impl Artifacts for FolderArtifacts {
     fn store(&self, key: &str, bytes: Bytes) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>> {
-        let key = key.to_owned();
-        self.blocking(move |inner| {
-            check_key(&key)?;
-            let mut writing = Writing::new(inner)?;
-            writing.write(inner, &key, &bytes)?;
-            writing.finish(inner, key)
-        })
+        self.clone().give(key.to_owned(), bytes).boxed()
     }
 
     fn store_stream(&self, key: &str, content: ByteStream) -> BoxFuture<'static, Result<ArtifactInfo, ArtifactError>> {
@@ -289,44 +398,44 @@ impl Artifacts for FolderArtifacts {
     }
 
     fn retrieve(&self, key: &str) -> BoxFuture<'static, Result<Bytes, ArtifactError>> {
-        let key = key.to_owned();
-        self.blocking(move |inner| inner.read_whole(&key))
+        let (store, key) = (self.clone(), key.to_owned());
+        async move { store.blocking(move |inner| inner.read_whole(&key)).await }.boxed()
     }
 
     fn open(&self, key: &str) -> BoxFuture<'static, Result<Opened, ArtifactError>> {
-        let key = key.to_owned();
-        self.blocking(move |inner| {
-            let (info, file) = inner.find(&key)?;
-            let path = inner.blobs.path(&info.digest);
-            let content = Box::pin(Verified::new(file, path, &info));
+        let (store, key) = (self.clone(), key.to_owned());
+        let open = move |inner: &Inner| {
+            let (info, found) = inner.find(&key)?;
+            let (content, path): (ByteStream, _) = match found {
+                Found::Bytes(bytes) => (Box::pin(io::Cursor::new(bytes)), inner.readers.path().to_owned()),
+                Found::File(file, path) => (Box::pin(tokio::fs::File::from_std(file)), path),
+            };
+            let content = Box::pin(Verified::new(content, path, &info));
             Ok(Opened { info, content })
-        })
+        };
+        async move { store.blocking(open).await }.boxed()
     }
 
     fn delete(&self, key: &str) -> BoxFuture<'static, Result<bool, ArtifactError>> {
-        let key = key.to_owned();
-        self.blocking(move |inner| {
+        let (store, key) = (self.clone(), key.to_owned());
+        async move {
             check_key(&key)?;
-            let mut manifest = inner.manifest();
-            if manifest.get(&key).is_none() {
-                return Ok(false);
-            }
-            let unused = manifest.remove(&key)?;
-            inner.drop_unused(&manifest, unused.0);
-            Ok(true)
-        })
+            store.inner.writer()?.queue.push(Work::Delete { key }).await
+        }
+        .boxed()
     }
 
     fn list(&self, prefix: &str) -> BoxFuture<'static, Result<Vec<ArtifactInfo>, ArtifactError>> {
-        let prefix = prefix.to_owned();
-        self.blocking(move |inner| Ok(inner.manifest().list(&prefix)))
+        let (store, prefix) = (self.clone(), prefix.to_owned());
+        async move { store.read(move |connection, path| rows::list(connection, path, &prefix)).await }.boxed()
     }
 
     fn stat(&self, key: &str) -> BoxFuture<'static, Result<Option<ArtifactInfo>, ArtifactError>> {
-        let key = key.to_owned();
-        self.blocking(move |inner| {
+        let (store, key) = (self.clone(), key.to_owned());
+        async move {
             check_key(&key)?;
-            Ok(inner.manifest().get(&key).cloned())
-        })
+            store.read(move |connection, path| rows::stat(connection, path, &key)).await
+        }
+        .boxed()
     }
 }

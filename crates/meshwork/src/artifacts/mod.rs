@@ -6,18 +6,17 @@
 //!
 //! [`FolderArtifacts`] keeps them in the state folder. Every implementation passes the suite in `contract`.
 
-mod blobs;
 #[doc(hidden)]
 pub mod contract;
 mod error;
+mod files;
 mod folder;
-#[cfg(feature = "fuzzing")]
-pub(crate) mod fuzzing;
 mod key;
-mod manifest;
 mod reading;
+mod rows;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use error::ArtifactError;
 pub use folder::FolderArtifacts;

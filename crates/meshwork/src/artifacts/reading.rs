@@ -36,9 +36,9 @@ pub struct Opened {
     pub content: ByteStream,
 }
 
-/// A file that must have a digest.
+/// A content that must have a digest.
 pub(super) struct Verified {
-    file: tokio::fs::File,
+    content: ByteStream,
     path: PathBuf,
     hasher: blake3::Hasher,
     digest: String,
@@ -48,9 +48,9 @@ pub(super) struct Verified {
 }
 
 impl Verified {
-    pub(super) fn new(file: std::fs::File, path: PathBuf, info: &ArtifactInfo) -> Self {
+    pub(super) fn new(content: ByteStream, path: PathBuf, info: &ArtifactInfo) -> Self {
         Self {
-            file: tokio::fs::File::from_std(file),
+            content,
             path,
             hasher: blake3::Hasher::new(),
             digest: info.digest.clone(),
@@ -81,7 +81,7 @@ impl AsyncRead for Verified {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.remaining());
         let had = buf.filled().len();
         let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
-        ready!(Pin::new(&mut self.file).poll_read(cx, &mut part))?;
+        ready!(self.content.as_mut().poll_read(cx, &mut part))?;
         let count = part.filled().len();
         if count == 0 {
             return Poll::Ready(Err(self.damaged("it is shorter than what was stored")));

@@ -6,7 +6,8 @@
 //!     lock                    held by the run, names its process
 //!     swarm.db                the log
 //!     high-water              how far the log was applied, so that an older copy in its place is found out
-//!     artifacts/  logs/<peer>.log  report.json  nonce
+//!     artifacts/              artifacts.db: keys and small contents; blobs/: large ones
+//!     logs/<peer>.log  report.json  nonce
 //!     control.sock            or control.path, which says where the socket is
 //!   <swarm>.old-1/            kept aside by a fresh start
 //! ```

@@ -14,7 +14,7 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use futures_util::future::BoxFuture;
@@ -25,11 +25,9 @@ use tokio::sync::oneshot;
 use self::writer::{NewEntry, Work};
 use super::{MemoryEntry, MemoryError, MemoryQuery, SwarmMemory, check};
 use crate::clock::now_ms;
+use crate::database::{self, Readers};
 use crate::group_commit::{Queue, Work as _};
 use crate::peers::PeerState;
-
-/// Connections for reading that are kept open: more readers at once open and close their own.
-const IDLE_READERS: usize = 4;
 
 /// The time in ms since the epoch.
 type Clock = Box<dyn Fn() -> u64 + Send>;
@@ -126,12 +124,6 @@ struct Shared {
 }
 
 #[derive(Debug)]
-struct Readers {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-}
-
-#[derive(Debug)]
 struct Thread {
     queue: Arc<Queue<Work>>,
     writer: Option<JoinHandle<()>>,
@@ -177,8 +169,8 @@ impl SqliteMemory {
 
     fn open_with(path: PathBuf, config: MemoryConfig, clock: Clock) -> Result<Self, MemoryError> {
         config.check()?;
-        let connection = file::open(&path)?;
-        Self::start(connection, config, Some(Readers { path, idle: Mutex::default() }), clock)
+        let connection = database::open(file::KIND, &path)?;
+        Self::start(connection, config, Some(Readers::new(file::KIND, path)), clock)
     }
 
     /// A memory without a file, which is gone with its last clone.
@@ -229,7 +221,7 @@ impl SqliteMemory {
     /// ```
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
-        self.shared.file.as_ref().map(|file| &*file.path)
+        self.shared.file.as_ref().map(Readers::path)
     }
 
     /// Runs `read` on a connection.
@@ -277,20 +269,6 @@ impl SqliteMemory {
     async fn peer(&self, swarm: Arc<str>, peer: String, load: f64, state: Option<String>) -> Result<(), MemoryError> {
         let work = Work::Peer { swarm, peer, load, state };
         self.shared.queue.push(work).await.map(drop)
-    }
-}
-
-impl Readers {
-    fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, MemoryError>) -> Result<T, MemoryError> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = idle().pop();
-        let connection = connection.map_or_else(|| file::reader(&self.path), Ok)?;
-        let result = read(&connection);
-        let mut idle = idle();
-        if idle.len() < IDLE_READERS {
-            idle.push(connection);
-        }
-        result
     }
 }
 

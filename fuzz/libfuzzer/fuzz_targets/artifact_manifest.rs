@@ -1,5 +1,0 @@
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    meshwork_fuzz::find("artifact_manifest").expect("the target is there")(data);
-});
