@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// The broadcasts that ask who is there, as they come over the bus.
 fn queries(bus: &Broker) -> mpsc::UnboundedReceiver<Instant> {
     let (told, heard) = mpsc::unbounded_channel();
-    let handler = MessageHandler::new(move |message: Message| {
+    let handler = MessageHandler::new(move |message: Arc<Message>| {
         if message.kind == "peer-query" {
             let _over = told.send(Instant::now());
         }

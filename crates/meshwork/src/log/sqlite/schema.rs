@@ -117,9 +117,7 @@ pub(super) fn has_wal(path: &Path) -> bool {
     fs::metadata(wal).is_ok_and(|about| about.len() > 0)
 }
 
-/// Makes a complete, empty database at `path`, where nothing is. After a power cut it is there whole or not at all; that
-/// its name is durable is not waited for: SQLite syncs the folder of a write-ahead log that it made, before the first
-/// commit in that is answered, and nothing was promised until then.
+/// Makes a complete, empty database at `path`, where nothing is.
 pub(super) fn create(path: &Path) -> Result<(), LogError> {
     let new = path.with_extension("db-new");
     let made = create_at(&new).and_then(|()| {
@@ -127,6 +125,7 @@ pub(super) fn create(path: &Path) -> Result<(), LogError> {
             .and_then(|file| file.sync_all())
             .inspect(|()| failpoint::reach(Point::LogCreate))
             .and_then(|()| fs::rename(&new, path))
+            .and_then(|()| File::open(folder_of(path))?.sync_all())
             .inspect(|()| failpoint::reach(Point::LogCreated))
             .map_err(|error| io_error("create", path, &error))
     });
@@ -135,6 +134,13 @@ pub(super) fn create(path: &Path) -> Result<(), LogError> {
         let _left = fs::remove_file(&new);
     }
     made
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn create_at(path: &Path) -> Result<(), LogError> {
