@@ -491,6 +491,19 @@ impl LocalSwarm {
     }
 
     /// What waking idle peers cost in this run, and what pausing them saved; `None`: no peer has a `wake_interval`.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/demo.rs"));
+    /// # use demo::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let swarm = local(folder.path()).await?;
+    /// assert!(swarm.savings().is_none(), "nobody is woken here");
+    /// # swarm.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn savings(&self) -> Option<Savings> {
         self.wakes.as_ref().map(Wakes::savings)
     }

@@ -6,20 +6,31 @@ use super::files::{File, Files};
 /// Where the modules are.
 const LIBRARY: &str = "crates/meshwork/src/";
 
-/// The modules of the library whose public items all have an example.
-const MODULES: [&str; 12] = [
+/// The modules of the library: their public items all have an example.
+const MODULES: [&str; 23] = [
     "artifacts",
     "balance",
     "broker",
     "consensus",
+    "control",
     "controller",
     "coordinator",
     "detector",
     "discovery",
+    "endpoint",
+    "file",
+    "high_water",
+    "local",
+    "log",
+    "mail",
     "memory",
+    "mesh",
     "messaging",
     "peers",
+    "process",
+    "state",
     "topology",
+    "view",
 ];
 
 /// Modules that documentation leaves out: suites for implementations, and ways in for the fuzz targets.

@@ -161,6 +161,12 @@ pub enum Kind {
 
 impl Kind {
     /// The type as text.
+    ///
+    /// ```
+    /// use meshwork::broker::Kind;
+    ///
+    /// assert_eq!(Kind::from("question").as_str(), "question");
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         self

@@ -554,6 +554,13 @@ impl Topology {
 
 impl Strategy {
     /// As the router has it.
+    ///
+    /// ```
+    /// use meshwork::file::Strategy;
+    /// use meshwork::topology::CoordinationStrategy;
+    ///
+    /// assert_eq!(Strategy::Adaptive.requested(), CoordinationStrategy::Adaptive);
+    /// ```
     #[must_use]
     pub fn requested(self) -> CoordinationStrategy {
         match self {

@@ -14,7 +14,8 @@ use super::model::SwarmFile;
 /// ```
 #[must_use]
 pub fn json_schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(SwarmFile).to_value();
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with_transform(without_example);
+    let mut schema = settings.into_generator().into_root_schema_for::<SwarmFile>().to_value();
     if let Some(object) = schema.as_object_mut() {
         object.insert("title".to_owned(), "meshwork swarm file".into());
         // A file is checked for these with better words, but an editor should ask for them too.
@@ -23,12 +24,29 @@ pub fn json_schema() -> serde_json::Value {
     schema
 }
 
+/// What an editor shows are the words of the documentation, and not its examples in Rust.
+fn without_example(schema: &mut schemars::Schema) {
+    if let Some(serde_json::Value::String(text)) = schema.get_mut("description")
+        && let Some(at) = text.find("\n\n```")
+    {
+        text.truncate(at);
+    }
+    schemars::transform::transform_subschemas(&mut without_example, schema);
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::super::{decode::NOT_YET, tests::examples};
     use super::*;
     use serde_json::Value;
+
+    #[test]
+    fn descriptions_are_words() {
+        let text = json_schema().to_string();
+        assert!(text.contains("Votes on a result"), "descriptions are there");
+        assert!(!text.contains("```"), "{text}");
+    }
 
     /// Follows `$ref` and optional types to the part that describes the value itself.
     fn resolved<'a>(root: &'a Value, part: &'a Value) -> &'a Value {

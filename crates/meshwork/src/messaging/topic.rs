@@ -158,6 +158,14 @@ impl Pattern {
     }
 
     /// Whether it is one topic, without a wildcard.
+    ///
+    /// ```
+    /// use meshwork::messaging::Pattern;
+    ///
+    /// assert!(Pattern::new("news.today")?.is_exact());
+    /// assert!(!Pattern::new("news.*")?.is_exact());
+    /// # Ok::<(), meshwork::messaging::TopicError>(())
+    /// ```
     #[must_use]
     pub fn is_exact(&self) -> bool {
         !self.0.contains(['*', '>'])
