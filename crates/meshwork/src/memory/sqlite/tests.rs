@@ -45,7 +45,7 @@ async fn count(memory: &SqliteMemory) -> usize {
 async fn what_is_remembered_at_once_is_found_newest_first_and_what_is_hidden_passed_over() {
     let place = Place::new();
     let memory = place.open();
-    let level = |number: usize| if number % 3 == 0 { "team" } else { "private" };
+    let level = |number: usize| if number.is_multiple_of(3) { "team" } else { "private" };
     for _ in 0..3 {
         // Each of these shares transactions with others.
         let all = (0..40).map(|number| remember(&memory, "author", json!({ "shareLevel": level(number) })));
