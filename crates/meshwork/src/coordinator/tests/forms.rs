@@ -143,16 +143,18 @@ async fn every_coordinator_that_the_router_returns_works() {
 async fn as_many_peers_begin_as_are_asked_for_within_what_there_may_be() {
     let router = TopologyRouter::new();
     let select = |topology, peer_count| {
-        let deps = world(config(1), Vec::new()).coordinator.0.deps.clone();
+        // Its folder is there as long as it is.
+        let place = world(config(1), Vec::new());
+        let deps = place.coordinator.0.deps.clone();
         let queen = QueenAgentConfig { auto_scale: false, ..QueenAgentConfig::default() };
         let hierarchical_config = Some(queen);
         let topology = TopologyConfig { topology, max_agents: 9, hierarchical_config, ..TopologyConfig::default() };
         let swarm = SwarmConfig { topology, mesh: config(1), peer_count };
-        router.select_coordinator(&swarm, deps, vec![echo(&[])])
+        router.select_coordinator(&swarm, deps, vec![echo(&[])]).map(|coordinator| (place, coordinator))
     };
     let (mesh, tree) = (TopologyType::Mesh, TopologyType::Hierarchical);
     for (topology, asked, expected) in [(mesh, None, 9), (mesh, Some(2), 2), (tree, None, 2), (tree, Some(9), 9)] {
-        let coordinator = select(topology, asked).unwrap();
+        let (_place, coordinator) = select(topology, asked).unwrap();
         soon(coordinator.initialize()).await.unwrap();
         assert_eq!(coordinator.active_agents().len(), expected);
         soon(coordinator.cleanup()).await.unwrap();
