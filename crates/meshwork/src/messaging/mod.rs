@@ -30,7 +30,7 @@ pub use topic::{Pattern, Topic, TopicError};
 /// use serde_json::json;
 ///
 /// let greeting = Message::new("greeting", json!("hello"), 1_700_000_000_000);
-/// let message = Message { sender_id: Some("ada".to_owned()), ..greeting };
+/// let message = Message { sender_id: Some("ada".into()), ..greeting };
 /// let expected =
 ///     json!({ "type": "greeting", "payload": "hello", "senderId": "ada", "timestamp": 1_700_000_000_000_u64 });
 /// assert_eq!(serde_json::to_value(&message)?, expected);
@@ -102,7 +102,7 @@ impl Message {
     /// # let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
     /// # bus.on_peer_message("ben", MessageHandler::new(move |message| {
     /// #     let tell = tell.clone();
-    /// #     async move { tell.send(message.kind).map_err(|_| HandlerError::new("nobody listens")) }
+    /// #     async move { tell.send(message.kind.clone()).map_err(|_| HandlerError::new("nobody listens")) }
     /// # }))?;
     /// // Sent twice, for whatever reason, it comes once.
     /// let order = Message::new("order", json!({ "parts": 3 }), 1_700_000_000_000).named("order-1");
@@ -161,7 +161,7 @@ type Handle = dyn Fn(Arc<Message>) -> BoxFuture<'static, Result<(), HandlerError
 /// let (tell, mut heard) = mpsc::unbounded_channel();
 /// let handler = MessageHandler::new(move |message| {
 ///     let tell = tell.clone();
-///     async move { tell.send(message.payload).map_err(|_| HandlerError::new("nobody listens")) }
+///     async move { tell.send(message.payload.clone()).map_err(|_| HandlerError::new("nobody listens")) }
 /// });
 /// bus.subscribe("news.*", handler.clone())?;
 /// bus.publish("news.today", Message::new("headline", json!("it works"), 1_700_000_000_000)).await?;
@@ -260,10 +260,11 @@ impl std::fmt::Debug for MessageHandler {
 /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker);
 /// bus.on_peer_message("ben", MessageHandler::new(|_| async { Ok(()) }))?;
 /// let (tell, mut told) = mpsc::unbounded_channel();
-/// bus.on_publish("ada", Arc::new(move |event: &MessageEvent| tell.send(event.clone()).unwrap_or_default()));
+/// let hook = move |event: &MessageEvent<'_>| tell.send((event.message.cloned(), event.recipient.cloned())).unwrap_or_default();
+/// bus.on_publish("ada", Arc::new(hook));
 /// bus.send_to_peer("ada", "ben", Message::new("greeting", json!("hello"), 0).named("first")).await?;
-/// let event = told.recv().await.expect("it was sent");
-/// assert_eq!((event.message.as_deref(), event.recipient.as_deref()), (Some("first"), Some("ben")));
+/// let (message, recipient) = told.recv().await.expect("it was sent");
+/// assert_eq!((message, recipient.as_deref()), (Some("first".into()), Some("ben")));
 /// # Ok(())
 /// # }
 /// ```
@@ -407,7 +408,7 @@ pub enum MessageBrokerError {
 /// }))?;
 /// bus.send_to_peer("ada", "ben", Message::new("greeting", json!("hello"), 1_700_000_000_000)).await?;
 /// let message = heard.recv().await.expect("ben has it");
-/// assert_eq!((message.sender_id.as_deref(), message.payload), (Some("ada"), json!("hello")));
+/// assert_eq!((message.sender_id.as_deref(), &message.payload), (Some("ada"), &json!("hello")));
 /// # Ok(())
 /// # }
 /// ```
@@ -454,7 +455,7 @@ pub trait MessageBroker: Send + Sync {
     /// let (tell, mut heard) = mpsc::unbounded_channel();
     /// bus.subscribe("news.>", MessageHandler::new(move |message| {
     ///     let tell = tell.clone();
-    ///     async move { tell.send(message.kind).map_err(|_| HandlerError::new("nobody listens")) }
+    ///     async move { tell.send(message.kind.clone()).map_err(|_| HandlerError::new("nobody listens")) }
     /// }))?;
     /// bus.publish("weather.today", Message::new("rain", json!(null), 1_700_000_000_000)).await?;
     /// bus.publish("news.today.local", Message::new("headline", json!(null), 1_700_000_000_001)).await?;
@@ -590,7 +591,7 @@ pub trait MessageBroker: Send + Sync {
     /// bus.on_publish("ada", Arc::new(move |_| { count.fetch_add(1, Ordering::Relaxed); }));
     /// for sender in ["ada", "ben"] {
     ///     let message = Message::new("headline", json!("it works"), 1_700_000_000_000);
-    ///     bus.publish("news", Message { sender_id: Some(sender.to_owned()), ..message }).await?;
+    ///     bus.publish("news", Message { sender_id: Some(sender.into()), ..message }).await?;
     /// }
     /// assert_eq!(sent.load(Ordering::Relaxed), 1);
     /// # Ok(())
@@ -613,10 +614,10 @@ pub trait MessageBroker: Send + Sync {
     /// # let bus: std::sync::Arc<dyn meshwork::messaging::MessageBroker> = std::sync::Arc::new(broker);
     /// bus.on_peer_message("ben", MessageHandler::new(|_| async { Ok(()) }))?;
     /// let (tell, mut told) = mpsc::unbounded_channel();
-    /// bus.on_acknowledge("ada", Arc::new(move |event| tell.send(event.message.clone()).unwrap_or_default()));
+    /// bus.on_acknowledge("ada", Arc::new(move |event| tell.send(event.message.cloned()).unwrap_or_default()));
     /// bus.send_to_peer("ada", "ben", Message::new("greeting", json!("hello"), 0).named("first")).await?;
     /// // Ben's handler has finished.
-    /// assert_eq!(told.recv().await.flatten().as_deref(), Some("first"));
+    /// assert_eq!(told.recv().await.flatten(), Some("first".into()));
     /// # Ok(())
     /// # }
     /// ```
@@ -639,7 +640,7 @@ pub trait MessageBroker: Send + Sync {
     /// let bus: Arc<dyn MessageBroker> = Arc::new(broker);
     /// bus.on_peer_message("ben", MessageHandler::new(|_| async { Err(HandlerError::new("not today")) }))?;
     /// let (tell, mut told) = mpsc::unbounded_channel();
-    /// bus.on_give_up("ada", Arc::new(move |event| tell.send(event.recipient.clone()).unwrap_or_default()));
+    /// bus.on_give_up("ada", Arc::new(move |event| tell.send(event.recipient.cloned()).unwrap_or_default()));
     /// bus.send_to_peer("ada", "ben", Message::new("greeting", json!("hello"), 0)).await?;
     /// assert_eq!(told.recv().await.flatten().as_deref(), Some("ben"));
     /// # Ok(())

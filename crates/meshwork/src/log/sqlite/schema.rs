@@ -209,8 +209,9 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LogError> {
         let path = path.to_owned();
         return Err(LogError::Io { what: "open", path, detail });
     }
+    let is_new = !unclean && version > 0 && last(&connection, path)? == 0;
     let set_up = || {
-        if !unclean {
+        if is_new {
             begin_write_ahead_log(&connection, version)?;
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -227,9 +228,10 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LogError> {
     Ok(connection)
 }
 
-/// A write-ahead log begins with a transaction that says nothing and is not waited for, so that it has its header. SQLite
-/// syncs the header on its own before the first commit, lest what an earlier use left behind it be taken for more of
-/// it; a new file holds nothing, and the first commit syncs header and all.
+/// The write-ahead log of a new database begins with a transaction that says nothing and is not waited for, so that it
+/// has its header. SQLite syncs the header on its own before the first commit, lest what an earlier use left behind it be
+/// taken for more of it; a new file holds nothing, and the first commit syncs header and all. A log that holds something
+/// may turn out to be refused, and is not touched.
 fn begin_write_ahead_log(connection: &Connection, version: u32) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "user_version", version)
