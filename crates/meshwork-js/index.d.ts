@@ -816,7 +816,7 @@ export interface BrokerMetrics {
   redelivered: number;
   /** From accepted to handler started, over a sample; 0 before the first. */
   p95LatencyMs: number;
-  /** Messages with each peer, waiting or being handled; subscriptions are peers whose names begin with `$`. */
+  /** Messages that wait with each peer; subscriptions are peers whose names begin with `$`. */
   queued: Map<string, number>;
 }
 

@@ -62,9 +62,9 @@ impl Swarm {
     }
 
     fn place(&mut self, task: TaskNo) {
-        let class = self.tasks[task.index()].class;
         while self.tasks[task.index()].phase == Phase::Ready {
-            let eligible = self.index.classes.eligible(class);
+            // Of a review this may be another class than a moment ago: whoever got another review of the same is avoided.
+            let eligible = self.eligible_bits(task);
             let Some(least) = self.index.placement.least_loaded(eligible) else {
                 return;
             };

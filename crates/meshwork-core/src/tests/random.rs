@@ -296,6 +296,15 @@ fn invariants_hold_and_every_round_can_be_finished() {
     }
 }
 
+/// Two reviews of one result lost their peer: while one was placed the other got the slot, and the first was left with
+/// whom it avoided from then on. Far beyond what runs without a number of sequences.
+#[test]
+fn sequences_that_failed_once_hold() {
+    for seed in [59_455, 74_800] {
+        sequence(seed, true).finish();
+    }
+}
+
 fn assert_every_transition_is_reached(passed: &BTreeSet<(Stage, Stage)>) {
     let pairs = Stage::ALL.into_iter().flat_map(|now| Stage::ALL.map(|next| (now, next)));
     let missing: Vec<(Stage, Stage)> =

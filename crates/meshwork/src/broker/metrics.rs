@@ -36,7 +36,7 @@ pub struct BrokerMetrics {
     pub dead: u64,
     /// Further runs of handlers that had failed.
     pub redelivered: u64,
-    /// Messages with each registered peer: waiting or being handled, or unread.
+    /// Messages that wait with each registered peer, or are unread there; one that is being handled waits no more.
     pub queued: BTreeMap<PeerId, usize>,
     /// From accepted to handler started, 95th percentile over a sample of one message in eight,
     /// at most 12.5 % too high. Nothing before the first.
