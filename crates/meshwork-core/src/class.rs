@@ -1,6 +1,7 @@
 //! The capability index: requirement sets are interned as classes, and each class knows who can take it.
 
 use crate::bits::Bits;
+use crate::config::AVOIDED_MAX;
 use crate::ids::{CapNo, ClassNo, PeerNo};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,11 +32,11 @@ impl Requirement {
         Self { capabilities, ..Self::default() }
     }
 
-    /// The same, and that peer is avoided too; the oldest is forgiven when there are `most`.
-    pub(crate) fn avoiding(&self, peer: PeerNo, most: usize) -> Self {
+    /// The same, and that peer is avoided too; the oldest is forgiven when there are too many.
+    pub(crate) fn avoiding(&self, peer: PeerNo) -> Self {
         let mut avoiding = self.clone();
         if self.circle(peer.index()) == Circle::Wanted {
-            let kept = (self.avoids.len() + 1).saturating_sub(most);
+            let kept = (self.avoids.len() + 1).saturating_sub(AVOIDED_MAX);
             avoiding.avoids = self.avoids[kept..].iter().copied().chain([peer]).collect();
         }
         avoiding
@@ -61,8 +62,9 @@ impl Requirement {
         self.avoids.iter().copied().chain(self.author)
     }
 
-    pub(crate) fn has_room(&self, most: usize) -> bool {
-        self.avoids.len() < most
+    /// Whether nobody has to be forgiven for one more to be avoided.
+    pub(crate) fn has_room(&self) -> bool {
+        self.avoids.len() < AVOIDED_MAX
     }
 
     fn can<P: Capable>(&self, peer: &P) -> bool {

@@ -1,7 +1,7 @@
 //! The life of a task after it was granted: returns, settling, evidence, further attempts, the end.
 
 use crate::config::RUNS_TO_LEARN;
-use crate::config::{AVOIDED_MAX, REJECTED_KEPT, TOKENS_AN_ATTEMPT_MAX};
+use crate::config::{REJECTED_KEPT, TOKENS_AN_ATTEMPT_MAX};
 use crate::effect::Effect;
 use crate::ids::{Grant, NodeNo, PeerNo, TaskNo, WaitNo};
 use crate::mutant::Mutant;
@@ -373,7 +373,7 @@ impl Swarm {
     fn avoid(&mut self, task: TaskNo) {
         let record = &self.tasks[task.index()];
         let peer = record.last_peer;
-        let requirement = self.index.classes.requirement(record.class).avoiding(peer, AVOIDED_MAX);
+        let requirement = self.index.classes.requirement(record.class).avoiding(peer);
         self.tasks[task.index()].class = self.index.classes.intern(requirement, &self.peers);
         self.touch(task);
     }

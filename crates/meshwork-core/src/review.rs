@@ -6,7 +6,7 @@
 //! the reviews that are closed, so that nothing can disagree with them.
 
 use crate::class::Requirement;
-use crate::config::{AVOIDED_MAX, ID_BYTES_MAX, REVIEWS_MAX};
+use crate::config::{ID_BYTES_MAX, REVIEWS_MAX};
 use crate::effect::Effect;
 use crate::ids::{ClassNo, PeerNo, TaskNo};
 use crate::mutant::Mutant;
@@ -215,10 +215,10 @@ impl Swarm {
         let Task { class: before, rank, phase, .. } = self.tasks[review.index()];
         let has_others = self.eligible_bits(review).iter().any(|peer| peer != voter.index());
         let requirement = self.index.classes.requirement(before);
-        if !has_others || !requirement.has_room(AVOIDED_MAX) {
+        if !has_others || !requirement.has_room() {
             return;
         }
-        let requirement = requirement.avoiding(voter, AVOIDED_MAX);
+        let requirement = requirement.avoiding(voter);
         let class = self.index.classes.intern(requirement, &self.peers);
         if phase == (Phase::Assigned { peer: voter }) {
             self.unassign(review);

@@ -171,7 +171,8 @@ fn create(kind: &Kind, path: &Path) -> Result<(), DatabaseError> {
 /// What the name of a database that is being made has behind its own.
 pub(crate) const NEW: &str = "-new-";
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a file lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -15,6 +15,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::super::LogError;
+use crate::database;
 use crate::failpoint::{self, Point};
 
 /// "Mesh": where SQLite's header has it, `file(1)` and we can tell whose database this is.
@@ -125,7 +126,7 @@ pub(super) fn create(path: &Path) -> Result<(), LogError> {
             .and_then(|file| file.sync_all())
             .inspect(|()| failpoint::reach(Point::LogCreate))
             .and_then(|()| fs::rename(&new, path))
-            .and_then(|()| File::open(folder_of(path))?.sync_all())
+            .and_then(|()| File::open(database::folder_of(path))?.sync_all())
             .inspect(|()| failpoint::reach(Point::LogCreated))
             .map_err(|error| io_error("create", path, &error))
     });
@@ -134,13 +135,6 @@ pub(super) fn create(path: &Path) -> Result<(), LogError> {
         let _left = fs::remove_file(&new);
     }
     made
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 fn create_at(path: &Path) -> Result<(), LogError> {
